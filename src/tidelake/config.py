@@ -1,0 +1,265 @@
+"""A project's settings: `tide.yml`, read into frozen, validated models.
+
+Every YAML file of a project goes through `load_yaml`, so that an unknown key or a wrong
+value is reported with its file and line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+from tidelake.errors import ProjectError, UnknownNameError
+
+PROJECT_FILE = "tide.yml"
+_DURATION = re.compile(r"^\s*(\d+)\s*(s|m|h|d)\s*$")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def parse_duration(value: object) -> object:
+    """Turn `30m`, `24h`, `7d`, `90s` into a timedelta; leave other kinds to the model."""
+    if isinstance(value, str) and (match := _DURATION.match(value)):
+        return timedelta(**{_UNITS[match.group(2)]: int(match.group(1))})
+    if isinstance(value, str):
+        raise ValueError(f"'{value}' is not a duration; write 90s, 30m, 24h or 7d")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+class Settings(BaseModel):
+    """Base of every model that is read from YAML: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Activity(Settings):
+    """Which events make an actor active (METRICS section 0)."""
+
+    where: str | None = Field(None, description="SQL predicate over silver columns; null = default rule")
+    any: bool = Field(False, description="true: every event counts, whatever its traffic class")
+
+
+class SessionRule(Settings):
+    """How an actor's events are cut into sessions (METRICS section 7)."""
+
+    mode: Literal["ignore", "trust", "verify", "bracket"] = "ignore"
+    timeout: Duration = timedelta(minutes=30)
+    cap: Duration = timedelta(hours=24)
+    split_at_midnight: bool = False
+    split_by: tuple[str, ...] = ()
+    start: str | None = Field(None, description="bracket mode: event name that opens a session")
+    end: str | None = Field(None, description="bracket mode: event name that closes a session")
+    engaged_cap: Duration = timedelta(minutes=5)
+
+
+class WatchRule(Settings):
+    """How watch time is measured (METRICS section 12): declared by a column, or from play states."""
+
+    column: str | None = Field(None, description="column with declared seconds; null = from states")
+    event: str | None = Field(None, description="event name that carries the declared seconds")
+    content: str = Field("content_id", description="column that names what is watched")
+    play: tuple[str, ...] = ("play", "video_play")
+    resume: tuple[str, ...] = ("resume", "video_resume")
+    pause: tuple[str, ...] = ("pause", "video_pause")
+    buffer_start: tuple[str, ...] = ("buffer_start",)
+    buffer_end: tuple[str, ...] = ("buffer_end",)
+    end: tuple[str, ...] = ("stop", "complete", "video_stop", "video_complete")
+    heartbeat: tuple[str, ...] = ("heartbeat",)
+    cap: Duration = timedelta(minutes=5)
+
+
+class Measure(Settings):
+    """A count or a sum that gold tables carry per actor and day."""
+
+    event: tuple[str, ...] = Field((), description="event names that count; empty = all")
+    sum: str | None = Field(None, description="numeric column to add up; null = count events")
+    distinct: str | None = Field(None, description="column whose distinct values are counted within the day")
+
+    @field_validator("event", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class Target(Settings):
+    """Another lake for the same definitions (`--target prod`)."""
+
+    lake: str
+
+
+class Project(Settings):
+    """`tide.yml`: what holds for the whole project."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    timezone: str = "UTC"
+    week_start: Literal["monday", "sunday"] = "monday"
+    lake: str = "lake"
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    epoch: date = Field(date(2000, 1, 1), description="events before this date are clock_skew")
+    activity: Activity = Activity()
+    session: SessionRule = SessionRule()
+    watch: WatchRule = WatchRule()
+    measures: dict[str, Measure] = Field(default_factory=dict)
+    dimensions: tuple[str, ...] = Field((), description="silver columns by which numbers can be cut")
+    lateness: Duration | None = Field(None, description="null = p99.5 of received_at - event_time")
+    targets: dict[str, Target] = Field(default_factory=dict)
+    root: Path = Field(Path("."), exclude=True)
+
+    @field_validator("activity", mode="before")
+    @classmethod
+    def _activity_preset(cls, value: object) -> object:
+        return {"any": True} if value == "any" else value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(str(UnknownNameError("time zone", value, available_timezones()).hint))
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def lake_address(self, target: str | None = None) -> str:
+        """The lake's absolute folder or `s3://` address, for the target named."""
+        lake = self.lake
+        if target is not None:
+            if target not in self.targets:
+                raise UnknownNameError("target", target, self.targets, where=PROJECT_FILE)
+            lake = self.targets[target].lake
+        return lake if "://" in lake else str((self.root / lake).resolve())
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_yaml(path: Path, model: type[Model], **extra: Any) -> Model:
+    """Read one YAML file into a model.
+
+    Raises:
+        ProjectError: The file is missing, is not YAML, or a key or value is wrong (says the line).
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ProjectError(f"There is no {path}.", hint="Run `tide init DIR` to make a project.") from error
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ProjectError(f"{path} is not valid YAML: {error}", hint="Mend the YAML and try again.") from error
+    if not isinstance(data, dict):
+        raise ProjectError(f"{path} must hold keys and values, not a {type(data).__name__}.")
+    try:
+        return model.model_validate({**_expand(data, path), **extra})
+    except ValidationError as error:
+        raise _explain(error, path, node, model) from error
+
+
+def _expand(value: Any, path: Path) -> Any:
+    """Replace `${NAME}` by the environment's value, everywhere in a document."""
+    if isinstance(value, dict):
+        return {key: _expand(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, path) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def from_environment(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise ProjectError(
+                f"{path} asks for ${{{name}}}, which is not set.",
+                hint=f"Set it: export {name}=...",
+            )
+        return os.environ[name]
+
+    return _SECRET.sub(from_environment, value)
+
+
+def _explain(error: ValidationError, path: Path, node: Any, model: type[BaseModel]) -> ProjectError:
+    """Say each fault in the file's own words, with its line."""
+    lines, hints = [], []
+    for fault in error.errors():
+        place = [part for part in fault["loc"] if not (isinstance(part, str) and part.startswith("function-"))]
+        line = _line_of(node, place)
+        name = ".".join(str(part) for part in place) or "(file)"
+        if fault["type"] == "extra_forbidden":
+            unknown = UnknownNameError("key", str(place[-1]), _known_keys(model, place[:-1]))
+            lines.append(f"{path}:{line}: unknown key '{name}'.")
+            hints.append(unknown.hint or "")
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            lines.append(f"{path}:{line}: {name}: {message}.")
+    return ProjectError("\n".join(lines), hint=" ".join(dict.fromkeys(filter(None, hints))) or None)
+
+
+def _line_of(node: Any, place: list[Any]) -> int:
+    """The line on which the innermost key that exists stands, from 1."""
+    line = 1
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.value == str(part):
+                    line, node = key.start_mark.line + 1, value
+                    break
+            else:
+                return line
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            return line
+    return line
+
+
+def _known_keys(model: Any, place: list[Any]) -> list[str]:
+    """Keys that the model at this place allows, for "did you mean"."""
+    for part in place:
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            inner = _inner_model(model)
+            model = inner if inner is not None else model
+            continue
+        model = _inner_model(field.annotation) or field.annotation
+    return [info.alias or name for name, info in getattr(model, "model_fields", {}).items()]
+
+
+def _inner_model(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _inner_model(argument)
+        if found is not None:
+            return found
+    return None
+
+
+def find_project(start: Path) -> Path:
+    """The project file: `start` itself, or in `start` or the nearest folder above it."""
+    if start.is_file():
+        return start.resolve()
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder / PROJECT_FILE
+    raise ProjectError(
+        f"There is no {PROJECT_FILE} in {start.resolve()} or above it.",
+        hint="Run `tide init DIR --from GLOB`, or `tide demo` to see an example.",
+    )
+
+
+def load_project(start: Path) -> Project:
+    """Read the settings of the project at, in or above `start`."""
+    path = find_project(start)
+    return load_yaml(path, Project, root=path.parent)

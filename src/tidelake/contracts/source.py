@@ -1,0 +1,188 @@
+"""What a source promises: where rows come from, what a row must look like, when a period is complete."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from tidelake.config import Duration, Settings, load_yaml
+from tidelake.errors import DefinitionError
+
+FieldType = Literal["string", "integer", "number", "boolean", "timestamp", "date", "json"]
+OnMismatch = Literal["evolve", "coerce", "quarantine", "fail"]
+OnBreach = Literal["warn", "quarantine", "fail"]
+Privacy = Literal["drop", "hash", "truncate_ip"]
+
+
+def _yes_no(value: object) -> object:
+    return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+
+
+class FieldRule(Settings):
+    """One field of a record: its type and what its values may be."""
+
+    type: FieldType = "string"
+    required: bool = False
+    on_mismatch: OnMismatch | None = Field(
+        None,
+        description="value of another type: evolve widens the column to text, coerce casts what can be cast "
+        "without loss and quarantines the rest, quarantine keeps the row aside, fail stops the build; "
+        "null = the contract's `on_mismatch`",
+    )
+    on_breach: OnBreach = Field("quarantine", description="value breaks allowed, minimum, maximum or pattern")
+    allowed: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    pattern: str | None = Field(None, description="regular expression (RE2) that the whole text must match")
+    references: str | None = Field(None, description="source.column of a dimension that must hold the value")
+    empty_is_null: bool = Field(False, description="treat '' as null")
+    privacy: Privacy | None = Field(None, description="acts before bronze is written")
+    unit: str | None = None
+    description: str | None = None
+
+
+class RowRule(Settings):
+    """A condition over the whole row, in portable SQL over the contract's column names."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    where: str = Field(description="SQL that must be true; null counts as true")
+    on_breach: OnBreach = "quarantine"
+
+
+class Contract(Settings):
+    """What every row of a source must meet."""
+
+    fields: dict[str, FieldRule] = Field(default_factory=dict)
+    rules: tuple[RowRule, ...] = ()
+    extra: Literal["evolve", "ignore", "quarantine", "fail"] = Field(
+        "evolve", description="fields that are not declared: evolve keeps them as text columns and says so"
+    )
+    on_mismatch: OnMismatch = "coerce"
+    unique: tuple[str, ...] = Field((), description="columns whose combination may occur once (dimensions)")
+    max_quarantined_share: float = Field(0.05, ge=0, le=1, description="above it the build ends with exit 3")
+    min_rows: int = 0
+    keep_unparsable: bool = Field(
+        False, description="keep the text of lines that cannot be parsed although privacy rules exist"
+    )
+
+
+class Mapping(Settings):
+    """Which fields of the record play which part. Silver carries them under these names."""
+
+    event_time: str | None = None
+    event_id: str | None = None
+    actor_id: str | None = None
+    event_name: str | None = None
+    session_id: str | None = None
+    received_at: str | None = None
+    sent_at: str | None = None
+    seq: str | None = None
+    entity: str | None = Field(None, description="count facts: what was counted")
+    valid_from: str | None = Field(None, description="dimensions with history: since when a row holds")
+
+    def items(self) -> list[tuple[str, str]]:
+        """(canonical name, field) of every part that is mapped."""
+        return [(name, value) for name in type(self).model_fields if (value := getattr(self, name)) is not None]
+
+
+class TrafficRule(Settings):
+    """Rows that are not human: the first rule that matches names their class."""
+
+    traffic: Literal["bot", "internal", "test"] = Field(alias="class")
+    where: str = Field(description="SQL over the contract's column names")
+
+
+class Coverage(Settings):
+    """When a period of the source is complete (METRICS section 0, watermark)."""
+
+    by: Literal["event_time", "daily_file", "hourly_file", "through"] = "event_time"
+    through: date | None = None
+    file_date: str = Field(
+        r"(?P<date>\d{4}-?\d{2}-?\d{2})", description="where a file's name carries its date (and hour)"
+    )
+    first: date | None = Field(None, description="first day expected; null = first day seen")
+
+
+class Source(Settings):
+    """`sources/NAME.yml`: one stream of facts or one dimension table."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    kind: Literal["files", "projectviews"] = "files"
+    fact: Literal["event", "count", "dimension"] = "event"
+    path: str
+    format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet"] = "auto"
+    header: Annotated[Literal["yes", "no"], BeforeValidator(_yes_no)] = "yes"
+    delimiter: str | None = Field(None, description="csv: null = detected among , ; tab | and space")
+    columns: tuple[str, ...] = Field((), description="csv without header: the fields' names")
+    path_fields: str | None = Field(
+        None, description="regular expression over the path whose named groups become fields of each record"
+    )
+    pattern: str | None = Field(None, description="projectviews: file name pattern; null = both names")
+    timezone: str = Field("UTC", description="zone of timestamps that carry none")
+    time_format: str = Field(
+        "auto", description="auto, iso, epoch_s, epoch_ms, epoch_us, or strptime codes such as %d/%m/%Y"
+    )
+    mapping: Mapping = Mapping()
+    measures: tuple[str, ...] = Field((), description="count facts: numeric fields that add up")
+    contract: Contract = Contract()
+    dedup: Literal["key", "content", "none"] = "none"
+    history: Literal["none", "scd2"] = Field("none", description="dimensions: keep each row's history")
+    key: tuple[str, ...] = Field((), description="dimensions: the fields that identify a row")
+    complete: Coverage = Coverage()
+    traffic: tuple[TrafficRule, ...] = ()
+    sort: tuple[str, ...] = Field((), description="columns by which compaction sorts")
+    max_line_bytes: int = Field(16 * 1024 * 1024, gt=0)
+    future_tolerance: Duration | None = Field(
+        None, description="event_time may pass received_at (else the file's reading time) by this; null = 10 min"
+    )
+
+    @field_validator("complete", mode="before")
+    @classmethod
+    def _short_coverage(cls, value: object) -> object:
+        if isinstance(value, str):
+            if value.startswith("through:"):
+                return {"by": "through", "through": value.removeprefix("through:").strip()}
+            return {"by": value}
+        return value
+
+    @model_validator(mode="after")
+    def _parts_present(self) -> Source:
+        if self.fact == "event" and self.mapping.event_time is None:
+            raise ValueError("an event source needs `mapping: event_time:`, the field with the instant")
+        if self.fact == "count" and self.kind == "files" and not (self.mapping.entity and self.mapping.event_time):
+            raise ValueError("a count source needs `mapping:` with `entity:` and `event_time:`")
+        if self.fact == "dimension" and not self.key:
+            raise ValueError("a dimension needs `key:`, the fields that identify a row")
+        if self.dedup == "key" and self.fact == "event" and self.mapping.event_id is None:
+            raise ValueError("`dedup: key` needs `mapping: event_id:`")
+        return self
+
+    @property
+    def privacy(self) -> dict[str, Privacy]:
+        """Fields that must be dropped, hashed or truncated before bronze."""
+        return {name: rule.privacy for name, rule in self.contract.fields.items() if rule.privacy is not None}
+
+
+def load_sources(root: Path) -> dict[str, Source]:
+    """Every `sources/*.yml` of a project, by name (the file's stem), in alphabetical order.
+
+    Raises:
+        DefinitionError: There is none.
+        ProjectError: One of them is wrong (says file and line).
+    """
+    found: dict[str, Source] = {}
+    for path in sorted((root / "sources").glob("*.yml")):
+        found[path.stem] = load_yaml(path, Source, name=path.stem)
+    if not found:
+        raise DefinitionError(
+            f"{root / 'sources'} holds no source.", hint="Add one with `tide init DIR --from GLOB`."
+        )
+    return found
+
+
+def source_from(data: dict[str, Any]) -> Source:
+    """A source from plain values, for tests and `tide init`."""
+    return Source.model_validate(data)

@@ -1,0 +1,118 @@
+"""The seam between Tidelake and what runs its SQL: four methods and a record of capabilities.
+
+Table names are `layer.name` (`bronze`, `silver`, `gold`, `ops`) for tables of the lake, and
+`temp.name` for what lives in the engine until it is closed. Every SELECT is written in the portable
+subset of DuckDB's dialect (`engine.sql`); an engine of another dialect translates it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Protocol
+
+import pyarrow as pa
+
+LAYERS = ("bronze", "silver", "gold", "ops")
+WriteMode = Literal["append", "overwrite", "replace"]
+
+
+class Transaction(NamedTuple):
+    """A Delta application transaction: an append with a version already seen is not done again."""
+
+    app_id: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine can do. Rooms ask this record, never the engine's name."""
+
+    dialect: Literal["duckdb", "spark"]
+    distributed: bool = False
+    streaming: bool = False
+    fast_files: bool = False  # writes Parquet files itself and only commits through Delta
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a Delta table lies on disk.
+
+    Attributes:
+        partition_by: Partition columns.
+        sort_by: Columns by which rows are sorted inside a file.
+    """
+
+    partition_by: tuple[str, ...] = ()
+    sort_by: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """What every engine offers; `testing` holds the suite that each must pass."""
+
+    capabilities: Capabilities
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        """Rows of one SELECT; values are bound as `$name`, never pasted.
+
+        Timestamps come back as `timestamp[us, tz=UTC]`.
+
+        Raises:
+            QueryError: Wrong syntax, an unknown table or column, or outside of the portable subset.
+            EngineError: The engine failed while it ran.
+        """
+        ...
+
+    def write(
+        self,
+        select: str | pa.Table,
+        table: str,
+        mode: WriteMode = "append",
+        *,
+        transaction: Transaction | None = None,
+        layout: Layout = Layout(),
+        replace: Mapping[str, Sequence[Any]] | None = None,
+        params: Mapping[str, Any] | None = None,
+        note: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Write the rows of a SELECT, or Arrow rows, to a table; make the table where there is none.
+
+        `temp.name` is replaced as a whole, lives in the engine and returns 0.
+
+        Args:
+            select: One SELECT, or rows.
+            table: `layer.name` or `temp.name`.
+            mode: `append` adds; `overwrite` replaces all; `replace` replaces the partitions that
+                `replace` names (`{"event_date": [...]}`), also those for which there are no new rows.
+            transaction: Written once: when the table has this version already, nothing is done.
+            note: Kept in the commit's metadata.
+
+        Returns:
+            The table's Delta version.
+        """
+        ...
+
+    def schema(self, table: str) -> pa.Schema | None:
+        """The table's columns, or None where there is no such table."""
+        ...
+
+    def close(self) -> None:
+        """Let go of memory, connections and processes."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """Which state of a table an answer was made from."""
+
+    table: str
+    version: int
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table's definition as engines need it: name, columns and layout."""
+
+    name: str
+    schema: pa.Schema
+    layout: Layout = field(default_factory=Layout)

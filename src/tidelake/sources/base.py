@@ -1,0 +1,109 @@
+"""What a source hands to bronze: files with their identity, and their lines in groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+# What a group's table holds, in this order. `raw` is the record as received (without its line end);
+# `record` is null where `raw` is JSON already, else the record's fields as one JSON object;
+# `problem` is null or why the reader could not make a record of it.
+LINES = pa.schema(
+    [
+        pa.field("file_index", pa.int32(), nullable=False),
+        pa.field("source_position", pa.int64(), nullable=False),
+        pa.field("raw", pa.string_view(), nullable=False),
+        pa.field("record", pa.string_view()),
+        pa.field("problem", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """The cheap look at a file: decides whether to read it again.
+
+    Attributes:
+        path: Absolute path or `s3://` address.
+        source_path: Path below the source's root, with `/`; what bronze records.
+        stamp: Size, time and inode or ETag, and a hash of head and tail, as one text.
+    """
+
+    path: str
+    source_path: str
+    size: int
+    modified_us: int
+    stamp: str
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the lake knows of a file that it has read (one row of `ops.files`)."""
+
+    source_path: str
+    stamp: str
+    content_hash: str
+    size: int
+    lines: int
+    state: str  # whole | truncated | superseded | copy
+
+
+@dataclass(frozen=True)
+class FileRead:
+    """What reading one file (or the new tail of one) gave.
+
+    Attributes:
+        first_line: Number of the first line read here, from 1.
+        lines: Lines read here, blank and header lines included; counted without looking at them.
+        content_hash: sha256 of the file's bytes as they lie on disk, from its start to `size`.
+        ends_with_newline: Whether the last line was ended; if not, growth makes a new version.
+        truncated: A compressed file that was cut off: its complete lines are here.
+        notes: What a person should know (`bom`, `crlf`, `columns in another order` ...).
+    """
+
+    look: Look
+    content_hash: str
+    size: int
+    first_line: int
+    lines: int
+    ends_with_newline: bool
+    truncated: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Lines of several files, or a part of one, small enough for memory.
+
+    `lines` follows LINES; `file_index` points into `files`. A file larger than a group comes in
+    several groups; `done[i]` says whether file i ends here.
+    """
+
+    files: tuple[FileRead, ...]
+    lines: pa.Table
+    done: tuple[bool, ...]
+    bytes_read: int
+
+
+@dataclass(frozen=True)
+class Take:
+    """One file to read, and from where."""
+
+    look: Look
+    start_byte: int = 0
+    first_line: int = 1
+
+
+class Reader(Protocol):
+    """One per kind of source."""
+
+    def looks(self) -> list[Look]:
+        """The files that are there now, by path."""
+        ...
+
+    def groups(self, takes: Sequence[Take], *, group_bytes: int) -> Iterator[Group]:
+        """Read files in order; the next group is read while the last one is worked on."""
+        ...
