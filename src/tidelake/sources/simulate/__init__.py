@@ -1,0 +1,1 @@
+"""Seeded simulators: logs with a planted cause, and the truth beside them."""
