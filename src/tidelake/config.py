@@ -129,6 +129,7 @@ class Project(Settings):
 
     @property
     def zone(self) -> ZoneInfo:
+        """The project's time zone, by which local dates are made."""
         return ZoneInfo(self.timezone)
 
     def lake_address(self, target: str | None = None) -> str:

@@ -177,9 +177,7 @@ def load_sources(root: Path) -> dict[str, Source]:
     for path in sorted((root / "sources").glob("*.yml")):
         found[path.stem] = load_yaml(path, Source, name=path.stem)
     if not found:
-        raise DefinitionError(
-            f"{root / 'sources'} holds no source.", hint="Add one with `tide init DIR --from GLOB`."
-        )
+        raise DefinitionError(f"{root / 'sources'} holds no source.", hint="Add one with `tide init DIR --from GLOB`.")
     return found
 
 
