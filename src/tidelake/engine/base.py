@@ -41,10 +41,69 @@ class Layout:
     Attributes:
         partition_by: Partition columns.
         sort_by: Columns by which rows are sorted inside a file.
+        is_grown: Columns were added after the first files were written.
     """
 
     partition_by: tuple[str, ...] = ()
     sort_by: tuple[str, ...] = ()
+    is_grown: bool = False
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a table.
+
+    Attributes:
+        path: Absolute path or `s3://` address.
+        relative: Path below the table, as the Delta log names it.
+        partition: Partition values as text; None for null.
+    """
+
+    path: str
+    relative: str
+    partition: Mapping[str, str | None]
+    size: int
+    records: int
+    minimum: Mapping[str, Any] = field(default_factory=dict)
+    maximum: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A Parquet file that was written and is not yet part of its table."""
+
+    relative: str
+    partition: Mapping[str, str | None]
+    size: int
+    stats: str  # Delta's statistics, JSON
+
+
+class Catalog(Protocol):
+    """What an engine needs to know of the lake."""
+
+    is_local: bool
+
+    def uri(self, table: str) -> str: ...
+    def version(self, table: str) -> int | None: ...
+    def schema(self, table: str) -> pa.Schema | None: ...
+    def layout(self, table: str) -> Layout: ...
+    def files(self, table: str) -> list[DataFile]: ...
+    def tables(self) -> list[str]: ...
+    def transaction_version(self, table: str, app_id: str) -> int | None: ...
+    def filesystem(self) -> Any: ...
+    def move_in(self, local: str, uri: str) -> None: ...
+    def commit(
+        self,
+        table: str,
+        added: Sequence[NewFile],
+        removed: Sequence[DataFile],
+        *,
+        schema: pa.Schema,
+        layout: Layout,
+        transaction: Transaction | None,
+        note: Mapping[str, Any] | None,
+        is_change: bool = True,
+    ) -> int: ...
 
 
 class Engine(Protocol):

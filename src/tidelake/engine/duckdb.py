@@ -1,0 +1,486 @@
+"""DuckDB, the embedded engine: reads Delta tables by their file lists, writes Parquet and has it committed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date, datetime
+from queue import SimpleQueue
+from typing import Any
+from urllib.parse import quote
+
+import duckdb
+import pyarrow as pa
+
+from tidelake.engine.base import (
+    LAYERS,
+    Capabilities,
+    Catalog,
+    DataFile,
+    Layout,
+    NewFile,
+    Transaction,
+    WriteMode,
+)
+from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, UnknownNameError
+
+ROW_GROUP_ROWS = 40_960
+_STATISTIC_TEXT = 32  # longest text that statistics hold: longer ones are cut by readers anyway
+_TEMP_NAME = re.compile(r"\btemp\.([a-z_][a-z0-9_]*)", re.IGNORECASE)
+_WIDE_INTEGERS = ("HUGEINT", "UHUGEINT", "UBIGINT")
+
+
+class DuckEngine:
+    """The embedded engine.
+
+    Args:
+        lake: The tables; None for an engine that has `temp` tables only.
+        timezone: IANA zone in which `local_date` counts days.
+        memory_limit: DuckDB's own bound, such as `700MB`; None leaves DuckDB's default.
+        threads: None = one a core.
+    """
+
+    capabilities = Capabilities(dialect="duckdb", fast_files=True)
+
+    def __init__(
+        self,
+        lake: Catalog | None = None,
+        *,
+        timezone: str = "UTC",
+        memory_limit: str | None = "640MB",
+        threads: int | None = None,
+    ) -> None:
+        self.lake = lake
+        self.timezone = timezone
+        self._spill = tempfile.TemporaryDirectory(prefix="tidelake-")
+        self._bound: dict[str, int] = {}
+        self._arrow: dict[str, str] = {}
+        self._scratch_tables: set[str] = set()
+        settings: dict[str, Any] = {"temp_directory": self._spill.name, "preserve_insertion_order": False}
+        if memory_limit is not None:
+            settings["memory_limit"] = memory_limit
+        settings["threads"] = threads or os.cpu_count() or 2
+        self._connection = duckdb.connect(config=settings)
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET enable_progress_bar = false")
+        for schema in (*LAYERS, "scratch"):
+            self._connection.execute(f"CREATE SCHEMA {schema}")
+        self._cursors = [self._connection.cursor() for _ in range(min(4, settings["threads"]))]
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        for cursor in self._cursors:
+            cursor.execute("SET TimeZone = 'UTC'")
+            self._free.put(cursor)
+        self._pool = ThreadPoolExecutor(len(self._cursors), thread_name_prefix="tidelake-write")
+        if lake is not None and not lake.is_local:
+            self._register_filesystem(lake)
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        """Rows of one SELECT; see `Engine.query`."""
+        return self._rows_of(self._prepared(sql), params)
+
+    def write(
+        self,
+        select: str | pa.Table,
+        table: str,
+        mode: WriteMode = "append",
+        *,
+        transaction: Transaction | None = None,
+        layout: Layout = Layout(),
+        replace: Mapping[str, Sequence[Any]] | None = None,
+        params: Mapping[str, Any] | None = None,
+        note: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Write rows to a table; see `Engine.write`."""
+        layer, _, name = table.partition(".")
+        if layer == "temp":
+            self._write_temp(select, name, params)
+            return 0
+        lake = self._lake_of(table)
+        if transaction is not None:
+            done = lake.transaction_version(table, transaction.app_id)
+            if done is not None and done >= transaction.version:
+                return lake.version(table) or 0
+        known = lake.schema(table)
+        layout = lake.layout(table) if known is not None else layout
+        removed = _removed(lake, table, mode, replace)
+        with self._rows(select, params, materialise=bool(layout.partition_by)) as rows:
+            schema, projection = self._shape(rows, known, layout)
+            added = self._write_files(rows, projection, lake, table, layout)
+        return lake.commit(table, added, removed, schema=schema, layout=layout, transaction=transaction, note=note)
+
+    def schema(self, table: str) -> pa.Schema | None:
+        """The table's columns, or None where there is no such table."""
+        layer, _, name = table.partition(".")
+        if layer != "temp":
+            return self.lake.schema(table) if self.lake is not None else None
+        if name not in self._arrow and name not in self._scratch_tables:
+            return None
+        return self.query(f"SELECT * FROM temp.{name} LIMIT 0").schema
+
+    def drop(self, table: str) -> None:
+        """Forget a `temp` table; nothing happens where there is none."""
+        name = table.removeprefix("temp.")
+        if name in self._arrow:
+            self._connection.unregister(self._arrow.pop(name))
+        if name in self._scratch_tables:
+            self._connection.execute(f"DROP TABLE IF EXISTS scratch.{name}")
+            self._scratch_tables.discard(name)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+        for cursor in self._cursors:
+            cursor.close()
+        self._connection.close()
+        self._spill.cleanup()
+
+    def __enter__(self) -> DuckEngine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- queries
+
+    def _prepared(self, sql: str) -> str:
+        """The SQL with `temp` names resolved, and views in place for the lake's tables that it names."""
+        sql = _TEMP_NAME.sub(lambda match: self._temp(match.group(1).lower()), sql)
+        if self.lake is not None:
+            for table in dict.fromkeys(_TABLE_NAME.findall(sql)):
+                self._bind(table.lower())
+        return sql
+
+    def _temp(self, name: str) -> str:
+        return self._arrow.get(name, f"scratch.{name}")
+
+    def _bind(self, table: str) -> None:
+        """Make the view `layer.name` over the files of the table's version."""
+        assert self.lake is not None
+        version = self.lake.version(table)
+        if version is None or self._bound.get(table) == version:
+            return
+        schema = self.lake.schema(table)
+        assert schema is not None
+        files = self.lake.files(table)
+        if not files:
+            columns = ", ".join(f"CAST(NULL AS {sql_type(field.type)}) AS {_quoted(field.name)}" for field in schema)
+            body = f"SELECT {columns} WHERE false"
+        else:
+            layout = self.lake.layout(table)
+            paths = ", ".join(_literal(file.path) for file in files)
+            options = ", union_by_name = true" if layout.is_grown else ""
+            if layout.partition_by:
+                types = ", ".join(
+                    f"{_literal(name)}: {sql_type(schema.field(name).type)}" for name in layout.partition_by
+                )
+                options += f", hive_partitioning = true, hive_types = {{{types}}}"
+            else:
+                options += ", hive_partitioning = false"
+            columns = ", ".join(_quoted(field.name) for field in schema)
+            body = f"SELECT {columns} FROM read_parquet([{paths}]{options})"
+        self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {body}")
+        self._bound[table] = version
+
+    def _rows_of(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        try:
+            found = self._connection.sql(sql, params=dict(params) if params else None)
+            if found is None:
+                raise QueryError("That statement gives no rows.", hint="Write one SELECT.")
+            return _utc(found.to_arrow_table())
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+
+    def _run(self, sql: str, params: Mapping[str, Any] | None, cursor: Any = None) -> Any:
+        try:
+            return (cursor or self._connection).execute(sql, dict(params) if params else None)
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: duckdb.Error) -> TidelakeError:
+        text = str(error)
+        if isinstance(error, duckdb.CatalogException):
+            missing = re.search(r"(?:Table|View) with name (\S+) does not exist", text)
+            if missing and self.lake is not None:
+                near = UnknownNameError("table", missing.group(1), self.lake.tables())
+                return QueryError(f"There is no table {missing.group(1)}.", hint=near.hint)
+        if isinstance(error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)):
+            return QueryError(text, hint="`tide sql 'DESCRIBE layer.table'` shows a table's columns.")
+        if isinstance(error, duckdb.InvalidInputException) and "parameter" in text.lower():
+            return QueryError(text, hint="Bind each $name of the query once.")
+        if "No space left" in text or "no space left" in text.lower():
+            return LakeError(
+                f"The disk is full: {text.splitlines()[0]}",
+                hint="Free some space and run the same command again; what was committed stays.",
+            )
+        if "Permission denied" in text:
+            return LakeError(
+                f"The lake cannot be written: {text.splitlines()[0]}",
+                hint="Give this user the right to write there, or choose another lake in tide.yml (`lake:`).",
+            )
+        return EngineError(f"DuckDB failed: {text}", hint="`tide doctor` looks at memory, disk and versions.")
+
+    # --- writing
+
+    def _write_temp(self, select: str | pa.Table, name: str, params: Mapping[str, Any] | None) -> None:
+        name = name.lower()
+        if isinstance(select, pa.Table):
+            self.drop(name)
+            self._connection.register(f"arrow_{name}", select)
+            self._arrow[name] = f"arrow_{name}"
+            return
+        sql = self._prepared(select)
+        fresh = f"scratch.{name}" if name not in self._scratch_tables else f"scratch.{name}__next"
+        self._run(f"CREATE OR REPLACE TABLE {fresh} AS {sql}", params)
+        self.drop(name)
+        if fresh != f"scratch.{name}":
+            self._run(f"ALTER TABLE {fresh} RENAME TO {name}", None)
+        self._scratch_tables.add(name)
+
+    @contextmanager
+    def _rows(self, select: str | pa.Table, params: Mapping[str, Any] | None, *, materialise: bool) -> Iterator[str]:
+        """A SELECT over the rows to write; over a table made for it where several reads follow."""
+        if isinstance(select, pa.Table):
+            name = f"given_{uuid.uuid4().hex[:12]}"
+            self._write_temp(select, name, None)
+            try:
+                with self._rows(f"SELECT * FROM temp.{name}", None, materialise=materialise) as rows:
+                    yield rows
+            finally:
+                self.drop(name)
+            return
+        plain = re.fullmatch(r"\s*SELECT \* FROM temp\.([a-z_][a-z0-9_]*)\s*", select)
+        if plain and plain.group(1) in self._scratch_tables:
+            yield f"SELECT * FROM scratch.{plain.group(1)}"
+        elif materialise or params:
+            name = f"rows_{uuid.uuid4().hex[:12]}"
+            self._write_temp(select, name, params)
+            try:
+                yield f"SELECT * FROM scratch.{name}"
+            finally:
+                self.drop(name)
+        else:
+            yield self._prepared(select)
+
+    def _shape(self, rows: str, known: pa.Schema | None, layout: Layout) -> tuple[pa.Schema, list[str]]:
+        """The table's schema with these rows in it, and the columns of its files as SQL."""
+        described = self._run(f"DESCRIBE {rows}", None).fetchall()
+        given = {name: kind for name, kind, *_ in described}
+        probe = ", ".join(
+            f"{_quoted(name)}::BIGINT AS {_quoted(name)}" if kind in _WIDE_INTEGERS else _quoted(name)
+            for name, kind in given.items()
+        )
+        found = self._rows_of(f"SELECT {probe} FROM ({rows}) LIMIT 0").schema
+        fields = list(known) if known is not None else []
+        names = {field.name for field in fields}
+        fields += [field for field in found if field.name not in names]
+        schema = pa.schema(fields)
+        projection = [
+            f"CAST({_quoted(field.name) if field.name in given else 'NULL'} AS {sql_type(field.type)}) "
+            f"AS {_quoted(field.name)}"
+            for field in schema
+            if field.name not in layout.partition_by
+        ]
+        return schema, projection
+
+    def _write_files(
+        self, rows: str, projection: list[str], lake: Catalog, table: str, layout: Layout
+    ) -> list[NewFile]:
+        columns = ", ".join(projection)
+        order = f" ORDER BY {', '.join(_quoted(name) for name in layout.sort_by)}" if layout.sort_by else ""
+        if not layout.partition_by:
+            sql = f"SELECT {columns} FROM ({rows}){order}"
+            written = self._copy(sql, lake, table, {}, self._connection)
+            return [written] if written is not None else []
+        keys = ", ".join(_quoted(name) for name in layout.partition_by)
+        values = self._run(f"SELECT DISTINCT {keys} FROM ({rows}) ORDER BY ALL", None).fetchall()
+
+        def one(index: int, key: tuple[Any, ...]) -> NewFile | None:
+            partition = dict(zip(layout.partition_by, (_partition_text(value) for value in key), strict=True))
+            condition = " AND ".join(
+                f"{_quoted(name)} IS NOT DISTINCT FROM {_value(value)}"
+                for name, value in zip(layout.partition_by, key, strict=True)
+            )
+            sql = f"SELECT {columns} FROM ({rows}) WHERE {condition}{order}"
+            with self._cursor() as cursor:
+                return self._copy(sql, lake, table, partition, cursor)
+
+        if len(values) == 1:
+            written = [one(0, values[0])]
+        else:
+            written = list(self._pool.map(lambda item: one(*item), enumerate(values)))
+        return [file for file in written if file is not None]
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Any]:
+        cursor = self._free.get()
+        try:
+            yield cursor
+        finally:
+            self._free.put(cursor)
+
+    def _copy(
+        self, sql: str, lake: Catalog, table: str, partition: Mapping[str, str | None], cursor: Any
+    ) -> NewFile | None:
+        """Write one Parquet file; None when the SELECT has no rows."""
+        folder = "/".join(f"{name}={_path_text(value)}" for name, value in partition.items())
+        relative = f"{folder}/{uuid.uuid4().hex}.parquet".lstrip("/")
+        target = f"{lake.uri(table)}/{relative}"
+        local = target if lake.is_local else os.path.join(self._spill.name, f"{uuid.uuid4().hex}.parquet")
+        try:
+            os.makedirs(os.path.dirname(local), exist_ok=True)
+        except OSError as error:
+            raise LakeError(
+                f"{os.path.dirname(local)} cannot be written: {error.strerror}.",
+                hint="Give this user the right to write there, free some space, or choose another lake (`lake:`).",
+            ) from error
+        (written,) = self._run(
+            f"COPY ({sql}) TO {_literal(local)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+            f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, RETURN_STATS)",
+            None,
+            cursor,
+        ).fetchall()
+        _, count, size, _, columns, *_ = written
+        if count == 0:
+            os.unlink(local)
+            return None
+        if not lake.is_local:
+            lake.move_in(local, target)
+        address = "/".join(f"{name}={quote(_path_text(value))}" for name, value in partition.items())
+        return NewFile(
+            relative=f"{address}/{relative.rsplit('/', 1)[-1]}".lstrip("/"),
+            partition=partition,
+            size=size,
+            stats=_statistics(count, columns),
+        )
+
+    def _lake_of(self, table: str) -> Catalog:
+        if self.lake is None:
+            raise EngineError(f"This engine has no lake to write {table} to.")
+        return self.lake
+
+    def _register_filesystem(self, lake: Catalog) -> None:
+        from fsspec.implementations.arrow import ArrowFSWrapper
+
+        wrapped = ArrowFSWrapper(lake.filesystem())
+        wrapped.protocol = "s3"  # type: ignore[misc]
+        self._connection.register_filesystem(wrapped)
+
+
+_TABLE_NAME = re.compile(rf"\b(?:{'|'.join(LAYERS)})\.[A-Za-z_][A-Za-z0-9_]*")
+_SQL_TYPES = {
+    pa.int8(): "TINYINT",
+    pa.int16(): "SMALLINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+    pa.string(): "VARCHAR",
+    pa.binary(): "BLOB",
+    pa.date32(): "DATE",
+    pa.timestamp("us", "UTC"): "TIMESTAMPTZ",
+    pa.timestamp("us"): "TIMESTAMP",
+    pa.null(): "INTEGER",
+}
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type.
+
+    Raises:
+        EngineError: DuckDB tables of Tidelake have no such type.
+    """
+    if kind in _SQL_TYPES:
+        return _SQL_TYPES[kind]
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():
+        return "VARCHAR"
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return f"{sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return "STRUCT(" + ", ".join(f"{_quoted(item.name)} {sql_type(item.type)}" for item in kind) + ")"
+    if pa.types.is_map(kind):
+        return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
+    raise EngineError(f"No SQL type for {kind}.", hint="Cast the column in the SELECT.")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool | int | float):
+        return str(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return f"DATE '{value.isoformat()}'"
+    return _literal(str(value))
+
+
+def _partition_text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _path_text(value: str | None) -> str:
+    return "__HIVE_DEFAULT_PARTITION__" if value is None else quote(value, safe=" ")
+
+
+def _removed(lake: Catalog, table: str, mode: WriteMode, replace: Mapping[str, Sequence[Any]] | None) -> list[DataFile]:
+    """The files that the write takes the place of."""
+    if mode == "append":
+        return []
+    files = lake.files(table)
+    if mode == "overwrite":
+        return files
+    if not replace:
+        raise EngineError(f"Replacing partitions of {table} needs the partitions' values.")
+    wanted = {name: {_partition_text(value) for value in values} for name, values in replace.items()}
+    return [file for file in files if all(file.partition.get(name) in values for name, values in wanted.items())]
+
+
+def _statistics(count: int, columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Delta's statistics of one file, from what DuckDB returns of it."""
+    minimum: dict[str, Any] = {}
+    maximum: dict[str, Any] = {}
+    nulls: dict[str, int] = {}
+    for quoted, found in columns.items():
+        if '"."' in quoted:
+            continue
+        name = quoted.strip('"').replace('""', '"')
+        if "null_count" in found:
+            nulls[name] = int(found["null_count"])
+        low, high = found.get("min"), found.get("max")
+        if low is None or high is None or max(len(low), len(high)) > _STATISTIC_TEXT:
+            continue
+        if found.get("min_is_exact") == "false" or found.get("max_is_exact") == "false":
+            continue
+        minimum[name], maximum[name] = low, high
+    return json.dumps({"numRecords": count, "minValues": minimum, "maxValues": maximum, "nullCount": nulls})
+
+
+def _utc(table: pa.Table) -> pa.Table:
+    """The rows with timestamps in UTC microseconds and integers that Delta has."""
+    for index, field in enumerate(table.schema):
+        kind = field.type
+        if pa.types.is_timestamp(kind) and kind.tz is not None and kind != pa.timestamp("us", "UTC"):
+            kind = pa.timestamp("us", "UTC")
+        elif pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision == 38:
+            kind = pa.int64()
+        elif kind == pa.string_view() or pa.types.is_large_string(kind):
+            kind = pa.string()
+        if kind != field.type:
+            table = table.set_column(index, pa.field(field.name, kind), table.column(index).cast(kind))
+    return table

@@ -1,0 +1,439 @@
+"""The lake: Delta tables at `<lake>/{bronze,silver,gold,ops}/<name>`, each commit made once.
+
+A commit is made with the handle that was checked and without retries: when somebody else has
+committed since, it fails with `BusyError` instead of writing rows a second time.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema
+from deltalake import Transaction as DeltaTransaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from tidelake.engine.base import LAYERS, DataFile, Layout, NewFile, Transaction
+from tidelake.errors import BusyError, LakeError, UnsupportedError
+from tidelake.lake.location import Location
+
+FORMAT_VERSION = 1
+FORMAT_FILE = "_tidelake.json"
+LOCK_FILE = "_lock"
+_READABLE_FEATURES = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
+_TABLE_SETTINGS = {"delta.checkpointInterval": "50", "delta.logRetentionDuration": "interval 3650 days"}
+_ADDED = {"tidelake.added": "true"}  # metadata of a column that older files do not have
+
+
+class Lake:
+    """The tables of one lake, at their newest versions or at a state in the past.
+
+    Args:
+        address: Folder or `s3://` address.
+        storage: S3 settings beyond the environment.
+        versions: Table versions to read instead of the newest (`--as-of`); such a lake is read-only.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        storage: Mapping[str, str] | None = None,
+        versions: Mapping[str, int] | None = None,
+    ) -> None:
+        self.location = Location(address.rstrip("/"), dict(storage or {}))
+        self._versions = versions
+        self._handles: dict[str, DeltaTable | None] = {}
+
+    @property
+    def is_local(self) -> bool:
+        return self.location.is_local
+
+    @property
+    def is_past(self) -> bool:
+        return self._versions is not None
+
+    def uri(self, table: str) -> str:
+        """Where `layer.name` lies."""
+        return self.location.uri(*table.split(".", 1))
+
+    def filesystem(self) -> Any:
+        return self.location.filesystem()
+
+    def move_in(self, local: str, uri: str) -> None:
+        self.location.move_in(local, uri)
+
+    def refresh(self) -> None:
+        """Forget what was read of the tables; the next look reads their logs again."""
+        self._handles.clear()
+
+    def delta(self, table: str) -> DeltaTable | None:
+        """The open Delta table, or None where there is none."""
+        if table not in self._handles:
+            self._handles[table] = self._open(table)
+        return self._handles[table]
+
+    def _open(self, table: str) -> DeltaTable | None:
+        version = None
+        if self._versions is not None:
+            if table not in self._versions:
+                return None
+            version = self._versions[table]
+        elif self.is_local and not os.path.isdir(os.path.join(self.uri(table), "_delta_log")):
+            return None
+        try:
+            opened = DeltaTable(self.uri(table), version=version, storage_options=self.location.delta_options)
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError) as error:
+            raise LakeError(
+                f"Table {table} at {self.uri(table)} cannot be read: {error}",
+                hint="`tide doctor` checks rights and formats.",
+            ) from error
+        _refuse_unreadable(table, opened)
+        return opened
+
+    def tables(self) -> list[str]:
+        """Every table of the lake, `layer.name`, in order."""
+        if self._versions is not None:
+            return sorted(self._versions)
+        if self.is_local:
+            return sorted(
+                f"{layer}.{entry.name}"
+                for layer in LAYERS
+                if os.path.isdir(self.location.uri(layer))
+                for entry in os.scandir(self.location.uri(layer))
+                if os.path.isdir(os.path.join(entry.path, "_delta_log"))
+            )
+        from pyarrow.fs import FileSelector, FileType
+
+        system, found = self.filesystem(), []
+        for layer in LAYERS:
+            selector = FileSelector(self.location.bare(self.location.uri(layer)), allow_not_found=True)
+            found += [
+                f"{layer}.{info.base_name}"
+                for info in system.get_file_info(selector)
+                if info.type == FileType.Directory
+            ]
+        return sorted(found)
+
+    def version(self, table: str) -> int | None:
+        opened = self.delta(table)
+        return None if opened is None else opened.version()
+
+    def schema(self, table: str) -> pa.Schema | None:
+        """The table's columns, partition columns included."""
+        opened = self.delta(table)
+        return None if opened is None else _plain(pa.schema(opened.schema().to_arrow()))
+
+    def layout(self, table: str) -> Layout:
+        opened = self.delta(table)
+        if opened is None:
+            return Layout()
+        metadata = opened.metadata()
+        told = json.loads(metadata.description) if (metadata.description or "").startswith("{") else {}
+        is_grown = any(field.metadata.get("tidelake.added") for field in opened.schema().fields)
+        return Layout(tuple(metadata.partition_columns), tuple(told.get("sort_by", ())), is_grown)
+
+    def files(self, table: str) -> list[DataFile]:
+        """The Parquet files that make up the table now, in a stable order."""
+        opened = self.delta(table)
+        if opened is None:
+            return []
+        return sorted(_data_files(opened, self.uri(table)), key=lambda file: file.relative)
+
+    def transaction_version(self, table: str, app_id: str) -> int | None:
+        """The last version that an application has committed to the table."""
+        opened = self.delta(table)
+        return None if opened is None else opened.transaction_version(app_id)
+
+    def note(self, table: str) -> dict[str, Any]:
+        """What the newest commit with a note says of itself; empty where there is none."""
+        opened = self.delta(table)
+        if opened is None:
+            return {}
+        for limit in (1, 5, 50, None):
+            for entry in opened.history(limit):
+                if "tidelake" in entry:
+                    return dict(json.loads(entry["tidelake"]))
+        return {}
+
+    notes = note
+
+    def changed_partitions(self, table: str, column: str, since_version: int) -> list[str] | None:
+        """Values of a partition column whose rows changed after a version.
+
+        Returns:
+            The values as text, in order; None when the log does not say (then take all of them).
+        """
+        opened = self.delta(table)
+        if opened is None:
+            return []
+        changed: set[str] = set()
+        for version in range(since_version + 1, opened.version() + 1):
+            text = self.location.read_text(*table.split(".", 1), "_delta_log", f"{version:020d}.json")
+            if text is None:
+                return None
+            for line in text.splitlines():
+                action = json.loads(line)
+                entry = action.get("add") or action.get("remove")
+                if entry and entry.get("dataChange", True):
+                    value = (entry.get("partitionValues") or {}).get(column)
+                    if value is None:
+                        return None
+                    changed.add(value)
+        return sorted(changed)
+
+    def commit(
+        self,
+        table: str,
+        added: Sequence[NewFile],
+        removed: Sequence[DataFile],
+        *,
+        schema: pa.Schema,
+        layout: Layout,
+        transaction: Transaction | None,
+        note: Mapping[str, Any] | None,
+        is_change: bool = True,
+    ) -> int:
+        """Add and remove files in one commit; make the table where there is none.
+
+        Returns:
+            The version that holds the change; the present one when the transaction was done before.
+
+        Raises:
+            BusyError: Somebody else committed to the table since it was opened.
+            LakeError: The lake cannot be written.
+        """
+        if self.is_past:
+            raise LakeError("A lake opened with --as-of is read-only.", hint="Leave --as-of out to write.")
+        opened = self.delta(table)
+        if opened is None:
+            opened = self._create(table, schema, layout)
+        if transaction is not None:
+            done = opened.transaction_version(transaction.app_id)
+            if done is not None and done >= transaction.version:
+                return opened.version()
+        actions: list[AddAction | RemoveAction] = [_add(file, is_change) for file in added]
+        now = time.time_ns() // 1_000_000
+        actions += [
+            RemoveAction(
+                path=file.relative,
+                data_change=is_change,
+                deletion_timestamp=now,
+                partition_values=dict(file.partition),
+                size=file.size,
+            )
+            for file in removed
+        ]
+        properties = CommitProperties(
+            custom_metadata={"tidelake": json.dumps(note, default=str)} if note is not None else None,
+            max_commit_retries=0,
+            app_transactions=[DeltaTransaction(*transaction)] if transaction is not None else None,
+        )
+        with _explained(table, self.uri(table)):
+            self._grow(opened, table, schema)
+            opened.create_write_transaction(
+                actions,
+                "append",
+                opened.schema(),
+                list(layout.partition_by),
+                commit_properties=properties,
+                post_commithook_properties=PostCommitHookProperties(True, False),
+            )
+            opened.update_incremental()
+        return opened.version()
+
+    def _create(self, table: str, schema: pa.Schema, layout: Layout) -> DeltaTable:
+        with _explained(table, self.uri(table)):
+            self.location.make_folder(self.uri(table))
+            create_table_with_add_actions(
+                self.uri(table),
+                Schema.from_arrow(_plain(schema)),
+                [],
+                partition_by=list(layout.partition_by),
+                description=json.dumps({"sort_by": layout.sort_by}),
+                configuration=dict(_TABLE_SETTINGS),
+                storage_options=self.location.delta_options,
+            )
+            created = DeltaTable(self.uri(table), storage_options=self.location.delta_options)
+        self._handles[table] = created
+        return created
+
+    def _grow(self, opened: DeltaTable, table: str, schema: pa.Schema) -> None:
+        """Add the columns that the table does not have yet."""
+        known = {field.name for field in opened.schema().fields}
+        added = [field for field in _plain(schema) if field.name not in known]
+        if added:
+            fields = Schema.from_arrow(pa.schema([field.with_metadata(_ADDED) for field in added])).fields
+            opened.alter.add_columns(fields)
+            opened.update_incremental()
+
+    def prepare(self) -> None:
+        """Make the lake's folder and format file, or check that this program may use them.
+
+        Raises:
+            LakeError: The lake cannot be written, or was made by a newer Tidelake.
+        """
+        self.location.check_writable()
+        if self.check_format() is None:
+            self.location.write_text(json.dumps({"format": FORMAT_VERSION}) + "\n", FORMAT_FILE)
+
+    def check_format(self) -> int | None:
+        """The lake's format version; None for a lake that does not exist yet.
+
+        Raises:
+            LakeError: It is newer, or older, than this program's.
+        """
+        text = self.location.read_text(FORMAT_FILE)
+        if text is None:
+            return None
+        try:
+            version = int(json.loads(text)["format"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise LakeError(
+                f"{self.location.uri(FORMAT_FILE)} does not hold a format version.",
+                hint='It should read {"format": 1}. Restore it from a backup.',
+            ) from error
+        if version > FORMAT_VERSION:
+            raise LakeError(
+                f"The lake {self.location.address} has format {version}; this Tidelake knows formats up to "
+                f"{FORMAT_VERSION}.",
+                hint="Install a newer Tidelake: pip install --upgrade tidelake.",
+            )
+        return version
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lake for writing. The lock of a process that died is free at once.
+
+        Raises:
+            BusyError: Another build holds it.
+        """
+        if not self.is_local:
+            # On S3 every commit is a conditional put: a second writer fails at its first commit.
+            yield
+            return
+        import fcntl
+
+        path = self.location.uri(LOCK_FILE)
+        with _explained("lock", path):
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = os.read(handle, 200).decode(errors="replace").strip()
+                raise BusyError(
+                    f"Another build is at work on {self.location.address}" + (f" ({holder})." if holder else "."),
+                    hint="Wait until it has ended, then run the same command again.",
+                ) from error
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()}\n".encode(), 0)
+            yield
+        finally:
+            os.close(handle)
+
+
+def _data_files(opened: DeltaTable, root: str) -> Iterator[DataFile]:
+    rows = pa.table(opened.get_add_actions(flatten=False)).to_pylist()
+    for row in rows:
+        relative = unquote(row["path"])
+        yield DataFile(
+            path=f"{root}/{relative}",
+            relative=row["path"],
+            partition={name: _text(value) for name, value in (row.get("partition") or {}).items()},
+            size=row["size_bytes"],
+            records=row["num_records"] or 0,
+            minimum=row.get("min") or {},
+            maximum=row.get("max") or {},
+        )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _add(file: NewFile, is_change: bool) -> AddAction:
+    return AddAction(
+        path=file.relative,
+        size=file.size,
+        partition_values=dict(file.partition),
+        modification_time=time.time_ns() // 1_000_000,
+        data_change=is_change,
+        stats=file.stats,
+    )
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """The schema with the types that Delta tables are declared with (no views, no large types)."""
+    return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():
+        return pa.string()
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or kind == pa.binary_view():
+        return pa.binary()
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind):
+        return pa.list_(_plain_type(kind.value_type))
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", "UTC")
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(item.name, _plain_type(item.type)) for item in kind])
+    return kind
+
+
+def _refuse_unreadable(table: str, opened: DeltaTable) -> None:
+    """Raise for tables whose protocol holds features that reading their files would ignore."""
+    protocol = opened.protocol()
+    unknown = set(protocol.reader_features or ()) - _READABLE_FEATURES
+    if protocol.min_reader_version == 2:
+        mapping = opened.metadata().configuration.get("delta.columnMapping.mode") or "none"
+        unknown |= {"columnMapping"} if mapping != "none" else set()
+    if unknown:
+        raise UnsupportedError(
+            f"Table {table} uses the Delta features {', '.join(sorted(unknown))}, which Tidelake cannot read "
+            "without ignoring rows.",
+            hint="Rewrite the table without them (deletion vectors: REORG TABLE ... APPLY (PURGE)).",
+        )
+
+
+@contextmanager
+def _explained(table: str, place: str) -> Iterator[None]:
+    """Turn what the lake's storage says into errors that say what to do."""
+    try:
+        yield
+    except CommitFailedError as error:
+        raise BusyError(f"Another build has just written to {table}.", hint="Run the same command again.") from error
+    except OSError as error:
+        raise storage_error(error, place) from error
+    except DeltaError as error:
+        raise storage_error(error, place) from error
+
+
+def storage_error(error: Exception, place: str) -> LakeError:
+    """A full disk, missing rights or another fault of the storage, with what to do."""
+    text = str(error)
+    number = getattr(error, "errno", None)
+    if number == errno.ENOSPC or "No space left" in text or "os error 28" in text:
+        return LakeError(
+            f"The disk is full while writing {place}.",
+            hint="Free some space and run the same command again; what was committed stays, nothing is doubled.",
+        )
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS) or "ermission denied" in text or "os error 13" in text:
+        return LakeError(
+            f"{place} cannot be written: permission denied.",
+            hint="Give this user the right to write there, or choose another lake in tide.yml (`lake:`).",
+        )
+    return LakeError(f"Writing {place} failed: {text}", hint="Run the same command again; `tide doctor` looks closer.")
