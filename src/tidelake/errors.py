@@ -71,6 +71,10 @@ class QueryError(TidelakeError, ValueError):
     exit_code = 2
 
 
+class SourceError(TidelakeError):
+    """A source's files cannot be read: no rights, no connection, or a form that is not supported."""
+
+
 class EngineError(TidelakeError):
     """The engine failed while it ran a query or wrote a table."""
 

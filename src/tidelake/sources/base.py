@@ -8,9 +8,11 @@ from typing import Protocol
 
 import pyarrow as pa
 
-# What a group's table holds, in this order. `raw` is the record as received (without its line end);
-# `record` is null where `raw` is JSON already, else the record's fields as one JSON object;
-# `problem` is null or why the reader could not make a record of it.
+# What a group's table holds, in this order. `source_position` counts from 1 without gaps: the line of a
+# text file (of CSV and JSON arrays: the record, which may span lines), the row of a Parquet file.
+# `raw` is the record as received (without its line end); `record` is null where `raw` is JSON already,
+# else the record's fields as one JSON object; `problem` is null or why the reader could not make a
+# record of it; `kind` is `record`, `blank` (only white space) or `header`.
 LINES = pa.schema(
     [
         pa.field("file_index", pa.int32(), nullable=False),
@@ -18,6 +20,7 @@ LINES = pa.schema(
         pa.field("raw", pa.string_view(), nullable=False),
         pa.field("record", pa.string_view()),
         pa.field("problem", pa.string()),
+        pa.field("kind", pa.dictionary(pa.int8(), pa.string()), nullable=False),
     ]
 )
 
@@ -58,7 +61,8 @@ class FileRead:
     Attributes:
         first_line: Number of the first line read here, from 1.
         lines: Lines read here, blank and header lines included; counted without looking at them.
-        content_hash: sha256 of the file's bytes as they lie on disk, from its start to `size`.
+        content_hash: sha256 of the file's bytes as they lie on disk, from its start to `size`; where
+            the path says something that the bytes do not (hour, path fields), that goes in first.
         ends_with_newline: Whether the last line was ended; if not, growth makes a new version.
         truncated: A compressed file that was cut off: its complete lines are here.
         notes: What a person should know (`bom`, `crlf`, `columns in another order` ...).
@@ -106,4 +110,12 @@ class Reader(Protocol):
 
     def groups(self, takes: Sequence[Take], *, group_bytes: int) -> Iterator[Group]:
         """Read files in order; the next group is read while the last one is worked on."""
+        ...
+
+    def prefix_hash(self, look: Look, size: int) -> str | None:
+        """The content hash that the file's first `size` bytes give now.
+
+        Equal to the known hash: the file grew, its tail can be taken (`Take.start_byte`). Null: the
+        file is shorter, or of a form that cannot be continued (compressed, JSON array, Parquet).
+        """
         ...
