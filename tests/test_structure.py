@@ -62,7 +62,7 @@ def test_each_contract_bites(tmp_path: Path, module: str, text: str, broken: str
     verdict = planted(tmp_path, module, text)
     assert verdict.returncode == 1, verdict.stdout + verdict.stderr
     kept_or_broken = next(line for line in verdict.stdout.splitlines() if line.startswith(broken))
-    assert kept_or_broken.endswith("BROKEN"), verdict.stdout
+    assert " BROKEN" in kept_or_broken, verdict.stdout
 
 
 def test_a_cycle_inside_a_room_is_found(tmp_path: Path) -> None:
