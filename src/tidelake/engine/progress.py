@@ -30,10 +30,10 @@ class Progress(Protocol):
 class _Silent:
     """Shows nothing."""
 
-    def __call__(self, stage: str, done: int, total: int | None = None, unit: str = "rows") -> None:
+    def __call__(self, stage: str, done: int, total: int | None = None, unit: str = "rows") -> None:  # noqa: ARG002
         return None
 
-    def say(self, text: str) -> None:
+    def say(self, text: str) -> None:  # noqa: ARG002
         return None
 
 

@@ -14,8 +14,8 @@ from tidelake.engine.tabletext import GAP, columns_of, fit, number
 from tidelake.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    import pandas
-    import polars
+    import pandas as pd
+    import polars as pl  # type: ignore[import-not-found,unused-ignore]
 
 SHOWN_ROWS = 50
 
@@ -42,7 +42,7 @@ class Result:
         """The rows as an Arrow table."""
         return self.table
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> pd.DataFrame:
         """The rows as a pandas frame.
 
         Raises:
@@ -51,7 +51,7 @@ class Result:
         _need("pandas")
         return self.table.to_pandas()
 
-    def to_polars(self) -> polars.DataFrame:
+    def to_polars(self) -> pl.DataFrame:
         """The rows as a Polars frame.
 
         Raises:

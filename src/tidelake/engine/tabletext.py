@@ -19,6 +19,17 @@ import pyarrow as pa
 NULL = "–"
 GAP = "  "
 _NARROWEST_TEXT = 8
+STATUS_MARKS = {
+    "complete": "✓",
+    "open": "…",
+    "provisional": "~",
+    "partial_left": "◧",
+    "missing": "✗",
+    "degraded": "!",
+    "ok": "✓",
+    "warn": "!",
+    "fail": "✗",
+}
 _PLAIN_INTEGERS = ("id", "year", "version", "line", "position")
 
 
@@ -38,6 +49,7 @@ class Column:
 
     @property
     def width(self) -> int:
+        """Terminal cells of the widest cell or the name."""
         return max(map(width, (self.name, *self.cells)))
 
 
@@ -140,6 +152,8 @@ def _column(field: pa.Field, values: Sequence[Any]) -> Column:
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     rigid = numeric or pa.types.is_temporal(kind) or pa.types.is_boolean(kind) or field.name == "status"
     texts = _numbers(field, values) if numeric else [cell(value) for value in values]
+    if field.name == "status":
+        texts = [f"{STATUS_MARKS[text]} {text}" if text in STATUS_MARKS else text for text in texts]
     return Column(visible(field.name), tuple(texts), numeric, rigid)
 
 
