@@ -3,10 +3,10 @@
     python -m benchmarks.generate --rows 2000000 --days 60 --out DIR
 
 writes `DIR/events/events_YYYY-MM-DD.jsonl` (one file a day, every file with the same number of
-lines: the rows asked for, rounded up), `DIR/users.csv`, `DIR/videos.csv` and `DIR/truth.json`: what was planted, counted from the
-generator's own arrays. Same arguments, same bytes. A day depends only on the seed, on its own
-number and on the day before, so that the first 60 days of a longer run are those of a shorter one
-with as many rows a day, and a day more can be made without making the others.
+lines: the rows asked for, rounded up), `DIR/users.csv`, `DIR/videos.csv` and `DIR/truth.json`:
+what was planted, counted from the generator's own arrays. Same arguments, same bytes. A day depends
+only on the seed, on its own number and on the day before, so that the first 60 days of a longer run
+are those of a shorter one with as many rows a day, and a day more can be made without the others.
 """
 
 from __future__ import annotations

@@ -61,6 +61,7 @@ class Period:
 
     @property
     def start_ms(self) -> int:
+        """Midnight of the first day."""
         return (self.first - date(1970, 1, 1)).days * DAY_MS
 
     @property
@@ -70,6 +71,7 @@ class Period:
 
     @property
     def onset_day(self) -> int:
+        """Number of the first day on which the plant acts, from 0."""
         return (self.onset - self.first).days
 
 
@@ -95,7 +97,7 @@ def clickstream(plant: Plant, period: Period, users: int, seed: int) -> Clickstr
     session = _sessions(plant, period, users, visits)
     play = _plays(plant, period, session, playing)
     stretch = _stretches(play, stretches)
-    _timetable(session, play, stretch, period, small)
+    _timetable(session, play, period, small)
     _separate_contents(session, play, small)
     event = _events(session, play, stretch, small)
     return Clickstream(session, play, event)
@@ -231,9 +233,7 @@ def _running(values: Column, first: Column, count: Column) -> Column:
     return total - np.repeat(total[first] - values[first], count) if len(first) else total
 
 
-def _timetable(
-    session: dict[str, Column], play: dict[str, Column], stretch: dict[str, Column], period: Period, rng: Any
-) -> None:
+def _timetable(session: dict[str, Column], play: dict[str, Column], period: Period, rng: np.random.Generator) -> None:
     """Lay plays one after the other, and move back sessions that would end after the logs do."""
     n = len(session["user"])
     session["home_ms"] = 400 + rng.exponential(900, n).astype(np.int64)
@@ -273,6 +273,7 @@ def _events(
     everyone = np.arange(len(session["user"]))
     closed = everyone[~session["crashed"]]
     ended = play["ended"]
+    last = np.where(play["completed"], COMPLETE, STOP)
     shown = stretch["kind"] >= 0
     stopped = play["start_ms"][stretch["play"]] + stretch["stops_at"]
     paired = shown & (stretch["kind"] != SEEK)
@@ -284,7 +285,7 @@ def _events(
         (owner[play["ordinal"] > 0], (play["start_ms"] - play["gap_ms"] // 2)[play["ordinal"] > 0], IMPRESSION, None),
         (closed, session["end_ms"][closed], CLOSE, None),
         (owner, play["start_ms"], PLAY, np.arange(len(owner))),
-        (owner[ended], play["end_ms"][ended], np.where(play["completed"], COMPLETE, STOP)[ended], np.flatnonzero(ended)),
+        (owner[ended], play["end_ms"][ended], last[ended], np.flatnonzero(ended)),
         (owner[stretch["play"][shown]], stopped[shown], stretch["kind"][shown], stretch["play"][shown]),
         (
             owner[stretch["play"][paired]],
