@@ -75,7 +75,7 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
         if name not in unpacked:
             archives = sorted(SHARED_DATA.glob(f"{name}.tar.*"))
             if not archives:
-                pytest.skip(f"data set {name} is not in {SHARED_DATA}: its licence keeps it out of the repository")
+                pytest.skip(f"data set {name} is not part of the repository and not in {SHARED_DATA}")
             folder = tmp_path_factory.mktemp(name)
             with tarfile.open(archives[0]) as archive:
                 archive.extractall(folder, filter="data")
