@@ -15,7 +15,7 @@ COMPILE = $(LOCK_TOOLS)/bin/uv pip compile pyproject.toml --universal --python-v
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 TEST_ARGS ?=
 
-.PHONY: help demo test check format bench campaign lock clean
+.PHONY: help demo test check format docs bench campaign lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1\t\2/p' Makefile | expand -t 20
@@ -36,6 +36,9 @@ check: $(STAMP) ## linters, format, types and import contracts
 format: $(STAMP) ## put the code into the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP) ## renew what documents take from the code
+	$(BIN)/python docs/modules.py
 
 bench: $(STAMP) ## speed and memory against bare DuckDB, as ratios of one run (minutes)
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
