@@ -1,0 +1,9 @@
+"""Looks at files and proposes a project that reads them: sources, contracts, mapping, settings."""
+
+from __future__ import annotations
+
+from tidelake.sources.infer.groups import Skipped
+from tidelake.sources.infer.proposal import Proposal, ProposedField, ProposedSource, propose
+from tidelake.sources.infer.write import write_project
+
+__all__ = ["Proposal", "ProposedField", "ProposedSource", "Skipped", "propose", "write_project"]
