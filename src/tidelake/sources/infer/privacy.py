@@ -9,8 +9,8 @@ from tidelake.contracts.source import Privacy
 from tidelake.sources.infer.columns import ColumnProfile, words
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}")
-_IP4 = re.compile(r"(\d{1,3}\.){3}\d{1,3}")
-_IP6 = re.compile(r"(?=.*:.*:)[0-9a-fA-F:]{3,39}(%\w+)?")
+_OCTET = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
+_IP = re.compile(rf"({_OCTET}\.){{3}}{_OCTET}|(?=.*:.*:)[0-9a-fA-F:]{{3,39}}(%\w+)?")
 _PHONE = re.compile(r"\+\d[\d ()\-/.]{6,18}")
 _AGENT = re.compile(r'"?(Mozilla|Opera|Dalvik|okhttp|curl)/')
 _SHARE = 0.8
@@ -48,8 +48,7 @@ _BY_NAME: tuple[tuple[str, str, Privacy, bool], ...] = (
 )
 _BY_VALUE: tuple[tuple[re.Pattern[str], str, Privacy, bool], ...] = (
     (_EMAIL, "e-mail address", "hash", True),
-    (_IP4, "IP address", "truncate_ip", True),
-    (_IP6, "IP address", "truncate_ip", True),
+    (_IP, "IP address", "truncate_ip", True),
     (_PHONE, "telephone number", "hash", True),
     (_AGENT, "user agent", "hash", False),
 )
@@ -65,9 +64,9 @@ def suspect(profile: ColumnProfile) -> Suspicion | None:
         return None
     name = words(profile.name)
     for pattern, kind, privacy, active in _BY_NAME:
-        if re.search(pattern, name) and (privacy != "truncate_ip" or _share(profile, _IP4, _IP6) > 0):
+        if re.search(pattern, name) and (privacy != "truncate_ip" or _share(profile, _IP) > 0):
             return Suspicion(kind, privacy, active, "by its name")
-    if profile.type != "string":
+    if profile.type != "string" or "version" in name:  # four numbers with dots are a version as well
         return None
     for form, kind, privacy, active in _BY_VALUE:
         share = _share(profile, form)
@@ -76,13 +75,13 @@ def suspect(profile: ColumnProfile) -> Suspicion | None:
     return None
 
 
-def _share(profile: ColumnProfile, *forms: re.Pattern[str]) -> float:
-    """Rows whose value has one of these forms, of those that have a value (over 2,000 different values at most)."""
+def _share(profile: ColumnProfile, form: re.Pattern[str]) -> float:
+    """Rows whose value has this form, of those that have a value (over 2,000 different values at most)."""
     seen = matched = 0
     for value, rows in list(profile.counts.items())[:2000]:
         if isinstance(value, str):
             seen += rows
-            matched += rows * any(_fits(form, value) for form in forms)
+            matched += rows * _fits(form, value)
     return matched / seen if seen else 0.0
 
 
