@@ -1,0 +1,8 @@
+"""`python -m tidelake.cli`."""
+
+import sys
+
+from tidelake.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

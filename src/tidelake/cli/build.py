@@ -1,0 +1,60 @@
+"""`tide build`: sources to bronze, silver and gold."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidelake.cli.meter import meter
+from tidelake.cli.opening import opened
+from tidelake.cli.options import (
+    HERE,
+    EngineOption,
+    FormatName,
+    FormatOption,
+    OutputOption,
+    ProjectOption,
+    TargetOption,
+    examples,
+    flag,
+)
+
+EXAMPLES = examples(
+    "tide build",
+    "tide build --dry-run",
+    "tide build --select app --format json",
+    "tide build --target prod",
+)
+
+
+def build(
+    *,
+    select: Annotated[
+        list[str] | None,
+        typer.Option("--select", "-s", metavar="NAME", help="Only this source or model; may be given again."),
+    ] = None,
+    full_refresh: Annotated[bool, flag("--full-refresh", help="Make silver and gold anew from bronze.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    quiet: Annotated[bool, flag("--quiet", "-q", help="No progress.")] = False,
+    project: ProjectOption = HERE,
+    target: TargetOption = None,
+    engine: EngineOption = None,
+    form: FormatOption = FormatName.table,
+    output: OutputOption = None,
+) -> None:
+    """Take what is new in the sources, exactly once, and bring every table up to date.
+
+    Ends with 3 when rows break their contract beyond its limits, or the ledger does not balance; with 75 when
+    another build is at work.
+    """
+    from tidelake.cli import built
+
+    with opened(project, target=target, engine=engine) as session:
+        with meter(quiet=quiet) as progress:
+            result = session.build(
+                select=tuple(select or ()), full_refresh=full_refresh, dry_run=dry_run, progress=progress
+            )
+        built.tell(result, title=session.project.name, form=form, output=output)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)

@@ -1,0 +1,157 @@
+"""`tide demo`: an example project, from its raw logs to its first numbers, offline."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidelake.cli.meter import meter
+from tidelake.cli.opening import opened
+from tidelake.cli.options import EngineName, EngineOption, examples, flag
+from tidelake.cli.streams import put, say
+from tidelake.errors import ProjectError
+
+if TYPE_CHECKING:
+    from tidelake.cli.examples import Demo
+    from tidelake.session import Session  # type: ignore[import-not-found,unused-ignore]
+
+EXAMPLES = examples(
+    "tide demo",
+    "tide demo wikimedia",
+    "tide demo collapse --dir /tmp/collapse",
+    "tide demo collapse --from my-logs/",
+)
+DEFAULT = "collapse"
+
+
+def demo(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="collapse, wikimedia ...", show_default=DEFAULT)
+    ] = DEFAULT,
+    *,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--dir", metavar="DIR", help="Where the project goes; default: ./tidelake-demo/NAME."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--from", metavar="DIR|URL", help="Your own data in the example's format, instead of its own."),
+    ] = None,
+    list_all: Annotated[bool, flag("--list", help="List the examples and stop.")] = False,
+    engine: EngineOption = None,
+) -> None:
+    """Copy an example project, build it, and show what came in, where every row went, and the first numbers.
+
+    Run it again and only what is new is taken.
+    """
+    from tidelake.cli import examples as shelf
+
+    if list_all:
+        for known in shelf.example_names():
+            put(f"{known:12} {shelf.load_demo(known)[1].about}")
+        return
+    example, what = shelf.load_demo(name)
+    place = folder or Path("tidelake-demo") / (name if data is None else f"{name}-own")
+    again = shelf.copy_example(example, place)
+    say(f"{'Again in' if again else 'The project is in'} {place}")
+    _bring_data(place, what, data)
+    _build(place, name, what, engine, again=again)
+
+
+def _bring_data(place: Path, what: Demo, data: str | None) -> None:
+    """Simulate the input where it does not ship, or point the project at the user's own."""
+    if data is not None:
+        point_sources(place, what.data, own_data(data))
+        return
+    target = place / what.data
+    if what.scenario is None or (target.is_dir() and any(target.iterdir())):
+        return
+    from tidelake.cli.simulate import run_scenario
+
+    with meter() as progress:
+        made = run_scenario(what.scenario, target, progress=progress, options=dict(what.options))
+    say(
+        f"{made.rows:,} events simulated (seed {made.seed}); "
+        f"the planted cause is in {made.truth.name}, which nothing reads"
+    )
+
+
+def own_data(data: str) -> str:
+    """The user's data as an absolute folder or an address.
+
+    Raises:
+        ProjectError: There is nothing.
+    """
+    if "://" in data:
+        if data.startswith(("s3://", "file://")):
+            return data.removeprefix("file://").rstrip("/")
+        raise ProjectError(f"{data}: only folders and s3:// addresses can be read.", hint="Download it first.")
+    path = Path(data).resolve()
+    if not path.exists():
+        raise ProjectError(f"There is no {path}.", hint="Give the folder that holds the files.")
+    if path.is_file():
+        raise ProjectError(f"{path} is a file.", hint="Give the folder that holds it.")
+    return str(path)
+
+
+def point_sources(place: Path, shipped: str, own: str) -> None:
+    """Let the copied sources read the user's folder instead of the example's own data.
+
+    Raises:
+        ProjectError: No source reads the example's data folder.
+    """
+    pattern = re.compile(
+        rf"^path: *['\"]?{re.escape(shipped)}/?(?P<rest>[^'\"\n#]*?)['\"]? *(?P<note>#.*)?$", re.MULTILINE
+    )
+    changed = 0
+    for path in sorted((place / "sources").glob("*.yml")):
+        text = path.read_text(encoding="utf-8")
+        made, count = pattern.subn(lambda match: _own_path(own, match["rest"]), text)
+        changed += count or (own in text)
+        path.write_text(made, encoding="utf-8")
+    if not changed:
+        raise ProjectError(f"No source of {place} reads {shipped}/.", hint="Set `path:` in its sources/*.yml by hand.")
+
+
+def _own_path(own: str, rest: str) -> str:
+    return f'path: "{own}/{rest}"' if rest else f'path: "{own}"'
+
+
+def _build(place: Path, name: str, what: Demo, engine: EngineName | None, *, again: bool) -> None:
+    from tidelake.cli import built
+
+    started = time.monotonic()
+    with opened(place, engine=engine) as session:
+        with meter() as progress:
+            result = session.build(progress=progress)
+        seconds = time.monotonic() - started
+        title = f"tide demo {name}: {what.about}"
+        built.panel(result, title=title, seconds=seconds, lake=str(session.lake.location.address), again=again)
+        _first_numbers(session, what)
+    _next(place, what)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+def _first_numbers(session: Session, what: Demo) -> None:
+    """The tables that the example wants seen first."""
+    from dataclasses import replace
+
+    from tidelake.cli.output import emit
+
+    for table in what.first:
+        result = session.measure(table.metric, by=table.by, grain=table.grain)
+        put("")
+        emit(replace(result, title=table.title or f"{table.metric} by {table.grain}"), limit=14)
+
+
+def _next(place: Path, what: Demo) -> None:
+    bold, off = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    put(f"\n{bold}Next{off}")
+    for command in (f"cd {place}", *what.next):
+        put(f"  {command}")

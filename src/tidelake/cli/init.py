@@ -1,0 +1,80 @@
+"""`tide init`: a project, proposed from the files that are there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidelake.cli.options import FormatName, FormatOption, OutputOption, examples, flag
+from tidelake.cli.streams import say
+
+if TYPE_CHECKING:
+    from tidelake.engine.result import Result
+    from tidelake.sources.infer import Proposal
+
+EXAMPLES = examples(
+    "tide init shop --from 'exports/*.csv'",
+    "tide init app --from logs/ --timezone Europe/Berlin",
+)
+_PARTS = ("event_time", "actor_id", "event_name", "event_id", "session_id", "entity")
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new project's folder.", show_default=False)],
+    *,
+    data: Annotated[
+        str,
+        typer.Option("--from", metavar="GLOB", help="Files to look at: a file, a folder or a glob in quotes."),
+    ],
+    name: Annotated[str | None, typer.Option("--name", help="The project's name; default: the folder's.")] = None,
+    timezone: Annotated[
+        str | None,
+        typer.Option("--timezone", metavar="ZONE", help="Zone in which days begin (IANA name); default: UTC."),
+    ] = None,
+    force: Annotated[bool, flag("--force", help="Write over a project that is there.")] = False,
+    form: FormatOption = FormatName.table,
+    output: OutputOption = None,
+) -> None:
+    """Make a project: look at files, propose source, contract and mapping, and write them down with comments.
+
+    Nothing is loaded: read what was proposed, mend it, then run `tide build`.
+    """
+    from tidelake.cli.output import emit
+    from tidelake.sources.infer import propose, write_project
+
+    proposal = propose(data)
+    if timezone is not None:
+        proposal = replace(proposal, settings={**proposal.settings, "timezone": timezone})
+        _ = proposal.project  # an unknown zone is refused before anything is written
+    written = write_project(proposal, folder, name=name, force=force)
+    emit(proposed(proposal), form=form, output=output)
+    say("\nWritten, with the evidence as comments:")
+    for path in written:
+        say(f"  {path}")
+    say(f"\nNext\n  read them, mend what is wrong\n  cd {folder}\n  tide build")
+
+
+def proposed(proposal: Proposal) -> Result:
+    """What was found: one row a source."""
+    import pyarrow as pa
+
+    from tidelake.engine.result import Result
+
+    sources = proposal.sources
+    mappings = [dict(source.settings.get("mapping") or {}) for source in sources]
+    columns = {
+        "source": pa.array([source.name for source in sources], pa.string()),
+        "fact": pa.array([str(source.settings.get("fact", "event")) for source in sources], pa.string()),
+        "files": pa.array([len(source.files) for source in sources], pa.int64()),
+        "rows_looked_at": pa.array([source.rows_looked for source in sources], pa.int64()),
+    }
+    for part in _PARTS:
+        found = [mapping.get(part) for mapping in mappings]
+        if any(found):
+            columns[part] = pa.array(found, pa.string())
+    skipped = tuple(f"{item.path.name} is no source: {item.reason}" for item in proposal.skipped[:5])
+    more = (f"... and {len(proposal.skipped) - 5:,} more files",) if len(proposal.skipped) > 5 else ()
+    return Result(pa.table(columns), title="Proposed sources", notes=(*proposal.notes, *skipped, *more))

@@ -1,0 +1,132 @@
+"""Progress on stderr: bars with rate and time left on a terminal, a plain line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from tidelake.engine.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+PLAIN_EVERY_S = 4.0
+
+
+@contextmanager
+def meter(*, quiet: bool = False) -> Iterator[Progress]:
+    """Progress for the time of one command."""
+    if quiet or not sys.stderr.isatty():
+        yield PlainLines(sys.stderr, quiet=quiet)
+        return
+    with _bars() as bars:
+        yield TerminalBars(bars)
+
+
+class PlainLines:
+    """A line when some seconds have passed since the last one, so that logs stay short.
+
+    Args:
+        stream: Where lines go.
+        quiet: Print what is said, but no progress.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._quiet, self._clock = stream, quiet, clock
+        self._printed = clock()
+        self._started: dict[str, float] = {}
+
+    def __call__(self, stage: str, done: int, total: int | None = None, unit: str = "rows") -> None:
+        """Take note of how far a stage is."""
+        now = self._clock()
+        started = self._started.setdefault(stage, now)
+        if self._quiet or now - self._printed < PLAIN_EVERY_S:
+            return
+        self._printed = now
+        self.say(_line(stage, done, total, unit, now - started))
+
+    def say(self, text: str) -> None:
+        """Print one sentence."""
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+
+def _line(stage: str, done: int, total: int | None, unit: str, seconds: float) -> str:
+    of = f" of {amount(total, unit)}" if total is not None else ""
+    line = f"{stage}: {amount(done, unit)}{of}"
+    if seconds > 0 and done > 0:
+        line += f", {amount(int(done / seconds), unit)}/s"
+        if total is not None and total > done:
+            line += f", {duration((total - done) * seconds / done)} left"
+    return line
+
+
+def amount(count: int, unit: str) -> str:
+    """A count with its unit: bytes as MB, the rest with thousands separators."""
+    if unit == "bytes":
+        return f"{count / 1e6:,.1f} MB" if count < 1e10 else f"{count / 1e9:,.1f} GB"
+    return f"{count:,} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+class TerminalBars:
+    """One bar a stage; those that are done make room."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int | None = None, unit: str = "rows") -> None:
+        """Take note of how far a stage is."""
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total, unit=unit)
+        task = self._tasks[stage]
+        self._bars.update(task, completed=done, total=total, unit=unit)
+        if total is not None and done >= total:
+            self._bars.update(task, visible=False)
+
+    def say(self, text: str) -> None:
+        """Print one sentence."""
+        self._bars.console.print(text, highlight=False, markup=False)
+
+
+def _bars() -> Bars:
+    from rich.console import Console
+    from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+    from rich.text import Text
+
+    class Amount(ProgressColumn):
+        """What is done, how much there is, and how fast it goes."""
+
+        def render(self, task: Task) -> Text:
+            unit = str(task.fields.get("unit", ""))
+            text = amount(int(task.completed), unit)
+            if task.speed:
+                text += f"  {amount(int(task.speed), unit)}/s"
+            return Text(text, style="dim")
+
+    return Bars(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=28),
+        Amount(),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,84 @@
+"""Where data goes: stdout or a file, in the format that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from tidelake.cli.options import SHOWN, FormatName
+from tidelake.cli.streams import quiet_stdout, say
+from tidelake.errors import ProjectError
+
+if TYPE_CHECKING:
+    from tidelake.engine.result import Result
+
+
+def emit(
+    result: Result,
+    *,
+    form: FormatName = FormatName.table,
+    output: Path | None = None,
+    limit: int = SHOWN,
+) -> None:
+    """Print a result, or write it to a file.
+
+    A reader that goes away early (`| head`) is no error, and does not hide the command's verdict.
+
+    Raises:
+        ProjectError: Parquet for a terminal.
+    """
+    if form is FormatName.parquet and output is None and sys.stdout.isatty():
+        raise ProjectError("Parquet is not for a terminal.", hint="Add --output FILE, or pipe it to another command.")
+    if output is not None:
+        _write_file(result, form, output, limit)
+        return
+    try:
+        _print(result, form, limit)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        quiet_stdout()
+
+
+def _print(result: Result, form: FormatName, limit: int) -> None:
+    if form is FormatName.table and sys.stdout.isatty():
+        from rich.console import Console
+
+        from tidelake.reports.table import show
+
+        show(result, Console(), limit=limit or None)
+        return
+    sys.stdout.flush()
+    raw = getattr(sys.stdout, "buffer", None)
+    stream = raw if raw is not None else BytesIO()
+    _write(result, form, stream, limit)
+    stream.flush()
+    if raw is None:
+        sys.stdout.write(stream.getvalue().decode())
+
+
+def _write_file(result: Result, form: FormatName, output: Path, limit: int) -> None:
+    """Write beside the file first, so that a crash leaves the old one."""
+    beside = output.with_name(output.name + ".part")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with beside.open("wb") as stream:
+        _write(result, form, stream, limit)
+    beside.replace(output)
+    say(f"{len(result):,} rows in {output}")
+
+
+def _write(result: Result, form: FormatName, stream: BinaryIO, limit: int) -> None:
+    from tidelake.engine.result import plain_lines
+    from tidelake.reports import formats
+
+    match form:
+        case FormatName.json:
+            formats.write_json(result, stream)
+        case FormatName.csv:
+            formats.write_csv(result, stream)
+        case FormatName.parquet:
+            formats.write_parquet(result, stream)
+        case FormatName.table:
+            lines = plain_lines(result, room=None, limit=limit or None)
+            stream.write(("\n".join(lines) + "\n").encode())

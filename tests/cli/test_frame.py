@@ -1,0 +1,173 @@
+"""The command line around the verbs: help, mistakes, exit codes, streams."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tidelake.cli import main
+
+VERBS = [
+    *("demo", "init", "build", "simulate", "measure", "sql", "docs"),
+    *("check", "ledger", "quarantine", "doctor", "compact", "vacuum", "migrate"),
+]
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SOURCE), "COLUMNS": "100"}
+
+
+def tide(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "tidelake", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=cwd,
+        env={**ENVIRONMENT, **environment},
+    )
+
+
+def test_help_names_every_verb() -> None:
+    answer = tide("--help")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert [verb for verb in VERBS if f" {verb} " not in answer.stdout] == []
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "quarantine list", "quarantine show", "quarantine replay"])
+def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*verb.split(), "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"tide {verb.split(maxsplit=1)[0]}" in shown.split("Examples")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["biuld"], "Did you mean 'build'?"),
+        (["build", "--dryrun"], "--dry-run"),
+        (["measure"], "metric"),
+        (["measure", "dau", "--grain", "fortnight"], "fortnight"),
+        (["sql", "nowhere.sql"], "There is no file nowhere.sql"),
+        (["sql", "SELECT 1", "--param", "x"], "NAME=VALUE"),
+        (["measure", "dau", "--from", "17.11.2025"], "17.11.2025"),
+        (["demo", "colapse"], "collapse"),
+        (["simulate", "collapse", "--out", "x", "--set", "y"], "NAME=VALUE"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_says_what_next(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert said in captured.err
+    assert "  next: " in captured.err
+    assert "Traceback" not in captured.err
+
+
+def test_no_project_ends_with_2(tmp_path: Path) -> None:
+    answer = tide("build", cwd=tmp_path)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "There is no tide.yml" in answer.stderr
+    assert "tide init" in answer.stderr
+
+
+def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:
+    assert "Traceback" in tide("build", "--debug", cwd=tmp_path).stderr
+
+
+def test_version_is_one_line() -> None:
+    answer = tide("--version")
+    assert answer.returncode == 0
+    assert re.fullmatch(r"tide \S+\n", answer.stdout)
+
+
+def test_interrupt_ends_with_130_and_says_that_nothing_is_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tidelake.cli.run._run", interrupted)
+    assert main(["build"]) == 130
+    assert "nothing lost, nothing twice" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_said_without_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def faulty(words: list[str]) -> int:
+        raise OSError(28, "No space left on device", "lake/x")
+
+    monkeypatch.setattr("tidelake.cli.run._run", faulty)
+    assert main(["build"]) == 1
+    assert "lake/x: No space left on device" in capsys.readouterr().err
+
+
+def test_doctor_prints_data_on_stdout_only(tmp_path: Path) -> None:
+    answer = tide("doctor", "--format", "csv", cwd=tmp_path)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.splitlines()[0] == "part,status,found,next"
+    assert '"project","warn"' in answer.stdout
+
+
+def test_doctor_fails_where_a_project_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "tide.yml").write_text("name: x\nlaek: here\n")
+    answer = tide("doctor", cwd=tmp_path)
+    assert answer.returncode == 1
+    assert "unknown key 'laek'" in answer.stdout
+    assert "Did you mean 'lake'" in answer.stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m tidelake doctor --format json | head -c 10; echo ${{PIPESTATUS[0]}}"
+    answer = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=ENVIRONMENT
+    )
+    assert answer.stderr == ""
+    assert answer.stdout.endswith("0\n")
+
+
+def test_no_colour_in_a_pipe_nor_with_no_color() -> None:
+    assert COLOUR.search(tide("biuld").stderr) is None
+    assert COLOUR.search(tide("--help", NO_COLOR="1").stdout) is None
+
+
+def test_heavy_libraries_stay_unloaded_until_a_command_needs_them() -> None:
+    heavy = "{'duckdb', 'deltalake', 'pyarrow', 'sqlglot', 'numpy'}"
+    code = f"import sys, tidelake.cli.app; print(sorted({heavy} & set(sys.modules)))"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=ENVIRONMENT
+    )
+    assert answer.stdout == "[]\n"
+
+
+def test_init_proposes_and_writes_a_project(tmp_path: Path) -> None:
+    line = '{{"ts": "2025-11-17T08:00:0{0}Z", "user_id": "u{1}", "event": "play"}}\n'
+    (tmp_path / "events.jsonl").write_text("".join(line.format(second, second % 3) for second in range(9)))
+    answer = tide("init", "app", "--from", "events.jsonl", "--format", "csv", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines()[1].startswith('"events","event",1,9,"ts","user_id","event"')
+    assert (tmp_path / "app" / "tide.yml").is_file()
+    assert (tmp_path / "app" / "sources" / "events.yml").is_file()
+    again = tide("init", "app", "--from", "events.jsonl", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "nothing was written" in again.stderr
+
+
+def test_simulate_says_what_it_wrote(tmp_path: Path) -> None:
+    words = ("simulate", "collapse", "--out", "logs", "--set", "users=5", "--set", "days=4", "--format", "csv")
+    answer = tide(*words, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    rows = sum(len(path.read_text().splitlines()) for path in (tmp_path / "logs").iterdir())
+    assert answer.stdout.splitlines()[1].split(",")[2:4] == ["4", str(rows)]
+    assert (tmp_path / "logs.truth.json").is_file()
+    wrong = tide("simulate", "collapse", "--out", "more", "--set", "usrs=5", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "usrs" in wrong.stderr
