@@ -122,6 +122,22 @@ def test_a_folder_with_several_kinds_becomes_several_sources(tmp_path: Path) -> 
     assert [item.path.name for item in proposal.skipped] == ["README.md"]
 
 
+def test_several_patterns_and_a_zone(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(lines(EVENTS))
+    (tmp_path / "things.csv").write_text("sku,weight\n" + "".join(f"s{n},{n}\n" for n in range(30)))
+    patterns = [str(tmp_path / "*.jsonl"), str(tmp_path / "things.csv")]
+    proposal = propose(patterns, timezone="Asia/Kolkata")
+    assert [item.name for item in proposal.sources] == ["log", "things"]
+    assert proposal.project.timezone == "Asia/Kolkata"
+
+
+def test_what_is_dropped_is_not_required(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text(lines([{**event, "firstName": "Ada", "ip": "10.0.0.1"} for event in EVENTS]))
+    fields = only(propose(str(tmp_path))).source.contract.fields
+    assert (fields["firstName"].privacy, fields["firstName"].required) == ("drop", False)
+    assert (fields["ip"].privacy, fields["ip"].required) == ("truncate_ip", False)
+
+
 def test_columns_in_another_order_are_the_same_source(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("user_id,ts,action\n" + "u1,2025-01-01T00:00:00Z,go\n" * 30)
     (tmp_path / "b.csv").write_text("action,user_id,ts\n" + "stop,u2,2025-01-02T00:00:00Z\n" * 30)

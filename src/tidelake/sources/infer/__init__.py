@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tidelake.sources.infer.fields import ProposedField
 from tidelake.sources.infer.groups import Skipped
-from tidelake.sources.infer.proposal import Proposal, ProposedField, ProposedSource, propose
+from tidelake.sources.infer.proposal import Proposal, ProposedSource, propose
 from tidelake.sources.infer.write import write_project
 
 __all__ = ["Proposal", "ProposedField", "ProposedSource", "Skipped", "propose", "write_project"]

@@ -76,7 +76,7 @@ def find_files(pattern: str) -> list[Path]:
     return files
 
 
-def group_files(pattern: str, files: Sequence[Path]) -> tuple[list[FileGroup], list[Skipped]]:
+def group_files(patterns: Sequence[str], files: Sequence[Path]) -> tuple[list[FileGroup], list[Skipped]]:
     """Put files of the same format and fields together; name what is no source, and why.
 
     At most 5,000 files are opened, spread over all; the others join the group of their folder and suffix.
@@ -97,7 +97,7 @@ def group_files(pattern: str, files: Sequence[Path]) -> tuple[list[FileGroup], l
     taken: set[str] = set()
     groups = []
     for shape, members in clusters:
-        address, exact = _glob_for(pattern, members)
+        address, exact = _glob_for(patterns, members)
         name = _free(_name_for(members), taken)
         groups.append(FileGroup(name, address, exact, shape, tuple(sorted(members))))
     return groups, skipped
@@ -151,7 +151,7 @@ def _wider(one: Shape, other: Shape) -> Shape:
     return Shape(one.format, columns, one.header, one.delimiter, one.bom or other.bom)
 
 
-def _glob_for(pattern: str, members: Sequence[Path]) -> tuple[str, bool]:
+def _glob_for(patterns: Sequence[str], members: Sequence[Path]) -> tuple[str, bool]:
     """The shortest glob that finds exactly these files among all that are there."""
     if len(members) == 1:
         return str(members[0]), True
@@ -160,11 +160,12 @@ def _glob_for(pattern: str, members: Sequence[Path]) -> tuple[str, bool]:
     names = [path.name for path in members]
     suffix = _common_suffix(names)
     prefix = _common_prefix(names)
-    given = os.path.abspath(Path(pattern).expanduser())
-    candidates = [given] if glob.has_magic(pattern) else []
-    if Path(given).is_dir():  # as high as the glob stays exact, so that next month's folder is found too
-        above = [folder for folder in Path(base).parents if folder.is_relative_to(given)]
-        candidates += [f"{glob.escape(str(folder))}/**/*{members[0].suffix}" for folder in reversed(above)]
+    given = [os.path.abspath(Path(pattern).expanduser()) for pattern in patterns]
+    candidates = [pattern for pattern in given if glob.has_magic(pattern)]
+    for folder in (path for path in given if Path(path).is_dir()):
+        # As high as the glob stays exact, so that next month's folder is found too.
+        above = [parent for parent in Path(base).parents if parent.is_relative_to(folder)]
+        candidates += [f"{glob.escape(str(parent))}/**/*{members[0].suffix}" for parent in reversed(above)]
     for middle in ("", "**/"):
         for tail in (f"*{members[0].suffix}", f"*{suffix}", f"{prefix}*{members[0].suffix}", f"{prefix}*", "*"):
             candidates.append(f"{glob.escape(base)}/{middle}{tail}")

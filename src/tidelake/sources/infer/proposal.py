@@ -13,7 +13,8 @@ from typing import Any
 from tidelake.config import Project
 from tidelake.contracts.source import Source, source_from
 from tidelake.errors import ProjectError
-from tidelake.sources.infer.columns import MISSING, ColumnProfile, is_label, profile_column, words
+from tidelake.sources.infer.columns import MISSING, ColumnProfile, profile_column, words
+from tidelake.sources.infer.fields import ProposedField, propose_field, spare
 from tidelake.sources.infer.groups import FileGroup, Skipped, find_files, group_files
 from tidelake.sources.infer.privacy import Suspicion, suspect
 from tidelake.sources.infer.roles import Roles, assign_roles
@@ -22,27 +23,10 @@ from tidelake.sources.infer.settings import project_settings
 
 SAMPLE_ROWS = 100_000
 MAX_SAMPLED_FILES = 400
-WARNED_VALUES = 8  # so few values become a rule that warns; up to LISTED_VALUES, a comment
-LISTED_VALUES = 30
 _STAMPED = re.compile(r"\d{4}-?\d{2}-?\d{2}")
-_COUNTED = re.compile(
-    r"count|quantity|qty|amount|price|cost|duration|seconds|minutes|bytes|size|age|views|visits|total|number|sum"
-)
 _TOTAL_NAMES = ("all", "total", "totals", "sum", "overall")
 MAX_SUMMED_BYTES = 64 * 1024 * 1024
-_MEASURED = re.compile(r"value|duration|seconds|amount|price|cost|revenue|score|rate|length|weight|balance")
 _BOTS = ("bot", "crawler", "spider")
-
-
-@dataclass(frozen=True)
-class ProposedField:
-    """One field's rule as plain values for YAML, and the comments beside it."""
-
-    name: str
-    rule: Mapping[str, Any]
-    evidence: str
-    advice: tuple[str, ...] = ()
-    dormant: tuple[str, ...] = ()  # rules proposed as comments, `key: value`
 
 
 @dataclass(frozen=True)
@@ -99,19 +83,27 @@ class Proposal:
         return Project.model_validate({"name": "proposed", **self.settings})
 
 
-def propose(pattern: str, *, sample_rows: int = SAMPLE_ROWS, now: datetime | None = None) -> Proposal:
+def propose(
+    patterns: str | Sequence[str],
+    *,
+    timezone: str = "UTC",
+    sample_rows: int = SAMPLE_ROWS,
+    now: datetime | None = None,
+) -> Proposal:
     """Look at files and propose a project that reads them.
 
     Args:
-        pattern: A file, a folder, or a glob. Files of several kinds become several sources.
+        patterns: Files, folders, or globs. Files of several kinds become several sources.
+        timezone: Zone in which the project's days begin (IANA name).
         sample_rows: Records looked at for each source, spread over its files.
         now: For the remark about events from the future; null = the clock.
 
     Raises:
         ProjectError: No file matches, or none holds records (says why of each).
     """
-    files = find_files(pattern)
-    groups, skipped = group_files(pattern, files)
+    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    files = sorted({path for pattern in patterns for path in find_files(pattern)})
+    groups, skipped = group_files(patterns, files)
     proposed = []
     for group in groups:
         try:
@@ -119,17 +111,18 @@ def propose(pattern: str, *, sample_rows: int = SAMPLE_ROWS, now: datetime | Non
         except NotRecordsError as error:
             skipped += [Skipped(path, str(error)) for path in group.files]
     if not proposed:
-        _refuse(pattern, skipped)
+        _refuse(patterns, skipped)
     proposed = _with_references(proposed)
-    settings, reasons = project_settings([(item.name, item.source, item.profiles) for item in proposed])
+    seen = [(item.name, item.source, item.profiles) for item in proposed]
+    settings, reasons = project_settings(seen, timezone=timezone)
     return Proposal(tuple(proposed), settings, reasons, tuple(skipped))
 
 
-def _refuse(pattern: str, skipped: Sequence[Skipped]) -> None:
+def _refuse(patterns: Sequence[str], skipped: Sequence[Skipped]) -> None:
     shown = "\n".join(f"  {item.path}: {item.reason}" for item in skipped[:10])
     more = f"\n  ... and {len(skipped) - 10:,} more" if len(skipped) > 10 else ""
     raise ProjectError(
-        f"'{pattern}' holds no file that can be a source ({len(skipped):,} looked at):\n{shown}{more}",
+        f"'{', '.join(patterns)}' holds no file that can be a source ({len(skipped):,} looked at):\n{shown}{more}",
         hint="Sources are JSON Lines, JSON lists of objects, CSV, TSV or Parquet; plain, gz, zst or bz2.",
     )
 
@@ -148,7 +141,7 @@ def _propose_source(group: FileGroup, sample_rows: int, now: datetime) -> Propos
     roles = _renamed(roles, names)
     form, zone_note = _time_format(profiles, roles)
     suspicions = {profile.name: found for profile in profiles if (found := suspect(profile)) is not None}
-    suspicions = {name: _spare(found, name, roles) for name, found in suspicions.items()}
+    suspicions = {name: spare(found, name, roles) for name, found in suspicions.items()}
     settings, reasons = _settings(group, roles, form, zone_note, profiles, samples)
     reasons |= {f"mapping.{part}": why for part, why in roles.reasons.items()}
     reasons["fact"] = roles.reasons.get("fact", "")
@@ -163,7 +156,10 @@ def _propose_source(group: FileGroup, sample_rows: int, now: datetime) -> Propos
         settings=settings,
         contract=contract,
         fields=_path_field(roles)
-        + tuple(_field(profile, roles, form, suspicions.get(profile.name), whole) for profile in profiles),
+        + tuple(
+            propose_field(profile, roles, form, suspicion=suspicions.get(profile.name), whole=whole)
+            for profile in profiles
+        ),
         reasons=reasons,
         notes=tuple(_notes(group, samples, roles, profiles, contract, now)),
         rows_looked=len(records),
@@ -359,99 +355,6 @@ def _traffic(
             reasons["traffic"] = f"{rows:,} rows whose {profile.name} names a robot"
             return [{"class": "bot", "where": " or ".join(f"lower({named}) like '%{bot}%'" for bot in _BOTS)}]
     return []
-
-
-def _spare(found: Suspicion, name: str, roles: Roles) -> Suspicion:
-    """A field that identifies rows is never dropped: hashed, it still tells one actor from another."""
-    if found.privacy == "drop" and (name in roles.parts.values() or name in roles.key):
-        return replace(found, privacy="hash", why=f"{found.why}; it identifies rows, so hashed, not dropped")
-    return found
-
-
-def _field(
-    profile: ColumnProfile, roles: Roles, form: str | None, suspicion: Suspicion | None, whole: bool
-) -> ProposedField:
-    kind, advice = _type_under(profile, roles, form)
-    if profile.name == roles.parts.get("event_time"):
-        kind = "timestamp"  # a date is the instant at which it begins
-    rule: dict[str, Any] = {"type": kind}
-    dormant: list[str] = []
-    if profile.always:
-        rule["required"] = True
-    if profile.empties and not profile.textual:
-        rule["empty_is_null"] = True
-        advice = (*advice, f"'' in {profile.empties:,} rows is read as null")
-    if suspicion is not None:
-        text = f"{suspicion.kind} ({suspicion.why})"
-        if suspicion.active:
-            rule["privacy"] = suspicion.privacy
-            rule["type"] = "string"
-            advice = (*advice, f"personal: {text}; it never reaches the lake in the clear")
-        else:
-            dormant.append(f"privacy: {suspicion.privacy}")
-            advice = (*advice, f"may be personal: {text}; decide")
-    if suspicion is None or not suspicion.active:
-        _limits(profile, kind, roles, rule, dormant)
-    return ProposedField(profile.name, rule, _evidence(profile, whole, hidden=suspicion), advice, tuple(dormant))
-
-
-def _type_under(profile: ColumnProfile, roles: Roles, form: str | None) -> tuple[str, tuple[str, ...]]:
-    """The field's type where the source has this one time format."""
-    if profile.time is None and profile.type == "integer" and _MEASURED.search(words(profile.name)):
-        return "number", (*profile.advice, "whole numbers so far; a measured quantity may have fractions")
-    if profile.time is None or profile.time.format == form:
-        return profile.type, profile.advice
-    if profile.time.format == "iso" and profile.time.type == "date" and (form or "").startswith(("epoch_", "auto")):
-        return "date", profile.advice
-    if profile.name == roles.parts.get("event_time"):
-        return "timestamp", profile.advice  # ambiguous: its rows wait in quarantine until the format is declared
-    if profile.time.ambiguous:
-        return "string", profile.advice
-    plain = "number" if profile.kinds["number"] else "integer" if profile.kinds["integer"] else "string"
-    plain = "string" if profile.textual else plain
-    return plain, (
-        *profile.advice,
-        f"a time written as {profile.time.format}, while the source's is {form}: kept as is",
-    )
-
-
-def _limits(profile: ColumnProfile, kind: str, roles: Roles, rule: dict[str, Any], dormant: list[str]) -> None:
-    """Allowed values and a minimum: as rules that only warn, because a sample does not know the future."""
-    if kind in ("integer", "number") and profile.minimum is not None and profile.minimum >= 0:
-        if _COUNTED.search(words(profile.name)) and profile.filled >= 100:
-            rule |= {"minimum": 0, "on_breach": "warn"}
-        return
-    if kind != "string" or profile.name in (roles.parts.get("actor_id"), roles.parts.get("session_id")):
-        return
-    if is_label(profile.name) or not all(isinstance(value, str) for value in profile.counts):
-        return
-    often = profile.filled >= 20 * profile.distinct
-    values = sorted(profile.counts)
-    if 0 < profile.distinct <= WARNED_VALUES and often:
-        rule |= {"allowed": values, "on_breach": "warn"}
-    elif 0 < profile.distinct <= LISTED_VALUES and often:
-        dormant.append(f"allowed: {values}")
-
-
-def _evidence(profile: ColumnProfile, whole: bool, *, hidden: Suspicion | None) -> str:
-    """What was seen, in few words; values of personal fields are not shown."""
-    parts = []
-    empty = profile.rows - profile.filled
-    seen = f"{profile.rows:,} rows" if whole else f"{profile.rows:,} rows looked at"
-    if profile.unique:
-        parts.append(f"unique in {seen}")
-    elif empty:
-        share = empty / profile.rows
-        parts.append(f"{share:.1%} null" if 0.001 <= share <= 0.999 else f"{empty:,} of {seen} null")
-        if profile.missing:
-            parts.append(f"absent from {profile.missing:,}")
-    if not profile.unique and profile.type != "json":
-        parts.append(f"{profile.distinct:,} different")
-    if profile.minimum is not None and hidden is None:
-        parts.append(f"{profile.minimum:g} to {profile.maximum:g}")
-    if profile.time is not None and profile.time.first is not None and profile.time.last is not None:
-        parts.append(f"{profile.time.first:%Y-%m-%d} to {profile.time.last:%Y-%m-%d}")
-    return ", ".join(parts)
 
 
 def _notes(

@@ -24,14 +24,16 @@ _PLAY_STATES = frozenset({"play", "video_play", "pause", "video_pause", "resume"
 _CONTENT = ("content_id", "video_id", "title_id", "track_id", "song_id", "item_id", "song", "title")
 
 
-def project_settings(sources: Seen) -> tuple[dict[str, Any], dict[str, str]]:
+def project_settings(sources: Seen, *, timezone: str) -> tuple[dict[str, Any], dict[str, str]]:
     """Settings that hold for the whole project, and why.
 
     Args:
         sources: Name, source and column profiles of each proposed source.
+        timezone: Zone in which days begin.
     """
-    settings: dict[str, Any] = {"timezone": "UTC"}
-    reasons = {"timezone": "days begin at midnight of this zone; CHECK: e.g. Europe/Berlin, Asia/Kolkata"}
+    settings: dict[str, Any] = {"timezone": timezone}
+    check = "; CHECK: e.g. Europe/Berlin, Asia/Kolkata" if timezone == "UTC" else ""
+    reasons = {"timezone": f"days begin at midnight of this zone{check}"}
     events = [(name, source, profiles) for name, source, profiles in sources if source.fact == "event"]
     _epoch(sources, settings, reasons)
     if not events:

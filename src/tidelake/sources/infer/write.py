@@ -17,7 +17,8 @@ from tidelake.config import PROJECT_FILE, load_project
 from tidelake.contracts.source import load_sources
 from tidelake.errors import ProjectError
 from tidelake.sources.infer.columns import words
-from tidelake.sources.infer.proposal import Proposal, ProposedField, ProposedSource
+from tidelake.sources.infer.fields import ProposedField
+from tidelake.sources.infer.proposal import Proposal, ProposedSource
 
 WIDTH = 118
 _KEYS = ("kind", "fact", "path", "format", "delimiter", "header", "columns", "path_fields", "time_format", "timezone",
