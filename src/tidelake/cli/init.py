@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from tidelake.cli.options import FormatName, FormatOption, OutputOption, examples, flag
 from tidelake.cli.streams import say
+from tidelake.errors import ProjectError
 
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXAMPLES = examples(
     "tide init shop --from 'exports/*.csv'",
     "tide init app --from logs/ --timezone Europe/Berlin",
+    "tide init app --template app-events",
 )
 _PARTS = ("event_time", "actor_id", "event_name", "event_id", "session_id", "entity")
 
@@ -26,9 +27,13 @@ def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The new project's folder.", show_default=False)],
     *,
     data: Annotated[
-        str,
-        typer.Option("--from", metavar="GLOB", help="Files to look at: a file, a folder or a glob in quotes."),
-    ],
+        list[str] | None,
+        typer.Option("--from", metavar="GLOB", help="Files to look at: file, folder or quoted glob; may be repeated."),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option("--template", metavar="NAME", help="Start without files: app-events, projectviews or shop."),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The project's name; default: the folder's.")] = None,
     timezone: Annotated[
         str | None,
@@ -43,14 +48,19 @@ def init(
     Nothing is loaded: read what was proposed, mend it, then run `tide build`.
     """
     from tidelake.cli.output import emit
-    from tidelake.sources.infer import propose, write_project
+    from tidelake.sources.infer import propose, write_project, write_template
 
-    proposal = propose(data)
-    if timezone is not None:
-        proposal = replace(proposal, settings={**proposal.settings, "timezone": timezone})
-        _ = proposal.project  # an unknown zone is refused before anything is written
-    written = write_project(proposal, folder, name=name, force=force)
-    emit(proposed(proposal), form=form, output=output)
+    if template is not None and not data:
+        written = write_template(template, folder, force=force)
+    elif data and template is None:
+        proposal = propose(data, timezone=timezone or "UTC")
+        written = write_project(proposal, folder, name=name, force=force)
+        emit(proposed(proposal), form=form, output=output)
+    else:
+        raise ProjectError(
+            "`tide init` needs either --from or --template.",
+            hint="tide init DIR --from 'logs/*.json', or tide init DIR --template app-events",
+        )
     say("\nWritten, with the evidence as comments:")
     for path in written:
         say(f"  {path}")

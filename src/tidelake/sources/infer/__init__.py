@@ -5,6 +5,25 @@ from __future__ import annotations
 from tidelake.sources.infer.fields import ProposedField
 from tidelake.sources.infer.groups import Skipped
 from tidelake.sources.infer.proposal import Proposal, ProposedSource, propose
+from tidelake.sources.infer.templates import TEMPLATES, write_template
 from tidelake.sources.infer.write import write_project
 
-__all__ = ["Proposal", "ProposedField", "ProposedSource", "Skipped", "propose", "write_project"]
+__all__ = [
+    "TEMPLATES",
+    "Proposal",
+    "ProposedField",
+    "ProposedSource",
+    "Skipped",
+    "propose",
+    "write_project",
+    "write_template",
+]
+    "TEMPLATES",
+    "Proposal",
+    "ProposedField",
+    "ProposedSource",
+    "Skipped",
+    "propose",
+    "write_project",
+    "write_template",
+]

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source, source_from
-from tidelake.errors import ProjectError
+from tidelake.errors import ProjectError, UnknownNameError
 from tidelake.sources.infer.columns import MISSING, ColumnProfile, profile_column, words
 from tidelake.sources.infer.fields import ProposedField, propose_field, spare
 from tidelake.sources.infer.groups import FileGroup, Skipped, find_files, group_files
@@ -69,6 +70,7 @@ class Proposal:
         settings: `tide.yml` but `name`, as plain values.
         reasons: Comment for each of its keys.
         skipped: Files that are no source, and why.
+        notes: What a person should know before building, by source.
     """
 
     sources: tuple[ProposedSource, ...]
@@ -100,7 +102,10 @@ def propose(
 
     Raises:
         ProjectError: No file matches, or none holds records (says why of each).
+        UnknownNameError: There is no such time zone.
     """
+    if timezone not in available_timezones():
+        raise UnknownNameError("time zone", timezone, available_timezones())
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
     files = sorted({path for pattern in patterns for path in find_files(pattern)})
     groups, skipped = group_files(patterns, files)
@@ -115,7 +120,8 @@ def propose(
     proposed = _with_references(proposed)
     seen = [(item.name, item.source, item.profiles) for item in proposed]
     settings, reasons = project_settings(seen, timezone=timezone)
-    return Proposal(tuple(proposed), settings, reasons, tuple(skipped))
+    notes = tuple(f"{item.name}: {note}" for item in proposed for note in item.notes)
+    return Proposal(tuple(proposed), settings, reasons, tuple(skipped), notes)
 
 
 def _refuse(patterns: Sequence[str], skipped: Sequence[Skipped]) -> None:

@@ -50,6 +50,18 @@ def write_project(proposal: Proposal, folder: Path, *, name: str | None = None, 
     texts = {folder / PROJECT_FILE: project_text(proposal, name or _project_name(folder))}
     for source in proposal.sources:
         texts[folder / "sources" / f"{source.name}.yml"] = source_text(source, folder)
+    write_files(texts, folder, force=force)
+    load_project(folder / PROJECT_FILE)
+    load_sources(folder)
+    return list(texts)
+
+
+def write_files(texts: Mapping[Path, str], folder: Path, *, force: bool) -> list[Path]:
+    """Write all of a project's files, or none where one is there already.
+
+    Raises:
+        ProjectError: One is there and `force` is not given, or the folder cannot be written.
+    """
     there = [path for path in texts if path.exists()]
     if there and not force:
         raise ProjectError(
@@ -62,8 +74,6 @@ def write_project(proposal: Proposal, folder: Path, *, name: str | None = None, 
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ProjectError(f"{folder} cannot be written: {error}.", hint="Choose a folder you may write.") from error
-    load_project(folder / PROJECT_FILE)
-    load_sources(folder)
     return list(texts)
 
 
