@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -111,7 +112,7 @@ class DuckEngine:
         removed = _removed(lake, table, mode, replace)
         with self._rows(select, params, materialise=bool(layout.partition_by)) as rows:
             schema, projection = self._shape(rows, known, layout)
-            added = self._write_files(rows, projection, lake, table, layout)
+            added = self._write_files(rows, schema, projection, lake, table, layout)
         return lake.commit(table, added, removed, schema=schema, layout=layout, transaction=transaction, note=note)
 
     def schema(self, table: str) -> pa.Schema | None:
@@ -288,13 +289,13 @@ class DuckEngine:
         return schema, projection
 
     def _write_files(
-        self, rows: str, projection: list[str], lake: Catalog, table: str, layout: Layout
+        self, rows: str, schema: pa.Schema, projection: list[str], lake: Catalog, table: str, layout: Layout
     ) -> list[NewFile]:
         columns = ", ".join(projection)
         order = f" ORDER BY {', '.join(_quoted(name) for name in layout.sort_by)}" if layout.sort_by else ""
         if not layout.partition_by:
             sql = f"SELECT {columns} FROM ({rows}){order}"
-            written = self._copy(sql, lake, table, {}, self._connection)
+            written = self._copy(sql, schema, lake, table, {}, self._connection)
             return [written] if written is not None else []
         keys = ", ".join(_quoted(name) for name in layout.partition_by)
         values = self._run(f"SELECT DISTINCT {keys} FROM ({rows}) ORDER BY ALL", None).fetchall()
@@ -307,7 +308,7 @@ class DuckEngine:
             )
             sql = f"SELECT {columns} FROM ({rows}) WHERE {condition}{order}"
             with self._cursor() as cursor:
-                return self._copy(sql, lake, table, partition, cursor)
+                return self._copy(sql, schema, lake, table, partition, cursor)
 
         if len(values) == 1:
             written = [one(0, values[0])]
@@ -324,7 +325,7 @@ class DuckEngine:
             self._free.put(cursor)
 
     def _copy(
-        self, sql: str, lake: Catalog, table: str, partition: Mapping[str, str | None], cursor: Any
+        self, sql: str, schema: pa.Schema, lake: Catalog, table: str, partition: Mapping[str, str | None], cursor: Any
     ) -> NewFile | None:
         """Write one Parquet file; None when the SELECT has no rows."""
         folder = "/".join(f"{name}={_path_text(value)}" for name, value in partition.items())
@@ -355,7 +356,7 @@ class DuckEngine:
             relative=f"{address}/{relative.rsplit('/', 1)[-1]}".lstrip("/"),
             partition=partition,
             size=size,
-            stats=_statistics(count, columns),
+            stats=_statistics(count, columns, schema),
         )
 
     def _lake_of(self, table: str) -> Catalog:
@@ -451,24 +452,39 @@ def _removed(lake: Catalog, table: str, mode: WriteMode, replace: Mapping[str, S
     return [file for file in files if all(file.partition.get(name) in values for name, values in wanted.items())]
 
 
-def _statistics(count: int, columns: Mapping[str, Mapping[str, str]]) -> str:
+def _statistics(count: int, columns: Mapping[str, Mapping[str, str]], schema: pa.Schema) -> str:
     """Delta's statistics of one file, from what DuckDB returns of it."""
     minimum: dict[str, Any] = {}
     maximum: dict[str, Any] = {}
     nulls: dict[str, int] = {}
     for quoted, found in columns.items():
-        if '"."' in quoted:
-            continue
         name = quoted.strip('"').replace('""', '"')
+        if '"."' in quoted or name not in schema.names:
+            continue
         if "null_count" in found:
             nulls[name] = int(found["null_count"])
-        low, high = found.get("min"), found.get("max")
-        if low is None or high is None or max(len(low), len(high)) > _STATISTIC_TEXT:
-            continue
         if found.get("min_is_exact") == "false" or found.get("max_is_exact") == "false":
             continue
-        minimum[name], maximum[name] = low, high
+        low, high = (_statistic(found.get(edge), schema.field(name).type) for edge in ("min", "max"))
+        if low is not None and high is not None:
+            minimum[name], maximum[name] = low, high
     return json.dumps({"numRecords": count, "minValues": minimum, "maxValues": maximum, "nullCount": nulls})
+
+
+def _statistic(text: str | None, kind: pa.DataType) -> Any:
+    """A minimum or maximum as Delta writes it; None where it is left out (nested, boolean, long text)."""
+    if text is None:
+        return None
+    if pa.types.is_integer(kind):
+        return int(text)
+    if pa.types.is_floating(kind):
+        return float(text) if math.isfinite(float(text)) else None
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        # Full microseconds: a maximum that is cut to milliseconds would prune files that hold it.
+        return text.removesuffix("+00").replace(" ", "T") + "Z" if text.endswith("+00") else None
+    if pa.types.is_date(kind):
+        return text if len(text) == len("2024-01-01") else None
+    return text if pa.types.is_string(kind) and len(text) <= _STATISTIC_TEXT else None
 
 
 def _utc(table: pa.Table) -> pa.Table:

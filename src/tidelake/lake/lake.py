@@ -424,7 +424,7 @@ def _explained(table: str, place: str) -> Iterator[None]:
 
 def storage_error(error: Exception, place: str) -> LakeError:
     """A full disk, missing rights or another fault of the storage, with what to do."""
-    text = str(error)
+    text = str(error).split("\n   0:")[0]  # delta-rs appends its own backtrace
     number = getattr(error, "errno", None)
     if number == errno.ENOSPC or "No space left" in text or "os error 28" in text:
         return LakeError(

@@ -1,0 +1,97 @@
+"""Personal data: dropped, hashed or cut before anything is written to the lake."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from tidelake.contracts.source import Source
+from tidelake.errors import ProjectError
+
+KEY_VARIABLE = "TIDELAKE_HASH_KEY"
+KEY_FILE = ".tide-key"
+
+
+def project_key(root: Path) -> str:
+    """The project's secret for hashing: from the environment, else from a file made once.
+
+    Raises:
+        ProjectError: The file cannot be read or made.
+    """
+    given = os.environ.get(KEY_VARIABLE)
+    if given:
+        return given
+    path = root / KEY_FILE
+    try:
+        if not path.is_file():
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(secrets.token_hex(32) + "\n")
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ProjectError(
+            f"The key for hashing personal data cannot be kept in {path}: {error.strerror}.",
+            hint=f"Set it in the environment instead: export {KEY_VARIABLE}=...",
+        ) from error
+
+
+def guarded_sql(source: Source, lines: str) -> str:
+    """Lines with personal fields dropped, hashed or cut; the key is bound as `$privacy_key`.
+
+    A record's text becomes JSON again without these fields. A line that cannot be read as a record
+    keeps only its sha256 and length, unless the contract says `keep_unparsable`.
+    """
+    patches = []
+    for name, rule in source.privacy.items():
+        field = _literal(name)
+        value = f"json_extract_string(text, {_literal(_path(name))})"
+        if rule == "drop":
+            patches.append(f"{field}, NULL")
+        elif rule == "hash":
+            patches.append(f"{field}, CASE WHEN {value} IS NOT NULL THEN left(sha256($privacy_key || {value}), 32) END")
+        else:
+            patches.append(f"{field}, {_cut_address(value)}")
+    dropped = json.dumps({name: None for name, rule in source.privacy.items() if rule == "drop"})
+    kept = [patch for patch in patches if not patch.endswith(", NULL")]
+
+    changed = "text"
+    if kept:
+        changed = f"json_merge_patch({changed}, json_object({', '.join(kept)}))"
+    if dropped != "{}":
+        changed = f"json_merge_patch({changed}, {_literal(dropped)})"
+    unreadable = (
+        "raw"
+        if source.contract.keep_unparsable
+        else "CAST(json_object('sha256', sha256(raw), 'length', strlen(raw)) AS VARCHAR)"
+    )
+    columns = "* EXCLUDE (raw, record, problem, text, is_record)"
+    return f"""
+    SELECT {columns},
+        CASE WHEN is_record THEN CAST({changed} AS VARCHAR) WHEN kind = 'record' THEN {unreadable} ELSE raw END AS raw,
+        CAST(NULL AS VARCHAR) AS record,
+        CASE WHEN kind = 'record' AND NOT is_record THEN coalesce(problem, 'invalid_json') ELSE problem END AS problem
+    FROM (
+        SELECT *, coalesce(record, raw) AS text,
+            kind = 'record' AND problem IS NULL AND json_valid(coalesce(record, raw))
+                AND starts_with(ltrim(coalesce(record, raw)), '{{') AS is_record
+        FROM {lines}
+    )"""
+
+
+def _path(name: str) -> str:
+    return '$."' + name.replace('"', '\\"') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _cut_address(value: str) -> str:
+    """IPv4 without its last number, IPv6 without all but its first three groups; else null."""
+    return (
+        f"CASE WHEN regexp_full_match({value}, '[0-9]{{1,3}}(\\.[0-9]{{1,3}}){{3}}') "
+        f"THEN regexp_replace({value}, '[0-9]+$', '0') "
+        f"WHEN contains({value}, ':') THEN regexp_extract({value}, '^([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f]*)', 1) || '::' END"
+    )

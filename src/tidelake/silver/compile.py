@@ -1,0 +1,362 @@
+"""From a source's contract to the SELECT that reads, types and checks its records.
+
+The input is a table of lines (`LINE_COLUMNS`); the output has one row per record with silver's columns,
+`is_clean`, and what deduplication needs. Reasons are built in a second SELECT, for rows that are not clean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidelake.config import Project
+from tidelake.contracts.source import FieldRule, Source
+from tidelake.errors import DefinitionError
+from tidelake.silver.fields import Check, FieldSql, field_sql, literal, quoted
+
+LINE_COLUMNS = ("file_id", "source_position", "raw", "record", "problem", "kind")
+LINEAGE = ("file_id", "source_position", "batch_id", "ingested_at")
+EVENT_COLUMNS = (
+    "event_date",
+    "event_time",
+    "event_id",
+    "actor_id",
+    "event_name",
+    "session_id",
+    "received_at",
+    "seq",
+    "traffic_class",
+)
+COUNT_COLUMNS = ("event_date", "event_time", "entity", "traffic_class")
+_TEXT_PARTS = ("event_id", "actor_id", "event_name", "session_id", "entity")
+_FUTURE_WITHOUT_RECEIPT = "INTERVAL 1 DAY"
+_DEFINITION_VERSION = 1  # raise when the meaning of the SELECT changes: silver is then restated
+
+
+@dataclass(frozen=True)
+class SilverPlan:
+    """The silver SELECT of one source.
+
+    Attributes:
+        columns: Silver's columns without lineage, in order.
+        content: Columns that make up a row's content (all but those derived from others).
+        definition: Hash of all that decides what silver holds.
+    """
+
+    source: Source
+    project: Project
+    fields: tuple[FieldSql, ...]
+    columns: tuple[str, ...]
+    content: tuple[str, ...]
+    definition: str
+
+    @property
+    def known_fields(self) -> tuple[str, ...]:
+        return tuple(item.field for item in self.fields)
+
+
+def plan(source: Source, project: Project, extra: Sequence[str] = ()) -> SilverPlan:
+    """Work out the SELECT of a source.
+
+    Args:
+        extra: Fields that are not declared and that silver carries as text (`extra: evolve`).
+
+    Raises:
+        DefinitionError: Two fields would have the same column, or a mapped field is not declared.
+    """
+    parts = {field: part for part, field in source.mapping.items()}
+    rules = dict(source.contract.fields)
+    for field in (*parts, *source.measures, *source.key):
+        rules.setdefault(field, FieldRule(type=_default_type(parts.get(field), field in source.measures)))
+    for field in extra:
+        rules.setdefault(field, FieldRule())
+    fields: list[FieldSql] = []
+    taken: dict[str, str] = {}
+    reserved = {*LINEAGE, "traffic_class", "event_date", "content_hash"}
+    for field, rule in rules.items():
+        if rule.privacy == "drop":
+            continue
+        part = parts.get(field)
+        column = part or (f"{field}_field" if field in reserved else field)
+        if column.lower() in taken:
+            raise DefinitionError(
+                f"Source {source.name}: the fields '{taken[column.lower()]}' and '{field}' would both be column "
+                f"'{column}'.",
+                hint="Map one of them under `mapping:`, or leave it out of the contract.",
+            )
+        taken[column.lower()] = field
+        fields.append(
+            field_sql(
+                field,
+                rule if field not in extra or field in source.contract.fields else FieldRule(),
+                column=column,
+                on_mismatch=rule.on_mismatch or source.contract.on_mismatch,
+                timezone=source.timezone,
+                time_format=source.time_format if rule.type in ("timestamp", "date") else "auto",
+                is_required=rule.required or part == "event_time" or part == "entity" or field in source.key,
+            )
+        )
+    return SilverPlan(
+        source=source,
+        project=project,
+        fields=tuple(fields),
+        columns=_columns(source, fields),
+        content=tuple(item.column for item in fields),
+        definition=definition_of(source, project),
+    )
+
+
+def definition_of(source: Source, project: Project) -> str:
+    """Hash of the settings that decide what a source's silver table holds."""
+    said = source.model_dump(
+        mode="json",
+        include={
+            "fact",
+            "timezone",
+            "time_format",
+            "mapping",
+            "measures",
+            "contract",
+            "dedup",
+            "history",
+            "key",
+            "traffic",
+            "future_tolerance",
+        },
+    )
+    for tolerance in ("max_quarantined_share", "min_rows"):
+        said["contract"].pop(tolerance)
+    said["project"] = [project.timezone, project.epoch.isoformat(), _DEFINITION_VERSION]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _default_type(part: str | None, is_measure: bool) -> str:
+    if part in ("event_time", "received_at", "sent_at", "valid_from"):
+        return "timestamp"
+    if part == "seq":
+        return "integer"
+    return "number" if is_measure else "string"
+
+
+def _columns(source: Source, fields: Sequence[FieldSql]) -> tuple[str, ...]:
+    own: list[str] = []
+    for item in fields:
+        own.append(item.column)
+        if item.variant is not None:
+            own.append(f"{item.column}_text")
+    fixed = {"event": EVENT_COLUMNS, "count": COUNT_COLUMNS, "dimension": ()}[source.fact]
+    return (*fixed, *(column for column in own if column not in fixed))
+
+
+def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]]) -> str:
+    """One row per record of `lines`: silver's columns, `is_clean`, `warnings`, `key_hash`.
+
+    Args:
+        lines: Name of the table with LINE_COLUMNS, `batch_id` and `ingested_at`.
+        key_lists: The lists of field names, in order, that need no closer look.
+    """
+    checks, warnings = _split(plan)
+    broken = " OR ".join(f"coalesce({check.broken}, false)" for check in checks) or "false"
+    warned = ", ".join(f"CASE WHEN {check.broken} THEN {literal(check.reason)} END" for check in warnings)
+    late_rules = [rule for rule in plan.source.contract.rules if rule.on_breach != "warn"]
+    warn_rules = [rule for rule in plan.source.contract.rules if rule.on_breach == "warn"]
+    rules = " AND ".join(f"coalesce({rule.where}, true)" for rule in late_rules)
+    rule_warnings = ", ".join(
+        f"CASE WHEN NOT coalesce({rule.where}, true) THEN {literal(f'rule:{rule.name}')} END" for rule in warn_rules
+    )
+    clean = f"is_clean AND {rules}" if rules else "is_clean"
+    said = ", ".join(filter(None, ("warnings" if warned else "", f"[{rule_warnings}]" if rule_warnings else "")))
+    warning_sql = f"list_filter(flatten([{said}]), lambda item: item IS NOT NULL)" if said else "CAST(NULL AS VARCHAR[])"
+    return f"""
+    SELECT * EXCLUDE (is_clean{", warnings" if warned else ""}, ingested_at),
+        {_traffic(plan.source)},
+        {clean} AS is_clean, {warning_sql} AS warnings, {key_hash_sql(plan)} AS key_hash, ingested_at
+    FROM (
+        SELECT {_typed_columns(plan)}, file_id, source_position, batch_id,
+            (f IS NOT NULL AND {_keys_known(key_lists)} AND NOT ({broken})) AS is_clean
+            {f", [{warned}] AS warnings" if warned else ""}, ingested_at
+        FROM ({_read(plan, lines)})
+    )"""
+
+
+def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
+    """(file_id, source_position, reasons) of records that are not clean; no reasons = accepted after all.
+
+    Args:
+        unclean: Name of a table of (file_id, source_position).
+    """
+    checks, _ = _split(plan)
+    subset = f"(SELECT given.* FROM {lines} given SEMI JOIN {unclean} USING (file_id, source_position))"
+    inner = ", ".join(
+        f"CASE WHEN f IS NOT NULL AND {check.broken} THEN {literal(check.reason)} END" for check in checks
+    )
+    rules = ", ".join(
+        f"CASE WHEN f_read AND NOT coalesce({rule.where}, true) THEN {literal(f'rule:{rule.name}')} END"
+        for rule in plan.source.contract.rules
+        if rule.on_breach != "warn"
+    )
+    known = ", ".join(literal(name) for name in _declared(plan))
+    extra_policy = plan.source.contract.extra
+    extra = (
+        f"CASE WHEN keys IS NOT NULL AND len(list_filter(keys, lambda name: name NOT IN ({known}))) > 0 "
+        "THEN 'undeclared_field' END"
+        if extra_policy in ("quarantine", "fail") and known
+        else "NULL"
+    )
+    shape = f"""
+            CASE WHEN problem IS NOT NULL THEN problem
+                WHEN NOT is_json THEN 'invalid_json'
+                WHEN f IS NULL THEN 'not_an_object'
+                WHEN len(keys) <> len(list_distinct(keys)) THEN 'duplicate_key' END,
+            {extra}"""
+    return f"""
+    SELECT file_id, source_position,
+        list_filter(list_concat(found{f", [{rules}]" if rules else ""}), lambda item: item IS NOT NULL) AS reasons
+    FROM (
+        SELECT {_typed_columns(plan)}, file_id, source_position, f IS NOT NULL AS f_read, ingested_at,
+            [{shape}{"," + inner if inner else ""}] AS found
+        FROM ({_read(plan, subset)})
+    )"""
+
+
+def undeclared_sql(lines: str, unclean: str, known: Sequence[str]) -> str:
+    """Names of fields in records that are not clean and that nothing declares, with their number."""
+    names = ", ".join(literal(name) for name in known) or "''"
+    return f"""
+    SELECT name, count(*) AS records FROM (
+        SELECT unnest(CASE WHEN problem IS NULL AND json_valid(coalesce(record, raw))
+            THEN json_keys(coalesce(record, raw)) END) AS name
+        FROM {lines} SEMI JOIN {unclean} USING (file_id, source_position) WHERE kind = 'record'
+    ) WHERE name NOT IN ({names}) GROUP BY name ORDER BY name"""
+
+
+def key_lists_sql(lines: str, limit: int) -> str:
+    """The lists of field names that the first records have, most common first."""
+    return f"""
+    SELECT keys, count(*) AS records FROM (
+        SELECT CASE WHEN problem IS NULL AND json_valid(coalesce(record, raw))
+            THEN json_keys(coalesce(record, raw)) END AS keys
+        FROM (SELECT * FROM {lines} WHERE kind = 'record' LIMIT {limit})
+    ) WHERE keys IS NOT NULL GROUP BY keys ORDER BY records DESC, keys LIMIT 64"""
+
+
+def accepted_columns(plan: SilverPlan) -> tuple[str, ...]:
+    """Silver's columns with lineage, in the table's order."""
+    return (*plan.columns, *LINEAGE)
+
+
+def content_sql(columns: Sequence[str]) -> str:
+    """A portable hash of a row's content: md5 over its columns' texts, nulls kept apart from ''."""
+    ordered = sorted(columns)
+    parts = ", ".join(f"coalesce('v' || CAST({quoted(column)} AS VARCHAR), 'n')" for column in ordered)
+    return f"md5(concat_ws(chr(31), {parts}))" if ordered else "md5('')"
+
+
+def _split(plan: SilverPlan) -> tuple[list[Check], list[Check]]:
+    every = [check for item in plan.fields for check in item.checks] + _time_checks(plan)
+    return [c for c in every if c.on_breach != "warn"], [c for c in every if c.on_breach == "warn"]
+
+
+def _declared(plan: SilverPlan) -> list[str]:
+    dropped = [name for name, privacy in plan.source.privacy.items() if privacy == "drop"]
+    return [*plan.known_fields, *dropped]
+
+
+def _keys_known(key_lists: Sequence[Sequence[str]]) -> str:
+    if not key_lists:
+        return "false"
+    lists = ", ".join("[" + ", ".join(literal(name) for name in names) + "]" for names in key_lists)
+    return f"keys IN ({lists})"
+
+
+def _read(plan: SilverPlan, lines: str) -> str:
+    """The lines with their fields as a struct `f` and their field names as `keys`."""
+    wanted = json.dumps({item.field: item.read_as for item in plan.fields})
+    return f"""
+            SELECT *, CASE WHEN is_json THEN json_transform(text, {literal(wanted)}) END AS f,
+                CASE WHEN is_json THEN json_keys(text) END AS keys
+            FROM (
+                SELECT *, coalesce(record, raw) AS text,
+                    problem IS NULL AND json_valid(coalesce(record, raw)) AS is_json
+                FROM {lines} WHERE kind = 'record'
+            )"""
+
+
+def _typed_columns(plan: SilverPlan) -> str:
+    by_column = {item.column: item for item in plan.fields}
+    columns: list[str] = []
+    if plan.source.fact != "dimension":
+        time = _event_time(plan)
+        zone = plan.project.timezone
+        local = time if zone == "UTC" else f"timezone({literal(zone)}, {time})"
+        columns += [f"CAST({local} AS DATE) AS event_date", f"{time} AS event_time"]
+    fixed = {"event": EVENT_COLUMNS, "count": COUNT_COLUMNS, "dimension": ()}[plan.source.fact]
+    for column in fixed:
+        if column in ("event_date", "event_time", "traffic_class"):
+            continue
+        if column in by_column:
+            columns.append(f"{_canonical(column, by_column[column].value)} AS {column}")
+        elif column == "event_id":
+            columns.append("left(md5(text), 16) AS event_id")
+        else:
+            kind = {"received_at": "TIMESTAMPTZ", "seq": "BIGINT"}.get(column, "VARCHAR")
+            columns.append(f"CAST(NULL AS {kind}) AS {column}")
+    for item in plan.fields:
+        if item.column not in fixed:
+            columns.append(f"{item.value} AS {quoted(item.column)}")
+        if item.variant is not None:
+            columns.append(f"{item.variant} AS {quoted(item.column + '_text')}")
+    return ", ".join(columns)
+
+
+def _canonical(column: str, value: str) -> str:
+    return f"CAST({value} AS VARCHAR)" if column in _TEXT_PARTS else value
+
+
+def _event_time(plan: SilverPlan) -> str:
+    """The source's own time; with receipt and sending times the device clock's error cancels out."""
+    values = {item.column: item.value for item in plan.fields}
+    own = values["event_time"]
+    if "received_at" in values and "sent_at" in values:
+        received, sent = values["received_at"], values["sent_at"]
+        return (
+            f"CASE WHEN {sent} - {own} BETWEEN INTERVAL 0 SECOND AND INTERVAL 7 DAY "
+            f"THEN {received} - ({sent} - {own}) ELSE {own} END"
+        )
+    return own
+
+
+def _time_checks(plan: SilverPlan) -> list[Check]:
+    if plan.source.fact == "dimension":
+        return []
+    values = {item.column: item.value for item in plan.fields}
+    time = _event_time(plan)
+    tolerance = plan.source.future_tolerance
+    receipt = values.get("received_at")
+    if tolerance is not None:
+        margin = f"INTERVAL {int(tolerance.total_seconds())} SECOND"
+    else:
+        margin = "INTERVAL 10 MINUTE" if receipt else _FUTURE_WITHOUT_RECEIPT
+    latest = f"coalesce({receipt}, ingested_at)" if receipt else "ingested_at"
+    broken = f"{time} < TIMESTAMPTZ '{plan.project.epoch.isoformat()} 00:00:00+00' OR {time} > {latest} + {margin}"
+    if receipt and "sent_at" in values:
+        own, sent = values["event_time"], values["sent_at"]
+        broken += f" OR NOT ({sent} - {own} BETWEEN INTERVAL 0 SECOND AND INTERVAL 7 DAY)"
+    return [Check("clock_skew:event_time", f"({broken})", "quarantine")]
+
+
+def _traffic(source: Source) -> str:
+    if not source.traffic:
+        return "'human' AS traffic_class"
+    cases = " ".join(f"WHEN {rule.where} THEN {literal(rule.traffic)}" for rule in source.traffic)
+    return f"CASE {cases} ELSE 'human' END AS traffic_class"
+
+
+def key_hash_sql(plan: SilverPlan) -> str:
+    """A fast hash that finds rows which may be the same; what it finds is verified by content."""
+    if plan.source.dedup == "key" and plan.source.fact == "event":
+        return "CAST(hash(event_id) >> 1 AS BIGINT)"
+    columns = ", ".join(quoted(column) for column in plan.content)
+    return f"CAST(hash({columns}) >> 1 AS BIGINT)"

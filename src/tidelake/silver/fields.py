@@ -1,0 +1,253 @@
+"""SQL of one field: its typed value, and the conditions under which a value breaks the contract.
+
+Every record reaches silver as JSON text. Text fields are read as text, all others as JSON, so that
+`"12"` and `12` stay apart: a string in a number's place is cast only where the contract says `coerce`.
+The expressions are written in DuckDB's dialect over a struct `f` that holds the record's fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tidelake.contracts.source import FieldRule, FieldType, OnBreach, OnMismatch
+
+_ISO_WITH_ZONE = r"(?i)[0-9](z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_SLASHED_DATE = r"^[0-9]{1,2}[/.-][0-9]{1,2}[/.-][0-9]{2,4}( .*)?$"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One way in which a row can break its contract.
+
+    Attributes:
+        reason: What quarantine and reports call it, such as `wrong_type:value`.
+        broken: SQL that is true for a row that breaks it; null counts as false.
+        on_breach: What is done with such rows.
+    """
+
+    reason: str
+    broken: str
+    on_breach: OnBreach
+
+
+@dataclass(frozen=True)
+class FieldSql:
+    """A field's part of the silver SELECT.
+
+    Attributes:
+        field: Its name in the record.
+        column: Its name in silver.
+        read_as: How the record's struct reads it: `VARCHAR` or `JSON`.
+        value: SQL of the typed value.
+        variant: SQL of the text of a value of another type (`evolve`), or None.
+    """
+
+    field: str
+    column: str
+    read_as: str
+    value: str
+    checks: tuple[Check, ...]
+    variant: str | None = None
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def kind_of(name: str) -> str:
+    """SQL of the JSON type that a record's field has: VARCHAR, BIGINT, OBJECT ..."""
+    path = '$."' + name.replace('"', '\\"') + '"'
+    return f"json_type(text, {literal(path)})"
+
+
+def field_sql(
+    name: str,
+    rule: FieldRule,
+    *,
+    column: str,
+    on_mismatch: OnMismatch,
+    timezone: str,
+    time_format: str,
+    is_required: bool,
+) -> FieldSql:
+    """The SQL of one declared field.
+
+    Args:
+        name: The field's name in the record.
+        rule: Its part of the contract.
+        column: Its name in silver.
+        on_mismatch: What to do with values of another type.
+        timezone: Zone of timestamps that carry none.
+        time_format: How instants are written.
+        is_required: Whether null is a breach.
+    """
+    kind = rule.type
+    read_as = "VARCHAR" if _is_text(kind, time_format) else "JSON"
+    given = f"f.{quoted(name)}"
+    if read_as == "JSON":
+        given = f"CAST({given} AS VARCHAR)"
+    if rule.empty_is_null:
+        given = f"NULLIF(NULLIF({given}, ''), '\"\"')"
+    is_lenient = on_mismatch in ("coerce", "evolve")
+    value, mistakes = _typed(name, kind, given, is_lenient=is_lenient, timezone=timezone, time_format=time_format)
+    breach: OnBreach = "fail" if on_mismatch == "fail" else "quarantine"
+    checks: list[Check] = []
+    if is_required:
+        checks.append(Check(f"missing_required:{name}", f"{given} IS NULL", breach))
+    variant = None
+    wrong = [(reason, f"({given} IS NOT NULL AND {condition})") for reason, condition in mistakes]
+    if on_mismatch == "evolve":
+        is_wrong = " OR ".join(condition for _, condition in wrong) or "false"
+        variant = f"CASE WHEN {is_wrong} THEN trim({given}, '\"') END"
+    else:
+        checks += [Check(f"{reason}:{name}", condition, breach) for reason, condition in wrong]
+    checks += _value_checks(name, rule, value, given)
+    if kind == "string" and not is_lenient:
+        checks.append(Check(f"wrong_type:{name}", _not_a_string(name, given), breach))
+    return FieldSql(name, column, read_as, value, tuple(checks), variant)
+
+
+def _is_text(kind: FieldType, time_format: str) -> bool:
+    return kind == "string" or (kind in ("timestamp", "date") and time_format not in ("auto",) and not _is_epoch(time_format))
+
+
+def _is_epoch(time_format: str) -> bool:
+    return time_format.startswith("epoch_")
+
+
+def _typed(
+    name: str, kind: FieldType, given: str, *, is_lenient: bool, timezone: str, time_format: str
+) -> tuple[str, list[tuple[str, str]]]:
+    """The typed value of a field and its mistakes as (reason, condition)."""
+    bare = f"trim({given}, '\"')" if is_lenient else given
+    if kind == "string":
+        return given, [
+            (
+                "wrong_type",
+                f"CASE WHEN is_json AND ({given} LIKE '{{%' OR {given} LIKE '[%') "
+                f"THEN {kind_of(name)} IN ('OBJECT', 'ARRAY') ELSE false END",
+            )
+        ]
+    if kind == "json":
+        return given, []
+    if kind == "integer":
+        value = f"TRY_CAST({bare} AS BIGINT)"
+        lossy = f"(contains({given}, '.') AND TRY_CAST({bare} AS DOUBLE) <> {value})"
+        return value, [("wrong_type", f"({value} IS NULL OR {lossy})")]
+    if kind == "number":
+        value = f"TRY_CAST({bare} AS DOUBLE)"
+        return value, [
+            ("wrong_type", f"{value} IS NULL"),
+            ("not_finite", f"({value} IS NOT NULL AND NOT isfinite({value}))"),
+        ]
+    if kind == "boolean":
+        value = f"TRY_CAST({bare} AS BOOLEAN)" if is_lenient else f"CASE {given} WHEN 'true' THEN true WHEN 'false' THEN false END"
+        return value, [("wrong_type", f"{value} IS NULL")]
+    if kind == "date":
+        text = f"trim({given}, '\"')"
+        value = (
+            f"TRY_CAST({text} AS DATE)"
+            if time_format in ("auto", "iso") or _is_epoch(time_format)
+            else f"CAST(try_strptime({text}, {literal(time_format)}) AS DATE)"
+        )
+        return value, [("wrong_type", f"({value} IS NULL OR NOT isfinite({value}))")]
+    return _instant(given, timezone=timezone, time_format=time_format)
+
+
+def _instant(given: str, *, timezone: str, time_format: str) -> tuple[str, list[tuple[str, str]]]:
+    """An instant in UTC, and what can be wrong with it."""
+    text = f"trim({given}, '\"')"
+    if time_format not in ("auto", "iso") and not _is_epoch(time_format):
+        local = f"try_strptime({text}, {literal(time_format)})"
+        if "%z" in time_format or "%Z" in time_format:
+            return f"CAST({local} AS TIMESTAMPTZ)", [("wrong_time", f"{local} IS NULL")]
+        value, doubts = _from_local(local, timezone)
+        return value, [("wrong_time", f"{local} IS NULL"), *doubts]
+    numeric = f"TRY_CAST({text} AS DECIMAL(38,6))"
+    micros = _epoch_micros(numeric, time_format)
+    stamp = f"TRY_CAST({text} AS TIMESTAMPTZ)"
+    doubts: list[tuple[str, str]] = []
+    if timezone != "UTC":
+        naive = f"TRY_CAST({text} AS TIMESTAMP)"
+        has_zone = f"regexp_matches({text}, {literal(_ISO_WITH_ZONE)})"
+        local_value, local_doubts = _from_local(naive, timezone)
+        stamp = f"CASE WHEN {has_zone} THEN {stamp} ELSE {local_value} END"
+        doubts = [(reason, f"(NOT {has_zone} AND {condition})") for reason, condition in local_doubts]
+    if _is_epoch(time_format):
+        value, doubts = f"make_timestamptz({micros})", []
+    elif time_format == "iso":
+        value = stamp
+    else:
+        value = f"CASE WHEN {given} LIKE '\"%' THEN {stamp} WHEN {numeric} IS NOT NULL THEN make_timestamptz({micros}) ELSE {stamp} END"
+        doubts = [(reason, f"({given} LIKE '\"%' AND {condition})") for reason, condition in doubts]
+    slashed = f"regexp_matches({text}, {literal(_SLASHED_DATE)})"
+    return value, [
+        ("ambiguous_time", f"({value} IS NULL AND {slashed})"),
+        ("wrong_time", f"(({value} IS NULL AND NOT {slashed}) OR NOT isfinite({value}))"),
+        *doubts,
+    ]
+
+
+def _epoch_micros(numeric: str, time_format: str) -> str:
+    """Microseconds since 1970 of a number of seconds, milliseconds or microseconds.
+
+    Without a declared unit the size tells: below 1e11 seconds (until the year 5138), below 1e14
+    milliseconds, else microseconds. Numbers too large for an instant give null.
+    """
+    factors = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+    if time_format in factors:
+        scaled = f"CAST({numeric} AS DECIMAL(30,6)) * {factors[time_format]}"
+    else:
+        scaled = (
+            f"CAST({numeric} AS DECIMAL(30,6)) * CASE WHEN abs({numeric}) < 100000000000 THEN 1000000 "
+            f"WHEN abs({numeric}) < 100000000000000 THEN 1000 ELSE 1 END"
+        )
+    return f"CASE WHEN abs({numeric}) < 100000000000000000 THEN TRY_CAST(round({scaled}) AS BIGINT) END"
+
+
+def _from_local(local: str, timezone: str) -> tuple[str, list[tuple[str, str]]]:
+    """A wall clock's reading as an instant; readings that never or twice existed are mistakes."""
+    if timezone == "UTC":
+        return f"CAST({local} AS TIMESTAMPTZ)", []
+    zone = literal(timezone)
+    instant = f"timezone({zone}, {local})"
+    hour = "INTERVAL 1 HOUR"
+    return instant, [
+        ("nonexistent_time", f"timezone({zone}, {instant}) <> {local}"),
+        (
+            "ambiguous_time",
+            f"(timezone({zone}, {instant}) = {local} AND (timezone({zone}, {instant} - {hour}) = {local} "
+            f"OR timezone({zone}, {instant} + {hour}) = {local}))",
+        ),
+    ]
+
+
+def _value_checks(name: str, rule: FieldRule, value: str, given: str) -> list[Check]:
+    checks: list[Check] = []
+    if rule.allowed:
+        allowed = ", ".join(literal(item) for item in rule.allowed)
+        text = given if rule.type == "string" else f"CAST({value} AS VARCHAR)"
+        checks.append(Check(f"not_allowed:{name}", f"({value} IS NOT NULL AND {text} NOT IN ({allowed}))", rule.on_breach))
+    if rule.minimum is not None:
+        checks.append(Check(f"out_of_range:{name}", f"{value} < {rule.minimum!r}", rule.on_breach))
+    if rule.maximum is not None:
+        checks.append(Check(f"out_of_range:{name}", f"{value} > {rule.maximum!r}", rule.on_breach))
+    if rule.pattern is not None:
+        checks.append(
+            Check(
+                f"pattern:{name}",
+                f"({value} IS NOT NULL AND NOT regexp_full_match(CAST({value} AS VARCHAR), {literal(rule.pattern)}))",
+                rule.on_breach,
+            )
+        )
+    return checks
+
+
+def _not_a_string(name: str, given: str) -> str:
+    """Text that a number, a boolean or a nested value may have given, and did."""
+    suspicious = f"(TRY_CAST({given} AS DOUBLE) IS NOT NULL OR {given} IN ('true', 'false') OR {given} LIKE '{{%' OR {given} LIKE '[%')"
+    return f"CASE WHEN is_json AND {suspicious} THEN {kind_of(name)} <> 'VARCHAR' ELSE false END"

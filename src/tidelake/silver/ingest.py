@@ -1,0 +1,391 @@
+"""One source from its files to silver: read in groups, bronze, silver; what a crash left is finished first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tidelake.bronze.privacy import guarded_sql, project_key
+from tidelake.bronze.registry import (
+    FILES,
+    FileRecord,
+    Planned,
+    from_note,
+    load_records,
+    plan_files,
+    record_of,
+    records_table,
+    save_records,
+    superseded_ids,
+    to_note,
+)
+from tidelake.bronze.take import append, append_marker, lines_again, lines_of
+from tidelake.config import Project
+from tidelake.contracts.source import Source
+from tidelake.engine.base import Engine
+from tidelake.engine.progress import Progress, silent
+from tidelake.lake import Lake
+from tidelake.lake.keys import KeyIndex
+from tidelake.silver.compile import definition_of
+from tidelake.silver.dimensions import rebuild_dimension
+from tidelake.silver.stage import DUPLICATES, QUARANTINE, Stage
+from tidelake.sources.base import Group, Reader
+
+GROUP_BYTES = 96 * 1024 * 1024
+
+
+@dataclass
+class SourceRun:
+    """What a build did with one source.
+
+    Attributes:
+        seconds: Wall time of reading, bronze and silver.
+        messages: What a person should be told.
+    """
+
+    source: str
+    files_new: int = 0
+    files_grown: int = 0
+    files_changed: int = 0
+    files_unchanged: int = 0
+    files_copied: list[str] = field(default_factory=list)
+    files_vanished: list[str] = field(default_factory=list)
+    files_truncated: list[str] = field(default_factory=list)
+    bytes_read: int = 0
+    lines_read: int = 0
+    batches: list[int] = field(default_factory=list)
+    restated: bool = False
+    healed: list[str] = field(default_factory=list)
+    touched_files: set[int] = field(default_factory=set)
+    warnings: dict[str, int] = field(default_factory=dict)
+    evolved: list[str] = field(default_factory=list)
+    identical: int = 0
+    messages: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def is_changed(self) -> bool:
+        return bool(self.batches or self.restated or self.healed)
+
+
+@dataclass
+class Ingest:
+    """The way of one source's files into the lake.
+
+    Args:
+        now: When the build runs; what bronze records as `ingested_at`.
+        root: The project's folder (for its hashing key).
+    """
+
+    engine: Engine
+    lake: Lake
+    project: Project
+    source: Source
+    reader: Reader
+    now: datetime
+    root: Path
+    progress: Progress = silent
+    group_bytes: int = GROUP_BYTES
+
+    def __post_init__(self) -> None:
+        self.run_report = SourceRun(self.source.name)
+        self.bronze = f"bronze.{self.source.name}"
+        self.silver = f"silver.{self.source.name}"
+        self.definition = definition_of(self.source, self.project)
+        self.records: dict[str, FileRecord] = {}
+
+    @property
+    def app_id(self) -> str:
+        """The transaction's application: it changes with the contract and with every restatement."""
+        note = self.lake.note(self.silver)
+        return str(note["app_id"]) if "app_id" in note else f"{self.source.name}@{self.definition}@0"
+
+    # --- what would be done
+
+    def preview(self, *, full_refresh: bool = False) -> dict[str, Any]:
+        """What a build would do, without doing it."""
+        self.records = load_records(self.engine, self.source.name)
+        step = plan_files(self.reader, self.reader.looks(), self.records)
+        counts = {action: sum(item.action == action for item in step.planned) for action in ("new", "grown", "changed")}
+        return {
+            "source": self.source.name,
+            **{f"files_{name}": number for name, number in counts.items()},
+            "files_unchanged": step.unchanged + len(step.touched),
+            "bytes": sum(item.take.look.size - item.take.start_byte for item in step.planned),
+            "restates": full_refresh or self._must_restate(),
+        }
+
+    # --- doing it
+
+    def run(self, *, full_refresh: bool = False) -> SourceRun:
+        """Bring the source's files into bronze and silver; see the module's docstring."""
+        started = time.perf_counter()
+        self._heal_registry()
+        self.records = load_records(self.engine, self.source.name)
+        if self.source.fact == "dimension":
+            self._run_files(stage=None)
+            self._run_dimension(full_refresh)
+        else:
+            self._run_facts(full_refresh)
+        self.run_report.seconds = time.perf_counter() - started
+        return self.run_report
+
+    def _run_dimension(self, full_refresh: bool) -> None:
+        taken = self.lake.transaction_version(self.bronze, self.source.name)
+        note = self.lake.note(self.silver)
+        is_current = note.get("batch_id") == taken and note.get("definition") == self.definition
+        if taken is None or (is_current and not full_refresh):
+            return
+        app_id = f"{self.source.name}@{self.definition}@{self.lake.version(self.silver)}"
+        stage = rebuild_dimension(
+            self.engine, self.lake, self.project, self.source, self.records, batch_id=taken, app_id=app_id
+        )
+        self.run_report.restated = not self.run_report.batches
+        self.run_report.warnings = stage.warnings
+        self.run_report.evolved = stage.evolved
+        self.run_report.touched_files |= {r.file_id for r in self.records.values()} | self._gone()
+
+    def _run_facts(self, full_refresh: bool) -> None:
+        if self.engine.schema(self.silver) is not None and (full_refresh or self._must_restate()):
+            self._empty_silver()
+        stage = Stage(self.engine, self.lake, self.project, self.source, self.app_id, self._open_index())
+        self._heal_silver(stage)
+        self._run_files(stage)
+        self._retake_orphans(stage)
+        self._finish(stage)
+
+    def _open_index(self) -> KeyIndex | None:
+        if self.source.dedup == "none":
+            return None
+        folder = Path(self.lake.location.uri("_index", self.source.name)) if self.lake.is_local else None
+        return KeyIndex.open(folder, algorithm=self.app_id)
+
+    def _must_restate(self) -> bool:
+        """Whether silver holds what another contract made of bronze."""
+        if self.engine.schema(self.silver) is None:
+            return False
+        return bool(self.lake.note(self.silver).get("definition") != self.definition)
+
+    def _heal_registry(self) -> None:
+        """After a crash between bronze and `ops.files`: the bronze commit's note knows the files."""
+        taken = self.lake.transaction_version(self.bronze, self.source.name)
+        noted = self.lake.transaction_version("ops.files", f"files:{self.source.name}")
+        if taken is not None and (noted is None or noted < taken):
+            note = self.lake.note(self.bronze)
+            save_records(self.engine, from_note(note["files"]), self.source.name, taken)
+            self.run_report.healed.append(f"batch {taken}: list of files")
+
+    def _heal_silver(self, stage: Stage) -> None:
+        """Settle the batches that bronze has and silver has not: after a crash, or for a restatement."""
+        taken = self.lake.transaction_version(self.bronze, self.source.name)
+        done = self.lake.transaction_version(self.silver, self.app_id) or 0
+        if taken is None or done >= taken:
+            return
+        for batch_id in range(done + 1, taken + 1):
+            self._settle_from_bronze(stage, batch_id)
+            self.progress(f"silver {self.source.name}", batch_id - done, taken - done, "batches")
+        if not self.run_report.restated:
+            self.run_report.healed.append(f"batches {done + 1} to {taken}: silver")
+            self.progress.say(f"{self.source.name}: what was cut off earlier is finished from bronze.")
+
+    def _settle_from_bronze(self, stage: Stage, batch_id: int) -> None:
+        gone = self._gone()
+        condition = f"batch_id = {batch_id}"
+        if gone:
+            condition += f" AND file_id NOT IN ({', '.join(str(item) for item in sorted(gone))})"
+        self.engine.write(lines_again(self.source.name, condition), "temp.lines")
+        records = [record for record in self.records.values() if record.batch_id == batch_id]
+        stage.parse()
+        superseded = sorted(superseded_ids(records))
+        stage.settle(batch_id, superseded)
+        files = self.engine.query(f"SELECT DISTINCT file_id FROM {self.bronze} WHERE {condition}").column(0).to_pylist()
+        stage.touched_files |= {*files, *superseded}
+
+    # --- files
+
+    def _run_files(self, stage: Stage | None) -> None:
+        step = plan_files(self.reader, self.reader.looks(), self.records)
+        report = self.run_report
+        report.files_unchanged = step.unchanged + len(step.touched)
+        report.files_vanished = list(step.vanished)
+        if step.touched:
+            self.engine.write(records_table(step.touched), FILES)
+        if not step.planned:
+            return
+        by_path = {item.take.look.source_path: item for item in step.planned}
+        lines_before: dict[str, int] = {}
+        total = sum(item.take.look.size - item.take.start_byte for item in step.planned)
+        done = 0
+        for group in self.reader.groups([item.take for item in step.planned], group_bytes=self.group_bytes):
+            self._take_group(stage, group, by_path, lines_before)
+            done += group.bytes_read
+            self.progress(f"reading {self.source.name}", min(done, total), total, "bytes")
+        self.progress(f"reading {self.source.name}", total, total, "bytes")
+
+    def _take_group(
+        self, stage: Stage | None, group: Group, by_path: dict[str, Planned], lines_before: dict[str, int]
+    ) -> None:
+        batch_id = (self.lake.transaction_version(self.bronze, self.source.name) or 0) + 1
+        kept = self._records_of(group, by_path, lines_before, batch_id)
+        taken = [record if record.batch_id == batch_id and record.state != "copy" else None for record in kept]
+        lines = lines_of(group, taken, batch_id=batch_id, now=self.now)
+        self.engine.write(lines, "temp.lines")
+        if self.source.privacy:
+            guard = guarded_sql(self.source, "temp.lines")
+            secret = {"privacy_key": project_key(self.root)} if "$privacy_key" in guard else None
+            self.engine.write(guard, "temp.lines", params=secret)
+        if stage is not None:
+            stage.parse()
+        note = {"files": to_note(kept)}
+        append(self.engine, self.source.name, batch_id=batch_id, note=note)
+        save_records(self.engine, kept, self.source.name, batch_id)
+        superseded = sorted(superseded_ids(kept) - self._gone())
+        if stage is not None:
+            stage.settle(batch_id, superseded)
+            stage.touched_files |= {record.file_id for record in kept} | set(superseded)
+        for record in kept:
+            self.records[record.source_path] = record
+        self.run_report.batches.append(batch_id)
+        self.run_report.bytes_read += group.bytes_read
+        self.run_report.lines_read += lines.num_rows
+
+    def _gone(self) -> set[int]:
+        return superseded_ids(self.records.values())
+
+    def _records_of(
+        self, group: Group, by_path: dict[str, Planned], lines_before: dict[str, int], batch_id: int
+    ) -> list[FileRecord]:
+        """The record of each file in a group; files whose content is there already are not taken again."""
+        report = self.run_report
+        owners = {r.content_hash: r for r in self.records.values() if r.content_hash and r.state in ("whole", "truncated")}
+        records: list[FileRecord] = []
+        for read, is_done in zip(group.files, group.done, strict=True):
+            path = read.look.source_path
+            planned = by_path[path]
+            if path not in lines_before:
+                lines_before[path] = planned.known.lines if planned.action == "grown" and planned.known else 0
+                self._count(planned)
+            record = record_of(
+                self.source.name, read, planned, batch_id=batch_id, lines_before=lines_before[path], done=is_done
+            )
+            is_whole_here = is_done and lines_before[path] == 0 and planned.action != "grown"
+            lines_before[path] += read.lines
+            owner = owners.get(read.content_hash) if is_whole_here and read.size > 0 else None
+            if owner is not None and owner.source_path == path:
+                # Written anew with the same bytes: it keeps the batch that took it.
+                records.append(replace(owner, stamp=read.look.stamp, modified_us=read.look.modified_us))
+                continue
+            if owner is not None:
+                record = replace(record, state="copy", copy_of=owner.file_id)
+                report.files_copied.append(f"{path} (same content as {owner.source_path})")
+            elif record.content_hash:
+                owners[record.content_hash] = record
+            if record.state == "truncated":
+                report.files_truncated.append(path)
+            report.messages += [f"{path}: {note}" for note in read.notes]
+            records.append(record)
+        return records
+
+    def _count(self, planned: Planned) -> None:
+        if planned.action == "new":
+            self.run_report.files_new += 1
+        elif planned.action == "grown":
+            self.run_report.files_grown += 1
+        else:
+            self.run_report.files_changed += 1
+
+    # --- rows that are taken again
+
+    def _retake_orphans(self, stage: Stage) -> None:
+        """Rows that gave way to a row whose file is gone come back."""
+        gone = self._gone()
+        if not gone or self.engine.schema(DUPLICATES) is None:
+            return
+        ids = sorted(gone)
+        where = "source = $source AND list_contains($gone, kept_file_id) AND NOT list_contains($gone, file_id)"
+        self.retake(
+            stage,
+            f"SELECT file_id, source_position, batch_id FROM {DUPLICATES} WHERE {where} UNION ALL "
+            f"SELECT file_id, source_position, batch_id FROM {QUARANTINE} WHERE {where} AND state = 'open'",
+            {"source": self.source.name, "gone": ids},
+            "rows whose better copy was replaced",
+        )
+
+    def retake(self, stage: Stage, selection: str, params: dict[str, Any], why: str) -> int:
+        """Take rows again that quarantine or duplicates hold; returns how many.
+
+        Args:
+            selection: SELECT of (file_id, source_position, batch_id).
+        """
+        self.engine.write(selection, "temp.again", params=params)
+        batches = self.engine.query("SELECT DISTINCT batch_id FROM temp.again").column(0).to_pylist()
+        if not batches:
+            return 0
+        count = int(self.engine.query("SELECT count(*) FROM temp.again").column(0)[0].as_py())
+        batch_id = (self.lake.transaction_version(self.bronze, self.source.name) or 0) + 1
+        rows = self.engine.query(
+            f"SELECT b.* FROM ({lines_again(self.source.name, 'true')}) b JOIN temp.again USING (file_id, source_position)"
+        )
+        self.engine.write(rows.set_column(rows.schema.get_field_index("batch_id"), "batch_id", _constant(batch_id, rows.num_rows)), "temp.lines")
+        stage.parse()
+        append_marker(self.engine, self.source.name, batch_id=batch_id, note={"files": "[]", "retake": why})
+        stage.settle(batch_id)
+        files = self.engine.query("SELECT DISTINCT file_id FROM temp.again").column(0).to_pylist()
+        stage.touched_files |= set(files)
+        self._drop_retaken(batch_id, batches)
+        self.run_report.batches.append(batch_id)
+        return count
+
+    def _drop_retaken(self, batch_id: int, batches: Sequence[int]) -> None:
+        """Old quarantine and duplicate rows that the new batch has judged again go away."""
+        for table in (QUARANTINE, DUPLICATES):
+            for old in batches:
+                if old == batch_id:
+                    continue
+                self.engine.write(
+                    f"SELECT * FROM {table} WHERE source = $source AND batch_id = $old AND (file_id, source_position) "
+                    "NOT IN (SELECT (file_id, source_position) FROM temp.again)",
+                    table,
+                    "replace",
+                    replace={"source": [self.source.name], "batch_id": [old]},
+                    params={"source": self.source.name, "old": old},
+                )
+
+    def _empty_silver(self) -> None:
+        """Begin a restatement: silver empty, under an application id of its own."""
+        schema = self.engine.schema(self.silver)
+        assert schema is not None
+        rows = sum(record.lines for record in self.records.values())
+        self.progress.say(f"{self.source.name}: silver is restated from bronze ({rows:,} lines).")
+        app_id = f"{self.source.name}@{self.definition}@{self.lake.version(self.silver)}"
+        self.engine.write(
+            schema.empty_table(),
+            self.silver,
+            "overwrite",
+            note={"definition": self.definition, "batch_id": 0, "app_id": app_id},
+        )
+        self.run_report.restated = True
+
+    def _finish(self, stage: Stage) -> None:
+        if stage.index is not None and self.run_report.is_changed:
+            stage.fill_index()
+            stage.index.save(algorithm=self.app_id)
+        report = self.run_report
+        report.touched_files |= stage.touched_files
+        report.warnings = stage.warnings
+        report.evolved = stage.evolved
+        report.identical = stage.identical
+        if stage.evolved:
+            report.messages.append("new fields taken as text: " + ", ".join(sorted(set(stage.evolved))))
+
+
+def _constant(value: int, count: int) -> Any:
+    import pyarrow as pa
+
+    return pa.array(np.full(count, value, np.int64))
