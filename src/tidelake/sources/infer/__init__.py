@@ -18,12 +18,3 @@ __all__ = [
     "write_project",
     "write_template",
 ]
-    "TEMPLATES",
-    "Proposal",
-    "ProposedField",
-    "ProposedSource",
-    "Skipped",
-    "propose",
-    "write_project",
-    "write_template",
-]
