@@ -1,0 +1,25 @@
+"""Where rows come from: files and how to read them, and generated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tidelake.contracts.source import Source
+from tidelake.sources.base import Reader
+
+
+def make_reader(source: Source, root: Path, *, storage: Mapping[str, str] | None = None) -> Reader:
+    """The reader of a source.
+
+    Args:
+        source: Its settings.
+        root: The project's folder, from which relative paths start.
+        storage: Settings for `s3://` beyond the environment (AWS_ENDPOINT_URL and the like).
+    """
+    from tidelake.sources.files import FilesReader
+    from tidelake.sources.listing import find_listing
+    from tidelake.sources.projectviews import ProjectviewsReader
+
+    listing = find_listing(source.path, root=root, storage=storage)
+    return ProjectviewsReader(source, listing) if source.kind == "projectviews" else FilesReader(source, listing)
