@@ -57,6 +57,8 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
         (["sql", "SELECT 1", "--param", "x"], "NAME=VALUE"),
         (["measure", "dau", "--from", "17.11.2025"], "17.11.2025"),
         (["demo", "colapse"], "collapse"),
+        (["init", "x", "--from", "y", "--timezone", "Europe/Belin"], "Europe/Berlin"),
+        (["sql", "SELECT", "1"], "in quotes"),
         (["simulate", "collapse", "--out", "x", "--set", "y"], "NAME=VALUE"),
     ],
 )

@@ -28,6 +28,6 @@ def doctor(
     from tidelake.cli import health
 
     findings = health.examine(project, target=target, all_parts=all_parts)
-    emit(health.as_result(findings), form=form, output=output, limit=0)
+    emit(health.as_result(findings, for_people=form is FormatName.table), form=form, output=output, limit=0)
     if any(finding.status == "fail" for finding in findings):
         raise typer.Exit(1)

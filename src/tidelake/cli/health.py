@@ -53,8 +53,13 @@ def examine(project: Path, *, target: str | None = None, all_parts: bool = False
     return [finding for finding in findings if all_parts or finding.status != "absent"]
 
 
-def as_result(findings: list[Finding]) -> Result:
-    """Findings as a table: part, status, found, next (null where there is nothing to do)."""
+def as_result(findings: list[Finding], *, for_people: bool = False) -> Result:
+    """Findings as a table: part, status, found, next (null where there is nothing to do).
+
+    Args:
+        findings: What was found.
+        for_people: Put what to do below the table, where it is never shortened, instead of into a column.
+    """
     import pyarrow as pa
 
     from tidelake.engine.result import Result
@@ -70,6 +75,9 @@ def as_result(findings: list[Finding]) -> Result:
     failed = sum(finding.status == "fail" for finding in findings)
     warned = sum(finding.status == "warn" for finding in findings)
     verdict = f"{failed} failed, {warned} to look at" if failed or warned else "All is well."
+    advice = tuple(f"{one.part}: {one.found} {one.next}".strip() for one in findings if one.status in ("warn", "fail"))
+    if for_people:
+        return Result(table.drop_columns(["next"]), title="Tidelake's health", notes=(*advice, verdict))
     return Result(table, title="Tidelake's health", notes=(verdict,))
 
 

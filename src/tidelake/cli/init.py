@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import available_timezones
 
 import typer
 
 from tidelake.cli.options import FormatName, FormatOption, OutputOption, examples, flag
 from tidelake.cli.streams import say
-from tidelake.errors import ProjectError
+from tidelake.errors import ProjectError, UnknownNameError
 
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = examples(
     "tide init shop --from 'exports/*.csv'",
-    "tide init app --from logs/ --timezone Europe/Berlin",
+    "tide init app --from logs/ --from users.csv --timezone Europe/Berlin",
     "tide init app --template app-events",
 )
 _PARTS = ("event_time", "actor_id", "event_name", "event_id", "session_id", "entity")
@@ -36,9 +37,9 @@ def init(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", help="The project's name; default: the folder's.")] = None,
     timezone: Annotated[
-        str | None,
-        typer.Option("--timezone", metavar="ZONE", help="Zone in which days begin (IANA name); default: UTC."),
-    ] = None,
+        str,
+        typer.Option("--timezone", metavar="ZONE", help="Zone in which days begin (IANA name)."),
+    ] = "UTC",
     force: Annotated[bool, flag("--force", help="Write over a project that is there.")] = False,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
@@ -50,10 +51,12 @@ def init(
     from tidelake.cli.output import emit
     from tidelake.sources.infer import propose, write_project, write_template
 
+    if timezone not in available_timezones():
+        raise UnknownNameError("time zone", timezone, available_timezones())
     if template is not None and not data:
         written = write_template(template, folder, force=force)
     elif data and template is None:
-        proposal = propose(data, timezone=timezone or "UTC")
+        proposal = propose(data, timezone=timezone)
         written = write_project(proposal, folder, name=name, force=force)
         emit(proposed(proposal), form=form, output=output)
     else:
@@ -61,7 +64,7 @@ def init(
             "`tide init` needs either --from or --template.",
             hint="tide init DIR --from 'logs/*.json', or tide init DIR --template app-events",
         )
-    say("\nWritten, with the evidence as comments:")
+    say("\nWritten, with comments:")
     for path in written:
         say(f"  {path}")
     say(f"\nNext\n  read them, mend what is wrong\n  cd {folder}\n  tide build")

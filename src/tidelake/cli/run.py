@@ -81,6 +81,8 @@ def _wrong_usage(error: Any) -> int:
     message, _, near = message.partition(" Did you mean")
     message, _, near_option = message.partition(" (Possible options:")
     hint = f"Did you mean{near}" if near else _near_option(error)
+    if "unexpected extra argument" in message:
+        hint = "Put globs and SQL in quotes."
     if near_option and not hint:
         hint = f"Possible: {near_option.rstrip(')')}"
     more = f"`{path} --help` shows what there is."
