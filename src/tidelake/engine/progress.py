@@ -30,10 +30,10 @@ class Progress(Protocol):
 class _Silent:
     """Shows nothing."""
 
-    def __call__(self, stage: str, done: int, total: int | None = None, unit: str = "rows") -> None:  # noqa: ARG002
+    def __call__(self, stage: str, done: int, total: int | None = None, unit: str = "rows") -> None:
         return None
 
-    def say(self, text: str) -> None:  # noqa: ARG002
+    def say(self, text: str) -> None:
         return None
 
 

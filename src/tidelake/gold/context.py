@@ -1,0 +1,55 @@
+"""What every gold build works with: engine, lake, project, sources and who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from tidelake.config import Project
+from tidelake.contracts.source import Source
+from tidelake.engine.base import Engine
+from tidelake.engine.progress import Progress, silent
+from tidelake.gold.dates import Tables
+from tidelake.gold.events import Events, event_sources
+
+
+@dataclass(frozen=True)
+class Gold:
+    """One project's gold room.
+
+    Attributes:
+        engine: Runs the SELECTs.
+        lake: Versions, file lists and notes of the tables.
+    """
+
+    engine: Engine
+    lake: Tables
+    project: Project
+    sources: Mapping[str, Source]
+    events: Events
+    progress: Progress = silent
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Rows of a SELECT as dictionaries."""
+        rows: list[dict[str, Any]] = self.engine.query(sql).to_pylist()
+        return rows
+
+    def temp(self, name: str, rows: str | pa.Table) -> None:
+        """Make `temp.name` from a SELECT or from rows."""
+        self.engine.write(rows, f"temp.{name}", "overwrite")
+
+    def versions(self, tables: Mapping[str, Any] | tuple[str, ...] | list[str]) -> dict[str, int | None]:
+        return {table: self.lake.version(table) for table in tables}
+
+
+def open_gold(
+    engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], progress: Progress | None = None
+) -> Gold:
+    """The gold room over a lake whose silver tables are there."""
+    schemas = {name: lake.schema(f"silver.{name}") for name, source in sources.items() if source.fact == "event"}
+    events = Events(project, event_sources(sources, schemas))
+    events.check()
+    return Gold(engine, lake, project, sources, events, progress or silent)

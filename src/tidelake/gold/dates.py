@@ -1,0 +1,71 @@
+"""Which dates of a table changed, and how much they hold: from the lake's logs and file lists alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import date
+from typing import Any, Protocol
+
+from tidelake.engine.base import DataFile
+from tidelake.gold.sqltext import runs
+
+CHUNK_ROWS = 3_000_000  # input rows that one pass may hold: bounds memory, whatever the history's length
+
+
+class Tables(Protocol):
+    """What gold asks of the lake."""
+
+    def version(self, table: str) -> int | None: ...
+    def schema(self, table: str) -> Any: ...
+    def files(self, table: str) -> list[DataFile]: ...
+    def note(self, table: str) -> dict[str, Any]: ...
+    def changed_partitions(self, table: str, column: str, since_version: int) -> list[str] | None: ...
+    def tables(self) -> list[str]: ...
+
+
+def rows_by_date(lake: Tables, tables: Iterable[tuple[str, str]]) -> Counter[date]:
+    """Rows that some tables hold on each date, from their file lists: (table, date partition) each."""
+    found: Counter[date] = Counter()
+    for table, column in tables:
+        for file in lake.files(table):
+            value = file.partition.get(column)
+            if value is not None:
+                found[date.fromisoformat(value)] += max(file.records, 1)
+    return found
+
+
+def changed_dates(lake: Tables, table: str, column: str, since: int | None) -> set[date] | None:
+    """Dates of a table whose rows changed after a version; None when all of them must be taken."""
+    if since is None:
+        return None
+    now = lake.version(table)
+    if now is None or now == since:
+        return set()
+    if now < since:
+        return None
+    values = lake.changed_partitions(table, column, since)
+    return None if values is None else {date.fromisoformat(value) for value in values}
+
+
+def chunks(days: Iterable[date], rows: Counter[date], limit: int = CHUNK_ROWS) -> list[list[date]]:
+    """The days in order, in groups that hold no more rows than the limit (one day at least)."""
+    found: list[list[date]] = []
+    held = 0
+    for day in sorted(set(days)):
+        count = rows[day]
+        if not found or held + count > limit:
+            found.append([])
+            held = 0
+        found[-1].append(day)
+        held += count
+    return found
+
+
+def stretches(days: Sequence[date], rows: Counter[date], limit: int = CHUNK_ROWS) -> list[list[date]]:
+    """The days in groups without a gap in the calendar that hold no more rows than the limit."""
+    found: list[list[date]] = []
+    wanted = sorted(set(days))
+    for first, last in runs(wanted):
+        found += chunks([day for day in wanted if first <= day <= last], rows, limit)
+    return found

@@ -1,0 +1,247 @@
+"""The events that gold tables are made from: every event source of the project under one set of columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+
+from tidelake.config import Project
+from tidelake.contracts.source import Source
+from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.gold.sqltext import dates_condition, one_of, quoted, sql_name
+
+CANONICAL = (
+    "event_date",
+    "event_time",
+    "event_id",
+    "actor_id",
+    "event_name",
+    "session_id",
+    "received_at",
+    "seq",
+    "traffic_class",
+)
+_HUMAN = "coalesce(traffic_class, 'human') = 'human'"
+
+
+@dataclass(frozen=True)
+class EventSource:
+    """An event source as it lies in silver.
+
+    Attributes:
+        is_ordered: Whether (event_time, seq, event_id) tells any two different rows apart.
+    """
+
+    name: str
+    schema: pa.Schema
+    is_ordered: bool
+
+    @property
+    def table(self) -> str:
+        return f"silver.{self.name}"
+
+
+@dataclass(frozen=True)
+class Events:
+    """The project's event sources with what the settings say of them."""
+
+    project: Project
+    sources: tuple[EventSource, ...]
+
+    @property
+    def tables(self) -> list[str]:
+        return [source.table for source in self.sources]
+
+    @property
+    def types(self) -> dict[str, str]:
+        """SQL type of every silver column; text where sources disagree."""
+        found: dict[str, str] = {}
+        for source in self.sources:
+            for field in source.schema:
+                kind = sql_name(field.type)
+                found[field.name] = kind if found.get(field.name, kind) == kind else _wider(found[field.name], kind)
+        return found
+
+    @property
+    def order(self) -> str:
+        """The total order of an actor's events (METRICS section 0)."""
+        return "event_time, seq NULLS LAST, event_id, tie_break"
+
+    @property
+    def has_states(self) -> bool:
+        """Whether watch time comes from play states."""
+        return self.project.watch.column is None and self.project.watch.content in self.types
+
+    @property
+    def has_watch(self) -> bool:
+        return self.project.watch.column is not None or self.has_states
+
+    def check(self) -> None:
+        """Raise for settings that name columns which no event source has.
+
+        Raises:
+            UnknownNameError: A dimension, measure, split or watch column is nowhere in silver.
+        """
+        known = self.types
+        rule = self.project
+        named = [("dimensions", name) for name in rule.dimensions]
+        named += [("session.split_by", name) for name in rule.session.split_by]
+        named += [("watch.column", rule.watch.column)] if rule.watch.column else []
+        for measure, how in rule.measures.items():
+            named += [(f"measures.{measure}", name) for name in (how.sum, how.distinct) if name]
+        for place, name in named:
+            if name not in known:
+                raise UnknownNameError("column", name, known, where=f"tide.yml, {place}")
+        for measure, how in rule.measures.items():
+            if how.sum and known[how.sum] not in ("BIGINT", "DOUBLE"):
+                raise DefinitionError(
+                    f"tide.yml, measures.{measure}: column '{how.sum}' is {known[how.sum]}, not a number.",
+                    hint="Declare its type in the source's contract (integer or number).",
+                )
+
+    def needed(self) -> list[str]:
+        """Columns beyond the canonical ones that the gold tables look at."""
+        rule = self.project
+        names = [*rule.dimensions, *rule.session.split_by]
+        for measure in rule.measures.values():
+            names += [name for name in (measure.sum, measure.distinct) if name]
+        if rule.watch.column:
+            names.append(rule.watch.column)
+        if rule.watch.content in self.types:
+            names.append(rule.watch.content)
+        return [name for name in dict.fromkeys(names) if name not in CANONICAL]
+
+    def select(
+        self,
+        *,
+        days: Sequence[date] | None = None,
+        columns: Sequence[str] | None = None,
+        everything: bool = False,
+        where: str | None = None,
+    ) -> str:
+        """SELECT of the events that count: active or human ones.
+
+        Grain: one row per row of silver. Columns: source, event_date, event_time, seq, event_id, tie_break,
+        actor_id, event_name, source_session_id, is_active, is_counted and `columns`.
+
+        Args:
+            days: Local dates to read; None = all.
+            columns: Silver columns beyond those; None = all that gold needs.
+            everything: Also rows that do not count (`is_counted` is false), and those without actor.
+            where: A further condition over silver columns.
+        """
+        extra = list(self.needed() if columns is None else columns)
+        types = self.types
+        parts = [self._one(source, days, extra, types, everything=everything, where=where) for source in self.sources]
+        return "\nUNION ALL\n".join(parts)
+
+    def _one(
+        self,
+        source: EventSource,
+        days: Sequence[date] | None,
+        extra: Sequence[str],
+        types: Mapping[str, str],
+        *,
+        everything: bool,
+        where: str | None,
+    ) -> str:
+        active = self.active_condition(source)
+        counted = "TRUE" if self.project.activity.any else f"({_HUMAN} OR {active})"
+        tie_break = "content_hash" if not source.is_ordered else "''"
+        if len(self.sources) > 1:
+            tie_break = f"'{source.name}'" if source.is_ordered else f"concat('{source.name}', content_hash)"
+        listed = "".join(f", {self._column(source, name, types)}" for name in extra)
+        conditions = [dates_condition("event_date", days)]
+        if not everything:
+            conditions += [counted, "actor_id IS NOT NULL"]
+        if where:
+            conditions.append(f"({where})")
+        wanted = " AND ".join(part for part in conditions if part != "TRUE") or "TRUE"
+        return (
+            f"SELECT '{source.name}' AS source, event_date, event_time, seq, event_id, {tie_break} AS tie_break, "
+            f"actor_id, event_name, session_id AS source_session_id, {active} AS is_active, "
+            f"{counted} AS is_counted{listed} FROM {self._from(source, where)} WHERE {wanted}"
+        )
+
+    def _column(self, source: EventSource, name: str, types: Mapping[str, str]) -> str:
+        if name not in types:
+            raise UnknownNameError("column", name, types)
+        if source.schema.get_field_index(name) < 0:
+            return f"CAST(NULL AS {types[name]}) AS {quoted(name)}"
+        if sql_name(source.schema.field(name).type) != types[name]:
+            return f"CAST({quoted(name)} AS {types[name]}) AS {quoted(name)}"
+        return quoted(name)
+
+    def _from(self, source: EventSource, where: str | None) -> str:
+        """The silver table, with null columns for those that a condition names and only other sources have."""
+        text = f"{self.project.activity.where or ''} {where or ''}"
+        missing = [
+            f"CAST(NULL AS {kind}) AS {quoted(name)}"
+            for name, kind in self.types.items()
+            if source.schema.get_field_index(name) < 0 and re.search(rf"\b{re.escape(name)}\b", text)
+        ]
+        if not missing:
+            return source.table
+        return f"(SELECT *, {', '.join(missing)} FROM {source.table}) AS {source.name}"
+
+    def active_condition(self, source: EventSource) -> str:
+        """Condition for an active event (METRICS section 0); never null."""
+        rule = self.project.activity
+        if rule.any:
+            return "TRUE"
+        if rule.where is not None:
+            return f"coalesce(({rule.where}), FALSE)"
+        index = source.schema.get_field_index("interactive")
+        if index >= 0 and pa.types.is_boolean(source.schema.field(index).type):
+            return f"(coalesce(interactive, TRUE) AND {_HUMAN})"
+        return f"({_HUMAN})"
+
+    # --- what is counted per row
+
+    def measure_columns(self, where: str | None = None) -> list[str]:
+        """Each project measure as an aggregate over events, with its name."""
+        return [f"{self.measure(name, where)} AS {quoted(name)}" for name in self.project.measures]
+
+    def measure(self, name: str, where: str | None = None) -> str:
+        """One project measure as an aggregate over events."""
+        from tidelake.gold.sqltext import exact_sum
+
+        rule = self.project.measures[name]
+        conditions = [one_of("event_name", rule.event)] if rule.event else []
+        conditions += [where] if where else []
+        wanted = " AND ".join(conditions)
+        chosen = f" FILTER (WHERE {wanted})" if wanted else ""
+        if rule.sum:
+            return exact_sum(quoted(rule.sum), wanted or None, integer=self.types[rule.sum] == "BIGINT")
+        if rule.distinct:
+            return f"count(DISTINCT {quoted(rule.distinct)}){chosen}"
+        return f"count(*){chosen}"
+
+    @property
+    def watch_event(self) -> str:
+        """Condition for a watch event: one that carries declared seconds, or a play or resume."""
+        rule = self.project.watch
+        if rule.column is not None:
+            present = f"{quoted(rule.column)} IS NOT NULL"
+            return f"{one_of('event_name', [rule.event])} AND {present}" if rule.event else present
+        if self.has_states:
+            return one_of("event_name", (*rule.play, *rule.resume))
+        return "FALSE"
+
+
+def event_sources(sources: Mapping[str, Source], schemas: Mapping[str, pa.Schema | None]) -> tuple[EventSource, ...]:
+    """The event sources that have a silver table, by name."""
+    found = []
+    for name, source in sorted(sources.items()):
+        schema = schemas.get(name)
+        if source.fact == "event" and schema is not None:
+            found.append(EventSource(name, schema, is_ordered=source.dedup == "key" or source.mapping.event_id is None))
+    return tuple(found)
+
+
+def _wider(one: str, other: str) -> str:
+    return "DOUBLE" if {one, other} == {"BIGINT", "DOUBLE"} else "VARCHAR"

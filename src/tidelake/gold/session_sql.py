@@ -1,0 +1,292 @@
+"""The SELECTs that cut an actor's events into sessions (METRICS section 7) and measure them (section 12).
+
+Steps, each a `temp` table: bins of close events, bins with their session's start (by the project's mode),
+chains longer than the cap cut exactly, watch time, then `gold.sessions`. A session is known by
+(actor_id, unit, started_at) while it is made; `unit` is what may hold sessions beside each other: the
+`split_by` values, the source's session id, or in bracket mode the start event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from tidelake.gold.events import Events
+from tidelake.gold.sqltext import (
+    EXACT,
+    dates_condition,
+    instant_micros,
+    micros,
+    one_of,
+    quoted,
+    render,
+    seconds,
+)
+
+_BIN = "actor_id, unit, event_date, bin"
+_SHIFT = 62_135_596_800_000_000  # microseconds from year 1 to 1970: keeps bins of equal width before 1970
+
+
+@dataclass(frozen=True)
+class SessionSql:
+    """The SELECTs of one project's sessions.
+
+    Attributes:
+        events: The project's event sources.
+        after_cutoff: Leave out events that belong to sessions of dates that stay (`temp.session_cutoffs`).
+        only: A further condition over events, which picks the units that are made anew.
+    """
+
+    events: Events
+    only: str | None = None
+    after_cutoff: bool = False
+
+    @property
+    def mode(self) -> str:
+        return self.events.project.session.mode
+
+    @property
+    def unit(self) -> str:
+        """What tells sessions of one actor apart that may overlap."""
+        rule = self.events.project.session
+        if self.mode in ("trust", "verify"):
+            return "source_session_id"
+        if self.mode == "ignore" and rule.split_by:
+            parts = ", '|', ".join(f"coalesce(CAST({quoted(name)} AS VARCHAR), '')" for name in rule.split_by)
+            return (
+                f"concat({parts})"
+                if len(rule.split_by) > 1
+                else f"coalesce(CAST({quoted(rule.split_by[0])} AS VARCHAR), '')"
+            )
+        return "''"
+
+    def unit_events(self, days: Sequence[date] | None) -> str:
+        """Events with their unit and time bin; those that no session can hold are left out."""
+        rule = self.events.project.session
+        width = max(1, min(micros(rule.timeout) // 2, micros(rule.engaged_cap)))
+        kept = ["source_session_id IS NOT NULL"] if self.mode in ("trust", "verify") else []
+        kept += [self.only] if self.only else []
+        where = f" WHERE {' AND '.join(kept)}" if kept else ""
+        marked = (
+            f"SELECT *, {self.unit} AS unit, ({instant_micros('event_time')} + {_SHIFT}) // {width} AS bin, "
+            f"coalesce({self.events.watch_event}, FALSE) AS is_watch "
+            f"FROM ({self.events.select(days=days)}) AS rows{where}"
+        )
+        if not self.after_cutoff:
+            return marked
+        return (
+            f"SELECT marked.* FROM ({marked}) AS marked LEFT JOIN temp.session_cutoffs AS cutoffs "
+            "ON cutoffs.actor_id = marked.actor_id AND cutoffs.unit = marked.unit "
+            "WHERE cutoffs.ended_at IS NULL OR marked.event_time > cutoffs.ended_at"
+        )
+
+    def bins(self, events: str) -> str:
+        """SELECT of the time bins."""
+        return render("session_bins", events=events, keys=_BIN, measures=self._partial_columns())
+
+    def parts(self) -> str:
+        """SELECT of the bins with their session's start."""
+        if self.mode == "trust":
+            return render("session_parts_trust")
+        if self.mode == "verify":
+            return render("session_parts_verify", is_break=self._is_break, cap=seconds(self.events.project.session.cap))
+        return render("session_parts_ignore", is_break=self._is_break)
+
+    @property
+    def _is_break(self) -> str:
+        rule = self.events.project.session
+        gap = f"previous_time IS NULL OR first_time > previous_time + {seconds(rule.timeout)}"
+        return f"{gap} OR event_date <> previous_date" if rule.split_at_midnight else gap
+
+    def long_chains(self) -> str:
+        """SELECT of the chains that are longer than the cap."""
+        cap = seconds(self.events.project.session.cap)
+        return (
+            "SELECT DISTINCT actor_id, unit, started_at, chain_ended_at FROM temp.session_parts "
+            f"WHERE chain_ended_at > started_at + {cap}"
+        )
+
+    def long_times(self, events: str) -> str:
+        """SELECT of the instants inside of the long chains, in order."""
+        return (
+            "SELECT chains.actor_id, chains.unit, chains.started_at, events.event_time "
+            f"FROM temp.session_long AS chains JOIN ({events}) AS events "
+            "ON events.actor_id = chains.actor_id AND events.unit = chains.unit "
+            "AND events.event_time BETWEEN chains.started_at AND chains.chain_ended_at "
+            "GROUP BY chains.actor_id, chains.unit, chains.started_at, events.event_time "
+            "ORDER BY chains.actor_id, chains.unit, chains.started_at, events.event_time"
+        )
+
+    def cut_parts(self, events: str) -> str:
+        """SELECT of all parts, with the long chains cut as `temp.session_cuts` says."""
+        columns = (
+            "actor_id, unit, event_date, bin, first_time, last_time, event_count, active_event_count, "
+            f"first_watch_time, started_at, is_resplit{''.join(f', {quoted(name)}' for name in self._partials())}"
+        )
+        cut = (
+            "SELECT events.*, cuts.started_at, cuts.is_resplit FROM temp.session_cuts AS cuts "
+            f"JOIN ({events}) AS events ON events.actor_id = cuts.actor_id AND events.unit = cuts.unit "
+            "AND events.event_time BETWEEN cuts.started_at AND cuts.ended_at"
+        )
+        again = render(
+            "session_bins", events=cut, keys=f"{_BIN}, started_at, is_resplit", measures=self._partial_columns()
+        )
+        return (
+            f"SELECT {columns} FROM temp.session_whole AS parts WHERE NOT EXISTS "
+            "(SELECT 1 FROM temp.session_long AS chains WHERE chains.actor_id = parts.actor_id "
+            "AND chains.unit = parts.unit AND chains.started_at = parts.started_at) "
+            f"UNION ALL SELECT {columns} FROM ({again}) AS again"
+        )
+
+    def watch(self, events: str) -> str:
+        """SELECT of watch time from play states, by session."""
+        rule = self.events.project.watch
+        name = "event_name"
+
+        def mark(on: Sequence[str], off: Sequence[str]) -> str:
+            return f"CASE WHEN {one_of(name, on)} THEN place * 2 + 1 WHEN {one_of(name, off)} THEN place * 2 END"
+
+        content = quoted(rule.content)
+        return render(
+            "session_watch",
+            events=f"SELECT *, {content} AS content FROM ({events}) AS unit_events WHERE {content} IS NOT NULL",
+            is_play=one_of(name, rule.play),
+            started_mark=mark((*rule.play, *rule.resume, *rule.buffer_end), rule.end),
+            paused_mark=mark(rule.pause, (*rule.play, *rule.resume, *rule.end)),
+            buffering_mark=mark(rule.buffer_start, (*rule.play, *rule.buffer_end, *rule.end)),
+            open_mark=mark(rule.play, rule.end),
+            cap=str(micros(rule.cap)),
+            next_micros=instant_micros("next_time"),
+            event_micros=instant_micros("event_time"),
+            order="events.event_time, events.seq NULLS LAST, events.event_id, events.tie_break",
+        )
+
+    def sessions(self, events: str, *, days: Sequence[date] | None) -> str:
+        """SELECT of `gold.sessions` for sessions that start on these dates."""
+        dimensions = self.events.project.dimensions
+        has_watch = self.events.has_watch
+        at_first = "".join(f", events.{quoted(name)} AS {quoted('first_' + name)}" for name in dimensions)
+        outputs = "".join(f", sessions.{quoted(name)}" for name in self._partials() if name != "watch_value")
+        outputs += "".join(f", first_events.{quoted('first_' + name)}" for name in dimensions)
+        watches = joins = ""
+        if has_watch:
+            watches = self._first_watches(events)
+            joins = _joined("first_watches", kind="LEFT JOIN")
+            outputs += ", first_watches.first_watch_content"
+            outputs += "".join(f", first_watches.{quoted('first_watch_' + name)}" for name in dimensions)
+        if self.events.has_states:
+            joins += _joined("temp.session_watch", "watch", kind="LEFT JOIN")
+            outputs += (
+                ", CAST(coalesce(watch.watch_micros, 0) AS DOUBLE) / 1000000 AS watch_seconds"
+                ", CAST(coalesce(watch.wall_micros, 0) AS DOUBLE) / 1000000 AS watch_seconds_wall"
+                ", coalesce(watch.watch_open_ended_count, 0) AS watch_open_ended_count"
+                ", coalesce(watch.play_count, 0) AS play_count"
+            )
+        else:
+            declared = "sessions.watch_value" if has_watch else "CAST(NULL AS DOUBLE)"
+            outputs += (
+                f", {declared} AS watch_seconds, CAST(NULL AS DOUBLE) AS watch_seconds_wall, "
+                "CAST(NULL AS BIGINT) AS watch_open_ended_count, CAST(NULL AS BIGINT) AS play_count"
+            )
+        return (
+            render(
+                "sessions",
+                events=events,
+                last_micros=instant_micros("last_time"),
+                first_micros=instant_micros("first_time"),
+                before_micros=instant_micros("part_before"),
+                engaged_cap=str(micros(self.events.project.session.engaged_cap)),
+                combined=self._combined_columns(),
+                at_first=at_first,
+                watches=watches,
+                session_id=(
+                    "md5(concat(sessions.actor_id, '|', "
+                    f"CAST({instant_micros('sessions.started_at')} AS VARCHAR), '|', "
+                    "first_events.event_id))"
+                ),
+                ended_micros=instant_micros("sessions.ended_at"),
+                started_micros=instant_micros("sessions.started_at"),
+                outputs=outputs + ", sessions.unit",
+                joins=joins,
+            )
+            + f"\nWHERE {dates_condition('sessions.session_date', days)}"
+        )
+
+    def _first_watches(self, events: str) -> str:
+        content = quoted(self.events.project.watch.content)
+        has_content = self.events.project.watch.content in self.events.types
+        found = f"CAST(events.{content} AS VARCHAR)" if has_content else "CAST(NULL AS VARCHAR)"
+        listed = "".join(
+            f", events.{quoted(name)} AS {quoted('first_watch_' + name)}" for name in self.events.project.dimensions
+        )
+        return (
+            ",\nfirst_watches AS (\n    SELECT * FROM (\n"
+            "        SELECT sessions.actor_id, sessions.unit, sessions.started_at, "
+            f"{found} AS first_watch_content{listed},\n"
+            "               row_number() OVER (PARTITION BY sessions.actor_id, sessions.unit, sessions.started_at\n"
+            "                                  ORDER BY events.seq NULLS LAST, events.event_id, events.tie_break)"
+            " AS place\n"
+            f"        FROM sessions JOIN ({events}) AS events\n"
+            "          ON events.actor_id = sessions.actor_id AND events.unit = sessions.unit\n"
+            "         AND events.event_time = sessions.first_watch_time AND events.is_watch\n"
+            "    ) AS ranked WHERE place = 1\n)"
+        )
+
+    # --- measures: added up in parts, then by session
+
+    def _partials(self) -> dict[str, str]:
+        """Aggregates over events, by the name that a part carries them under."""
+        found = {}
+        for name, rule in self.events.project.measures.items():
+            if rule.distinct:
+                continue
+            wanted = f" FILTER (WHERE {one_of('event_name', rule.event)})" if rule.event else ""
+            kind = "BIGINT" if rule.sum and self.events.types[rule.sum] == "BIGINT" else EXACT
+            found[name] = f"sum(CAST({quoted(rule.sum)} AS {kind})){wanted}" if rule.sum else f"count(*){wanted}"
+        column = self.events.project.watch.column
+        if column is not None:
+            found["watch_value"] = f"sum(CAST({quoted(column)} AS {EXACT})) FILTER (WHERE is_watch)"
+        return found
+
+    def _partial_columns(self) -> str:
+        return "".join(f",\n       {text} AS {quoted(name)}" for name, text in self._partials().items())
+
+    def _combined_columns(self) -> str:
+        found = ""
+        for name in self._partials():
+            rule = self.events.project.measures.get(name)
+            is_whole = rule is not None and (rule.sum is None or self.events.types[rule.sum] == "BIGINT")
+            kind = "BIGINT" if is_whole else "DOUBLE"
+            found += f",\n           CAST(coalesce(sum({quoted(name)}), 0) AS {kind}) AS {quoted(name)}"
+        return found
+
+
+def _joined(table: str, alias: str | None = None, *, kind: str = "JOIN") -> str:
+    alias = alias or table
+    named = f"{table} AS {alias}" if alias != table else table
+    return (
+        f"\n{kind} {named}\n  ON {alias}.actor_id = sessions.actor_id AND {alias}.unit = sessions.unit"
+        f"\n AND {alias}.started_at = sessions.started_at"
+    )
+
+
+def greedy_starts(times: Sequence[int], cap: timedelta) -> list[tuple[int, int]]:
+    """Cut a chain of instants so that no piece is longer than the cap: (first, last) of each piece.
+
+    Args:
+        times: Distinct instants in microseconds, ascending.
+        cap: Longest length; a piece of exactly this length stays whole.
+    """
+    limit = micros(cap)
+    pieces: list[tuple[int, int]] = []
+    first = last = None
+    for instant in times:
+        if first is None or instant - first > limit:
+            if first is not None and last is not None:
+                pieces.append((first, last))
+            first = instant
+        last = instant
+    if first is not None and last is not None:
+        pieces.append((first, last))
+    return pieces

@@ -1,0 +1,322 @@
+"""Building `gold.sessions` by touched dates: the same rows as one build of everything, in any order.
+
+`ignore` mode. A session lies in the partition of the date on which it starts. A date is made anew as a
+whole, from its events, the first events of the next dates (sessions that run on), and the cutoffs: where
+sessions of earlier dates, which stay as they are, end inside of it. Made anew are the touched dates, the
+dates of sessions that reach a touched date, and the dates after them for as long as a session that
+crosses midnight ends elsewhere than before. What is still to do is kept in each commit's note, so that
+a build that was killed goes on where it stopped.
+
+`trust` and `verify` mode. What is made anew is every source session with an event on a touched date,
+from all its events, wherever they lie; the other rows of a partition are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import pyarrow as pa
+
+from tidelake.engine.base import Layout
+from tidelake.gold.context import Gold
+from tidelake.gold.dates import changed_dates, rows_by_date, stretches
+from tidelake.gold.model import ModelRun, definition_hash
+from tidelake.gold.session_sql import SessionSql, greedy_starts
+from tidelake.gold.sqltext import date_literal, dates_condition, day_start, instant_literal
+
+TABLE = "gold.sessions"
+CODE_VERSION = 1  # raise it when the SELECTs change the rows of the same inputs
+_LAYOUT = Layout(partition_by=("session_date",), sort_by=("actor_id", "started_at"))
+_UNITS = pa.schema([("actor_id", pa.string()), ("unit", pa.string())])
+_CUTS = pa.schema(
+    [
+        ("actor_id", pa.string()),
+        ("unit", pa.string()),
+        ("started_at", pa.timestamp("us", "UTC")),
+        ("ended_at", pa.timestamp("us", "UTC")),
+        ("is_resplit", pa.bool_()),
+    ]
+)
+
+
+def sessions_definition(gold: Gold) -> str:
+    """Hash of all that the sessions depend on besides the events."""
+    project, sql = gold.project, SessionSql(gold.events)
+    return definition_hash(
+        CODE_VERSION,
+        project.timezone,
+        project.session.model_dump(),
+        project.watch.model_dump(),
+        sql.bins(sql.unit_events(None)),
+        sql.sessions("", days=None),
+    )
+
+
+def build_sessions(gold: Gold, *, full_refresh: bool, dry_run: bool) -> ModelRun:
+    """Bring `gold.sessions` up to date with silver."""
+    started = time.perf_counter()
+    definition = sessions_definition(gold)
+    note = gold.lake.note(TABLE)
+    tables = gold.events.tables
+    inputs = gold.versions(tables)
+    reason, touched = _what_changed(gold, note, definition, full_refresh=full_refresh)
+    if reason == "nothing new":
+        return ModelRun(TABLE, reason, (), 0, gold.lake.version(TABLE), time.perf_counter() - started)
+    work = _Work(gold, note.get("inputs") or {}, inputs, definition)
+    mode = gold.project.session.mode
+    if dry_run:
+        days = touched if touched is not None else set(work.data)
+        return ModelRun(TABLE, reason, tuple(sorted(days)), None, gold.lake.version(TABLE), 0.0)
+    if touched is None:
+        days, rows = work.everything()
+    elif mode == "ignore":
+        days, rows = work.by_date(work.reached(touched))
+    else:
+        days, rows = work.by_unit(touched)
+    return ModelRun(TABLE, reason, tuple(sorted(days)), rows, gold.lake.version(TABLE), time.perf_counter() - started)
+
+
+def _what_changed(
+    gold: Gold, note: dict[str, Any], definition: str, *, full_refresh: bool
+) -> tuple[str, set[date] | None]:
+    """Why to build, and the touched dates; None = all."""
+    if gold.lake.version(TABLE) is None:
+        return "new", None
+    if full_refresh:
+        return "full refresh", None
+    if note.get("definition") != definition or "inputs" not in note:
+        return "definition changed", None
+    touched = {date.fromisoformat(day) for day in note.get("pending", ())}
+    if note.get("everything"):
+        return "unfinished", None
+    for table in gold.events.tables:
+        found = changed_dates(gold.lake, table, "event_date", note["inputs"].get(table))
+        if found is None:
+            return "inputs changed", None
+        touched |= found
+    return ("inputs changed", touched) if touched else ("nothing new", set())
+
+
+class _Work:
+    """One run of the builder: which dates are still to do, and how each group of dates is made."""
+
+    def __init__(self, gold: Gold, before: dict[str, int], inputs: dict[str, int | None], definition: str) -> None:
+        self.gold = gold
+        self.before = before
+        self.inputs = inputs
+        self.definition = definition
+        self.rule = gold.project.session
+        self.zone = gold.project.zone
+        self.data = rows_by_date(gold.lake, [(table, "event_date") for table in gold.events.tables])
+
+    # --- which dates
+
+    def everything(self) -> tuple[set[date], int]:
+        """Make all dates anew, also those that only the old table has."""
+        known = set(rows_by_date(self.gold.lake, [(TABLE, "session_date")]))
+        days = set(self.data) | known
+        if self.rule.mode == "ignore":
+            return self.by_date(days, is_full=True)
+        return days, self._write_all(days)
+
+    def reached(self, touched: set[date]) -> set[date]:
+        """The touched dates, and the earlier ones with sessions that touched events can lengthen or cut."""
+        if self.rule.split_at_midnight:
+            return touched
+        conditions = []
+        for first, _ in _runs(touched):
+            reach = day_start(first, self.zone) - self.rule.timeout
+            oldest = (reach - self.rule.cap).astimezone(self.zone).date()
+            conditions.append(
+                f"(session_date < {date_literal(first)} AND session_date >= {date_literal(oldest)} "
+                f"AND ended_at >= {instant_literal(reach)})"
+            )
+        found = self.gold.query(f"SELECT DISTINCT session_date FROM {TABLE} WHERE {' OR '.join(conditions)}")
+        return touched | {row["session_date"] for row in found}
+
+    # --- by date
+
+    def by_date(self, days: set[date], *, is_full: bool = False) -> tuple[set[date], int]:
+        """Make these dates anew, and those that turn out to depend on them."""
+        pending, done, rows = set(days), set[date](), 0
+        total = len(pending)
+        while pending or not done:
+            group = stretches(sorted(pending), self.data)[0] if pending else []
+            self._make(group)
+            follow = set() if is_full or not group else self._moved(group)
+            pending = (pending - set(group)) | follow
+            rows += self._commit(group, pending, is_full=is_full)
+            done |= set(group)
+            total = max(total, len(done) + len(pending))
+            self.gold.progress("gold sessions", len(done), total, "dates")
+            if not group:
+                break
+        return done, rows
+
+    def _make(self, group: Sequence[date]) -> None:
+        """`temp.session_rows`: the sessions that start on these dates."""
+        has_cutoffs = bool(group) and self._cutoffs(group[0])
+        sql = SessionSql(self.gold.events, after_cutoff=has_cutoffs)
+        events = sql.unit_events([*group, *self._ahead(group)])
+        self._parts(sql, events)
+        self.gold.temp("session_rows", sql.sessions(events, days=group))
+
+    def _parts(self, sql: SessionSql, events: str) -> None:
+        gold = self.gold
+        gold.temp("session_bins", sql.bins(events))
+        gold.temp("session_parts", sql.parts())
+        if sql.mode != "trust":
+            long = gold.engine.query(sql.long_chains())
+            if long.num_rows:
+                gold.temp("session_long", long)
+                gold.temp("session_cuts", _cuts(gold.engine.query(sql.long_times(events)), self.rule.cap, sql.mode))
+                gold.temp("session_whole", "SELECT * FROM temp.session_parts")
+                gold.temp("session_parts", sql.cut_parts(events))
+        if gold.events.has_states:
+            gold.temp("session_watch", sql.watch(events))
+
+    def _cutoffs(self, first: date) -> bool:
+        """`temp.session_cutoffs`: where sessions that start before a date, and stay, end in it; whether any do."""
+        if self.rule.split_at_midnight or self.gold.lake.version(TABLE) is None:
+            return False
+        oldest = (day_start(first, self.zone) - self.rule.cap).astimezone(self.zone).date()
+        found = self.gold.engine.query(
+            f"SELECT actor_id, unit, max(ended_at) AS ended_at FROM {TABLE} "
+            f"WHERE session_date < {date_literal(first)} AND session_date >= {date_literal(oldest)} "
+            f"AND ended_date >= {date_literal(first)} GROUP BY actor_id, unit"
+        )
+        if not found.num_rows:
+            return False
+        self.gold.temp("session_cutoffs", found)
+        return True
+
+    def _ahead(self, group: Sequence[date]) -> list[date]:
+        """Dates with events after the group into which its sessions can run on."""
+        if not group or self.rule.split_at_midnight:
+            return []
+        end = day_start(group[-1] + timedelta(days=1), self.zone)
+        last = (end + self.rule.cap).astimezone(self.zone).date()
+        return sorted(day for day in self.data if group[-1] < day <= last)
+
+    def _moved(self, group: Sequence[date]) -> set[date]:
+        """Dates after the group on which a session that crosses into them ends elsewhere than before."""
+        if self.rule.split_at_midnight:
+            return set()
+        crossing = (
+            "SELECT actor_id, unit, max(ended_at) AS ended_at, max(ended_date) AS ended_date FROM {table} "
+            f"WHERE {dates_condition('session_date', group)} AND ended_date > {date_literal(group[-1])} "
+            "GROUP BY actor_id, unit"
+        )
+        old, new = crossing.format(table=TABLE), crossing.format(table="temp.session_rows")
+        found = self.gold.query(
+            f"SELECT max(ended_date) AS last_date FROM ("
+            f"(SELECT * FROM ({old}) AS a EXCEPT SELECT * FROM ({new}) AS b) UNION ALL "
+            f"(SELECT * FROM ({new}) AS c EXCEPT SELECT * FROM ({old}) AS d)) AS moved"
+        )
+        last = found[0]["last_date"]
+        if last is None:
+            return set()
+        return {group[-1] + timedelta(days=offset) for offset in range(1, (last - group[-1]).days + 1)}
+
+    # --- by source session
+
+    def by_unit(self, touched: set[date]) -> tuple[set[date], int]:
+        """Make every source session with an event on a touched date anew, from all its events."""
+        gold = self.gold
+        overlapping = " OR ".join(
+            f"(session_date <= {date_literal(last)} AND ended_date >= {date_literal(first)})"
+            for first, last in _runs(touched)
+        )
+        sql = SessionSql(gold.events)
+        gold.temp(
+            "session_units",
+            f"SELECT DISTINCT source_session_id FROM ({sql.unit_events(sorted(touched))}) AS events "
+            f"UNION SELECT DISTINCT source_session_id FROM {TABLE} WHERE {overlapping}",
+        )
+        gold.temp(
+            "session_old",
+            f"SELECT session_id, session_date, ended_date FROM {TABLE} "
+            "WHERE source_session_id IN (SELECT source_session_id FROM temp.session_units)",
+        )
+        spans = gold.query("SELECT DISTINCT session_date, ended_date FROM temp.session_old")
+        days = set(touched)
+        for span in spans:
+            length = (span["ended_date"] - span["session_date"]).days
+            days |= {span["session_date"] + timedelta(days=offset) for offset in range(length + 1)}
+        chosen = SessionSql(gold.events, only="source_session_id IN (SELECT source_session_id FROM temp.session_units)")
+        events = chosen.unit_events(sorted(days & set(self.data)))
+        self._parts(chosen, events)
+        gold.temp("session_fresh", chosen.sessions(events, days=None))
+        fresh = gold.query("SELECT DISTINCT session_date FROM temp.session_fresh")
+        dates = {row["session_date"] for row in (*spans, *fresh)}
+        columns = ", ".join(gold.engine.query("SELECT * FROM temp.session_fresh LIMIT 0").column_names)
+        gold.temp(
+            "session_rows",
+            f"SELECT {columns} FROM {TABLE} WHERE {dates_condition('session_date', sorted(dates))} "
+            "AND session_id NOT IN (SELECT session_id FROM temp.session_old) "
+            f"UNION ALL SELECT {columns} FROM temp.session_fresh",
+        )
+        rows = self._commit(sorted(dates), set(), is_full=False)
+        gold.progress("gold sessions", len(dates), len(dates), "dates")
+        return dates, rows
+
+    def _write_all(self, days: set[date]) -> int:
+        sql = SessionSql(self.gold.events)
+        events = sql.unit_events(None)
+        self._parts(sql, events)
+        self.gold.temp("session_rows", sql.sessions(events, days=None))
+        rows = self._commit(sorted(days), set(), is_full=False)
+        self.gold.progress("gold sessions", len(days), len(days), "dates")
+        return rows
+
+    # --- commit
+
+    def _commit(self, group: Sequence[date], pending: Iterable[date], *, is_full: bool) -> int:
+        """Put `temp.session_rows` in the place of these dates, with what is still to do in the note."""
+        left = sorted(pending)
+        note: dict[str, Any] = {"definition": self.definition}
+        if left:
+            note |= {"inputs": self.before, "pending": [day.isoformat() for day in left]}
+            note |= {"everything": True} if is_full else {}
+        else:
+            note |= {"inputs": self.inputs}
+        rows = self.gold.engine.query("SELECT count(*) AS n FROM temp.session_rows").column("n")[0].as_py()
+        self.gold.engine.write(
+            "SELECT * FROM temp.session_rows",
+            TABLE,
+            "replace",
+            replace={"session_date": list(group) or [date.min]},
+            layout=_LAYOUT,
+            note=note,
+        )
+        return int(rows)
+
+
+def _cuts(times: pa.Table, cap: timedelta, mode: str) -> pa.Table:
+    """Where the long chains are cut: one row per piece."""
+    rows = times.set_column(3, "event_time", times.column("event_time").cast(pa.int64())).to_pylist()
+    found = []
+    for (actor, unit, _), chain in groupby(rows, key=lambda row: (row["actor_id"], row["unit"], row["started_at"])):
+        for first, last in greedy_starts([row["event_time"] for row in chain], cap):
+            found.append((actor, unit, first, last, mode == "verify"))
+    columns: list[Sequence[Any]] = [list(column) for column in zip(*found, strict=True)] if found else [[]] * 5
+    arrays = [
+        pa.array(values, pa.int64() if pa.types.is_timestamp(field.type) else field.type).cast(field.type)
+        for values, field in zip(columns, _CUTS, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=_CUTS)
+
+
+def _runs(days: Iterable[date]) -> list[tuple[date, date]]:
+    from tidelake.gold.sqltext import runs
+
+    return runs(days)
+
+
+def first_instant(day: date, gold: Gold) -> datetime:
+    """The first instant of a local date of the project."""
+    return day_start(day, gold.project.zone)

@@ -1,0 +1,131 @@
+"""Small pieces of portable SQL text that the gold tables are put together from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from tidelake.contracts.table import literal
+from tidelake.errors import DefinitionError
+
+FOLDER = Path(__file__).parent / "tables"
+_FRAGMENT = re.compile(r"\{([a-z_]+)\}")
+EXACT = "DECIMAL(28, 9)"  # sums of fractions are added in decimals: the same total in any order
+
+
+def render(name: str, **fragments: str) -> str:
+    """The SELECT in `tables/NAME.sql` with its `{fragments}` put in; comments are left out.
+
+    Raises:
+        DefinitionError: The file asks for a fragment that is not given, or does not use one that is.
+    """
+    text = (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
+    text = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
+    asked = set(_FRAGMENT.findall(text))
+    if asked != set(fragments):
+        raise DefinitionError(f"{name}.sql and its caller disagree on {sorted(asked ^ set(fragments))}.")
+    return _FRAGMENT.sub(lambda match: fragments[match.group(1)], text).strip()
+
+
+def quoted(name: str) -> str:
+    """A column's name as an SQL identifier."""
+    return name if re.fullmatch(r"[a-z_][a-z0-9_]*", name) else '"' + name.replace('"', '""') + '"'
+
+
+def one_of(column: str, values: Iterable[str]) -> str:
+    """Condition: the column holds one of these texts; never true for none."""
+    listed = ", ".join(literal(value) for value in values)
+    return f"{column} IN ({listed})" if listed else "FALSE"
+
+
+def date_literal(day: date) -> str:
+    """A date as SQL."""
+    return f"DATE '{day.isoformat()}'"
+
+
+def dates_condition(column: str, days: Sequence[date] | None) -> str:
+    """Condition that the column holds one of these days; ranges where they touch. None = every day."""
+    if days is None:
+        return "TRUE"
+    if not days:
+        return "FALSE"
+    parts = []
+    for first, last in runs(days):
+        if first == last:
+            parts.append(f"{column} = {date_literal(first)}")
+        else:
+            parts.append(f"{column} BETWEEN {date_literal(first)} AND {date_literal(last)}")
+    return parts[0] if len(parts) == 1 else "(" + " OR ".join(parts) + ")"
+
+
+def runs(days: Iterable[date]) -> list[tuple[date, date]]:
+    """The days as maximal stretches without a gap: (first, last) of each, in order."""
+    found: list[tuple[date, date]] = []
+    for day in sorted(set(days)):
+        if found and day - found[-1][1] == timedelta(days=1):
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
+
+
+def instant_literal(instant: datetime) -> str:
+    """An instant as SQL, to the microsecond."""
+    utc = instant.astimezone(UTC)
+    return f"CAST('{utc.strftime('%Y-%m-%d %H:%M:%S.%f')}+00' AS TIMESTAMPTZ)"
+
+
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a local date, also where midnight does not exist."""
+    naive = datetime(day.year, day.month, day.day, tzinfo=zone)
+    start = naive.astimezone(UTC)
+    # Where the clock jumps over midnight the day begins at the jump: look for the first instant of the date.
+    while start.astimezone(zone).date() < day:
+        start += timedelta(minutes=15)
+    while (start - timedelta(minutes=15)).astimezone(zone).date() >= day:
+        start -= timedelta(minutes=15)
+    return start
+
+
+def seconds(span: timedelta) -> str:
+    """A duration as an SQL interval."""
+    return f"INTERVAL '{int(span.total_seconds())}' SECOND"
+
+
+def micros(span: timedelta) -> int:
+    """A duration in whole microseconds."""
+    return span // timedelta(microseconds=1)
+
+
+def instant_micros(column: str) -> str:
+    """Microseconds since 1970 of an instant."""
+    return f"epoch_us({column})"
+
+
+def exact_sum(value: str, where: str | None = None, *, integer: bool = False) -> str:
+    """The sum of a column, 0 where there are no rows; the same in any order of the rows."""
+    kind = "BIGINT" if integer else EXACT
+    total = f"sum(CAST({value} AS {kind}))" + (f" FILTER (WHERE {where})" if where else "")
+    return f"CAST(coalesce({total}, 0) AS {'BIGINT' if integer else 'DOUBLE'})"
+
+
+_SQL_NAMES: tuple[tuple[object, str], ...] = (
+    (pa.types.is_boolean, "BOOLEAN"),
+    (pa.types.is_integer, "BIGINT"),
+    (pa.types.is_floating, "DOUBLE"),
+    (pa.types.is_timestamp, "TIMESTAMPTZ"),
+    (pa.types.is_date, "DATE"),
+)
+
+
+def sql_name(kind: pa.DataType) -> str:
+    """The portable SQL type that holds an Arrow type of silver."""
+    for matches, name in _SQL_NAMES:
+        if matches(kind):  # type: ignore[operator]
+            return name
+    return "VARCHAR"
