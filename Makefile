@@ -41,7 +41,7 @@ docs: $(STAMP) ## renew what documents take from the code
 	$(BIN)/python docs/modules.py
 
 bench: $(STAMP) ## speed and memory against bare DuckDB, as ratios of one run (minutes)
-	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
+	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)
 
 campaign: $(STAMP) ## long kill and fuzz runs (tens of minutes)
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)

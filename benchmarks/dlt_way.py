@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dlt
+import dlt  # type: ignore[import-not-found, unused-ignore]
 import orjson
 
 
-@dlt.resource(name="events", write_disposition="append")
+@dlt.resource(name="events", write_disposition="append")  # type: ignore[untyped-decorator, unused-ignore]
 def events(folder: str) -> Iterator[list[dict[str, Any]]]:
     for path in sorted(Path(folder).glob("*.jsonl")):
         batch = []

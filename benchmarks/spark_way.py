@@ -4,8 +4,9 @@
 
 The document's steps, with what a careful person would add where it makes them right or faster: a declared schema
 instead of an inferred one (one pass less), bad rows filtered, exact duplicates dropped, sessions ordered by their
-earliest event. No quarantine, row ledger, line numbers, raw text, exactly-once, partitions or daily tables. Java 17, pyspark and the Delta jars
-are needed: TIDELAKE_SPARK_JARS names their folder (default .cache/spark-jars).
+earliest event. No quarantine, row ledger, line numbers, raw text, exactly-once, partitions or daily tables.
+
+Java 17, pyspark and the Delta jars are needed: TIDELAKE_SPARK_JARS names their folder (default .cache/spark-jars).
 """
 
 import os
