@@ -39,7 +39,10 @@ def lines_of(group: Group, records: Sequence[FileRecord | None], *, batch_id: in
     keep = np.array([record is not None for record in records], dtype=bool)
     if not keep.all():
         mask = keep[positions] if len(positions) else np.zeros(0, dtype=bool)
-        lines = lines.filter(pa.array(mask))
+        # Arrow cannot filter string views: they become plain texts first.
+        plain = [pa.large_string() if pa.types.is_string_view(each.type) else each.type for each in lines.schema]
+        names = lines.schema.names
+        lines = lines.cast(pa.schema(list(zip(names, plain, strict=True)))).filter(pa.array(mask))
         positions = positions[mask]
     ids = np.array([record.file_id if record else 0 for record in records], dtype=np.int64)
     paths = pa.array([read.look.source_path for read in group.files], pa.string())

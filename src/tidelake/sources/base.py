@@ -56,11 +56,13 @@ class Known:
 
 @dataclass(frozen=True)
 class FileRead:
-    """What reading one file (or the new tail of one) gave.
+    """What reading one file (or the new tail of one, or the part of one that a group holds) gave.
+
+    Hash, size, `truncated` and notes are known where the file ends; before, they are empty.
 
     Attributes:
-        first_line: Number of the first line read here, from 1.
-        lines: Lines read here, blank and header lines included; counted without looking at them.
+        first_line: Number of the first line in this group, from 1.
+        lines: Lines in this group, blank and header lines included.
         content_hash: sha256 of the file's bytes as they lie on disk, from its start to `size`; where
             the path says something that the bytes do not (hour, path fields), that goes in first.
         ends_with_newline: Whether the last line was ended; if not, growth makes a new version.
@@ -115,7 +117,8 @@ class Reader(Protocol):
     def prefix_hash(self, look: Look, size: int) -> str | None:
         """The content hash that the file's first `size` bytes give now.
 
-        Equal to the known hash: the file grew, its tail can be taken (`Take.start_byte`). Null: the
-        file is shorter, or of a form that cannot be continued (compressed, JSON array, Parquet).
+        Equal to the known hash: the file is the same or grew, and its tail can be taken
+        (`Take.start_byte`). Null: it is shorter, or it is longer and of a form that cannot be continued
+        (compressed, JSON array, Parquet).
         """
         ...

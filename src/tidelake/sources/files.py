@@ -24,7 +24,7 @@ from tidelake.sources.lines import JsonLines
 from tidelake.sources.listing import Listing
 from tidelake.sources.parquet_rows import parquet_columns, parquet_groups
 from tidelake.sources.prefetch import prefetch
-from tidelake.sources.streams import FileBytes, hash_prefix
+from tidelake.sources.streams import FileBytes, hash_prefix, is_compressed
 from tidelake.sources.text_groups import OpenFile, TextFormat, text_groups
 
 
@@ -144,10 +144,6 @@ class FilesReader:
     def prefix_hash(self, look: Look, size: int) -> str | None:
         """The content hash that the file's first `size` bytes give now; None where it cannot be continued."""
         layout = self.layout(look)
-        if layout.form in ("json", "parquet"):
-            return None
-        content = FileBytes(self.listing, look)
-        content.close()
-        if content.compression is not None:
+        if size != look.size and (layout.form in ("json", "parquet") or is_compressed(self.listing, look)):
             return None
         return hash_prefix(self.listing, look, size, salt=layout.salt)

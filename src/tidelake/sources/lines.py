@@ -78,7 +78,7 @@ def add_path_fields(spans: Spans, raw: pa.Array, files: Sequence[OpenFile]) -> p
     text = pc.ascii_trim(raw.cast(pa.string()), " \t\r\n")
     usable = pa.array((spans.kind == RECORD) & (spans.problem == GOOD))
     is_object = pc.and_(usable, pc.and_(pc.starts_with(text, "{"), pc.ends_with(text, "}")))
-    body = pc.ascii_ltrim(pc.binary_slice(text.cast(pa.binary()), 1).cast(pa.string()), " \t\r\n")
+    body = pc.ascii_ltrim(pc.binary_replace_slice(text, 0, 1, ""), " \t\r\n")
     separator = pc.if_else(pc.equal(body, "}"), "", ",")
     joined = pc.binary_join_element_wise("{", path_heads(spans, files), separator, body, "")
     return pc.if_else(is_object, joined, pa.scalar(None, pa.string())).cast(pa.string_view())

@@ -314,7 +314,7 @@ class S3Listing:
         except OSError as error:
             raise self._failed(error) from error
 
-    def stamp_of(self, look: Look, size: int, head: bytes, tail: bytes) -> str:  # noqa: ARG002 - the ETag covers them
+    def stamp_of(self, look: Look, size: int, head: bytes, tail: bytes) -> str:
         """The stamp with the look's time and ETag."""
         return ":".join((str(size), *look.stamp.split(":")[1:]))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -60,9 +60,9 @@ def parquet_groups(
     filling = _Filling.empty()
     for take in takes:
         layout = layout_of(take.look)
-        read = _hashed(listing, take, layout.salt)
+        read = _hashed(listing, take, layout)
         head = layout.path_json if layout.path_fields else None
-        rows = 0
+        rows = before = 0
         filling.files.append(read)
         filling.done.append(False)
         filling.read += read.size
@@ -71,10 +71,10 @@ def parquet_groups(
             filling.size += filling.batches[-1].nbytes
             rows += batch.num_rows
             if filling.size >= group_bytes:
-                filling.files[-1] = _with_lines(read, rows)
+                filling.files[-1] = FileRead(take.look, "", 0, before + 1, rows - before, ends_with_newline=False)
                 yield filling.group()
-                filling = _Filling([], [read], [False])
-        filling.files[-1] = _with_lines(read, rows)
+                filling, before = _Filling([], [read], [False]), rows
+        filling.files[-1] = replace(read, first_line=before + 1, lines=rows - before)
         filling.done[-1] = True
         if not listing.unchanged(take.look):
             raise BusyError(f"{take.look.path} changed while it was read.", hint="Run the command again in a moment.")
@@ -82,13 +82,9 @@ def parquet_groups(
         yield filling.group()
 
 
-def _hashed(listing: Listing, take: Take, salt: bytes) -> FileRead:
-    look, content_hash, size = FileBytes(listing, take.look, salt=salt).finish()
-    return FileRead(look, content_hash, size, first_line=1, lines=0, ends_with_newline=True)
-
-
-def _with_lines(read: FileRead, lines: int) -> FileRead:
-    return FileRead(read.look, read.content_hash, read.size, 1, lines, ends_with_newline=True)
+def _hashed(listing: Listing, take: Take, layout: Layout) -> FileRead:
+    look, content_hash, size = FileBytes(listing, take.look, salt=layout.salt).finish()
+    return FileRead(look, content_hash, size, first_line=1, lines=0, ends_with_newline=True, notes=layout.notes)
 
 
 def parquet_columns(listing: Listing, look: Look) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ from tidelake.sources.spans import (
     scattered,
     text_views,
 )
-from tidelake.sources.streams import FileBytes, hash_prefix
+from tidelake.sources.streams import FileBytes, hash_prefix, is_compressed
 from tidelake.sources.text_groups import OpenFile, Region, text_groups
 
 _NAME = re.compile(r"^(?:projectviews|projectcounts)-(\d{8})-(\d{2})(\d{4})(?:\.(?:gz|zst|bz2))?$")
@@ -108,9 +108,7 @@ class ProjectviewsReader:
 
     def prefix_hash(self, look: Look, size: int) -> str | None:
         """The content hash (of the hour and the bytes) that the first `size` bytes give now."""
-        content = FileBytes(self.listing, look)
-        content.close()
-        if content.compression is not None:
+        if size != look.size and is_compressed(self.listing, look):
             return None
         return hash_prefix(self.listing, look, size, salt=self._layout(look).salt)
 

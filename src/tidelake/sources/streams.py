@@ -180,6 +180,13 @@ class FileBytes:
         self._handle.close()
 
 
+def is_compressed(listing: Listing, look: Look) -> bool:
+    """Whether a file is compressed, by its first bytes."""
+    content = FileBytes(listing, look)
+    content.close()
+    return content.compression is not None
+
+
 def hash_prefix(listing: Listing, look: Look, size: int, *, salt: bytes = b"") -> str | None:
     """The content hash of a file's first `size` bytes; None when it is shorter."""
     handle = listing.open(look)

@@ -73,6 +73,7 @@ class Region:
         first: Whether the file's text begins here.
         final: Whether it ends here.
         consumed: Up to where records were made of it; set by the format.
+        lines: Records that were made of it.
     """
 
     index: int
@@ -82,6 +83,7 @@ class Region:
     first: bool
     final: bool = False
     consumed: int = 0
+    lines: int = 0
 
     @property
     def cut_off(self) -> bool:
@@ -249,6 +251,7 @@ class _Packer:
         check_text(self.buffer, spans, max_line_bytes=self.max_line_bytes, is_json=self.format.is_json)
         table = self._table(spans, position)
         for region, count in zip(regions, counts, strict=True):
+            region.lines = int(count)
             region.file.lines += int(count)
         group = Group(
             files=tuple(_file_read(region) for region in regions),
@@ -305,16 +308,19 @@ def _newly_read(file: OpenFile) -> int:
 
 
 def _file_read(region: Region) -> FileRead:
-    """What is known of a file: all of it where it ends here, else where it stands."""
+    """What a group tells of a file: hash, size and notes only where it ends."""
     file = region.file
     outcome = file.content.outcome
-    look, content_hash, size = file.finished or (file.take.look, "", 0)
+    first_line = file.take.first_line + file.lines - region.lines
+    if file.finished is None:
+        return FileRead(file.take.look, "", 0, first_line, region.lines, ends_with_newline=False)
+    look, content_hash, size = file.finished
     return FileRead(
         look=look,
         content_hash=content_hash,
         size=size,
-        first_line=file.take.first_line,
-        lines=file.lines,
+        first_line=first_line,
+        lines=region.lines,
         ends_with_newline=file.last_byte in (None, ord("\n")),
         truncated=outcome.truncated or file.truncated,
         notes=(*file.notes, *outcome.notes),
