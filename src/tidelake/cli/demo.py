@@ -66,7 +66,7 @@ def demo(
 def _bring_data(place: Path, what: Demo, data: str | None) -> None:
     """Simulate the input where it does not ship, or point the project at the user's own."""
     if data is not None:
-        point_sources(place, what.data, own_data(data))
+        point_sources(place, what.data, _fetched(data, place) if data.startswith("http") else own_data(data))
         return
     target = place / what.data
     if what.scenario is None or (target.is_dir() and any(target.iterdir())):
@@ -81,6 +81,13 @@ def _bring_data(place: Path, what: Demo, data: str | None) -> None:
     )
 
 
+def _fetched(url: str, place: Path) -> str:
+    from tidelake.cli.fetch import fetch
+
+    with meter() as progress:
+        return str(fetch(url, place / "downloaded", progress).resolve())
+
+
 def own_data(data: str) -> str:
     """The user's data as an absolute folder or an address.
 
@@ -90,7 +97,7 @@ def own_data(data: str) -> str:
     if "://" in data:
         if data.startswith(("s3://", "file://")):
             return data.removeprefix("file://").rstrip("/")
-        raise ProjectError(f"{data}: only folders and s3:// addresses can be read.", hint="Download it first.")
+        raise ProjectError(f"{data}: this kind of address cannot be read.", hint="Give a folder, https:// or s3://.")
     path = Path(data).resolve()
     if not path.exists():
         raise ProjectError(f"There is no {path}.", hint="Give the folder that holds the files.")

@@ -63,11 +63,12 @@ def docs(
 def project_diagram(settings: Project) -> str:
     """The pipeline of a project as Mermaid text."""
     from tidelake.contracts.source import load_sources
+    from tidelake.reports.lineage import lineage
     from tidelake.reports.mermaid import flowchart
     from tidelake.reports.pipeline import pipeline
 
     sources = load_sources(settings.root)
-    return flowchart(*pipeline(sources, {}, {}))
+    return flowchart(*pipeline(sources, *lineage(settings, sources)))
 
 
 def described(settings: Project, target: str | None) -> str:
