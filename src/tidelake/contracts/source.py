@@ -106,6 +106,16 @@ class Coverage(Settings):
     first: date | None = Field(None, description="first day expected; null = first day seen")
 
 
+_HOURLY_MAPPING = {"event_time": "hour", "entity": "domain_code"}
+_HOURLY_FIELDS: dict[str, dict[str, Any]] = {
+    "hour": {"type": "timestamp", "required": True, "description": "start of the hour, UTC"},
+    # Codes are lower case; hyphens and digits are valid (zh-min-nan, wikimania2005.m).
+    "domain_code": {"type": "string", "required": True, "pattern": r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)*"},
+    "count_views": {"type": "integer", "required": True, "minimum": 0, "unit": "views"},
+    "bytes": {"type": "integer", "minimum": 0, "unit": "bytes"},
+}
+
+
 class Source(Settings):
     """`sources/NAME.yml`: one stream of facts or one dimension table."""
 
@@ -147,6 +157,16 @@ class Source(Settings):
                 return {"by": "through", "through": value.removeprefix("through:").strip()}
             return {"by": value}
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_form(cls, value: Any) -> Any:
+        """Hourly view counts have one form: what is not said about mapping and contract is known."""
+        if not isinstance(value, dict) or value.get("kind") != "projectviews":
+            return value
+        contract = dict(value.get("contract") or {})
+        contract["fields"] = {**_HOURLY_FIELDS, **(contract.get("fields") or {})}
+        return {"fact": "count", "mapping": _HOURLY_MAPPING, "measures": ["count_views"], **value, "contract": contract}
 
     @model_validator(mode="after")
     def _parts_present(self) -> Source:

@@ -47,7 +47,7 @@ def propose_field(
     dormant: list[str] = []
     if profile.always:
         rule["required"] = True
-    if profile.empties and not profile.textual:
+    if profile.empties:
         rule["empty_is_null"] = True
         advice = (*advice, f"'' in {profile.empties:,} rows is read as null")
     if suspicion is not None:

@@ -308,6 +308,8 @@ def _contract(group: FileGroup, roles: Roles, samples: Mapping[Path, FileSample]
     bulk = sum(sample.bulk_lines for sample in samples.values())
     records = sum(len(sample.records) for sample in samples.values())
     contract: dict[str, Any] = {}
+    if bulk:
+        contract["extra"] = "ignore"  # else the instructions would become columns
     total = _sum_of_the_others(group, roles)
     if total is not None:
         contract["rules"] = [{"name": "is_no_total", "where": f"entity <> '{total}'"}]
