@@ -34,6 +34,8 @@ from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, U
 ROW_GROUP_ROWS = 40_960
 _STATISTIC_TEXT = 32  # longest text that statistics hold: longer ones are cut by readers anyway
 _TEMP_NAME = re.compile(r"\btemp\.([a-z_][a-z0-9_]*)", re.IGNORECASE)
+# Columns of one temp table, perhaps filtered: cheap enough to be read once for each partition.
+_FILTERED_TEMP = re.compile(r"SELECT [^()]+ FROM temp\.[a-z_0-9]+( WHERE (?!.*\b(?:JOIN|UNION|GROUP)\b).*)?", re.DOTALL)
 _WIDE_INTEGERS = ("HUGEINT", "UHUGEINT", "UBIGINT")
 
 
@@ -254,9 +256,8 @@ class DuckEngine:
             finally:
                 self.drop(name)
             return
-        plain = re.fullmatch(r"\s*SELECT \* FROM temp\.([a-z_][a-z0-9_]*)\s*", select)
-        if plain and plain.group(1) in self._scratch_tables:
-            yield f"SELECT * FROM scratch.{plain.group(1)}"
+        if _FILTERED_TEMP.fullmatch(select.strip()) and not params:
+            yield self._prepared(select)
         elif materialise or params:
             name = f"rows_{uuid.uuid4().hex[:12]}"
             self._write_temp(select, name, params)
@@ -307,11 +308,15 @@ class DuckEngine:
                 for name, value in zip(layout.partition_by, key, strict=True)
             )
             sql = f"SELECT {columns} FROM ({rows}) WHERE {condition}{order}"
+            if not is_shared:
+                return self._copy(sql, schema, lake, table, partition, self._connection)
             with self._cursor() as cursor:
                 return self._copy(sql, schema, lake, table, partition, cursor)
 
-        if len(values) == 1:
-            written = [one(0, values[0])]
+        # Arrow rows are known to the first connection only, which writes one file after the other.
+        is_shared = not any(name in rows for name in self._arrow.values())
+        if len(values) == 1 or not is_shared:
+            written = [one(*item) for item in enumerate(values)]
         else:
             written = list(self._pool.map(lambda item: one(*item), enumerate(values)))
         return [file for file in written if file is not None]

@@ -23,11 +23,18 @@ class Check:
         reason: What quarantine and reports call it, such as `wrong_type:value`.
         broken: SQL that is true for a row that breaks it; null counts as false.
         on_breach: What is done with such rows.
+        quick: Cheaper SQL that is true for every such row, and perhaps for others; '' where another
+            check's covers it. Rows that it finds are looked at again with `broken`.
     """
 
     reason: str
     broken: str
     on_breach: OnBreach
+    quick: str | None = None
+
+    @property
+    def suspicious(self) -> str:
+        return self.broken if self.quick is None else self.quick
 
 
 @dataclass(frozen=True)
@@ -86,12 +93,13 @@ def field_sql(
         is_required: Whether null is a breach.
     """
     kind = rule.type
-    read_as = "VARCHAR" if _is_text(kind, time_format) else "JSON"
+    read_as = "VARCHAR" if _is_text(kind) else "JSON"
     given = f"f.{quoted(name)}"
     if read_as == "JSON":
         given = f"CAST({given} AS VARCHAR)"
     if rule.empty_is_null:
-        given = f"NULLIF(NULLIF({given}, ''), '\"\"')"
+        empty = literal('""' if read_as == "JSON" else "")
+        given = f"NULLIF({given}, {empty})"
     is_lenient = on_mismatch in ("coerce", "evolve")
     value, mistakes = _typed(name, kind, given, is_lenient=is_lenient, timezone=timezone, time_format=time_format)
     breach: OnBreach = "fail" if on_mismatch == "fail" else "quarantine"
@@ -104,15 +112,17 @@ def field_sql(
         is_wrong = " OR ".join(condition for _, condition in wrong) or "false"
         variant = f"CASE WHEN {is_wrong} THEN trim({given}, '\"') END"
     else:
-        checks += [Check(f"{reason}:{name}", condition, breach) for reason, condition in wrong]
+        quick = f"({given} IS NOT NULL AND {value} IS NULL)" if kind == "timestamp" and timezone == "UTC" else None
+        for number, (reason, condition) in enumerate(wrong):
+            checks.append(Check(f"{reason}:{name}", condition, breach, quick if quick is None or number == 0 else ""))
     checks += _value_checks(name, rule, value, given)
     if kind == "string" and not is_lenient:
         checks.append(Check(f"wrong_type:{name}", _not_a_string(name, given), breach))
     return FieldSql(name, column, read_as, value, tuple(checks), variant)
 
 
-def _is_text(kind: FieldType, time_format: str) -> bool:
-    return kind == "string" or (kind in ("timestamp", "date") and time_format not in ("auto",) and not _is_epoch(time_format))
+def _is_text(kind: FieldType) -> bool:
+    return kind in ("string", "timestamp", "date")
 
 
 def _is_epoch(time_format: str) -> bool:
@@ -128,7 +138,7 @@ def _typed(
         return given, [
             (
                 "wrong_type",
-                f"CASE WHEN is_json AND ({given} LIKE '{{%' OR {given} LIKE '[%') "
+                f"CASE WHEN is_json AND is_nested AND ({given} LIKE '{{%' OR {given} LIKE '[%') "
                 f"THEN {kind_of(name)} IN ('OBJECT', 'ARRAY') ELSE false END",
             )
         ]
@@ -148,27 +158,27 @@ def _typed(
         value = f"TRY_CAST({bare} AS BOOLEAN)" if is_lenient else f"CASE {given} WHEN 'true' THEN true WHEN 'false' THEN false END"
         return value, [("wrong_type", f"{value} IS NULL")]
     if kind == "date":
-        text = f"trim({given}, '\"')"
         value = (
-            f"TRY_CAST({text} AS DATE)"
+            f"TRY_CAST({given} AS DATE)"
             if time_format in ("auto", "iso") or _is_epoch(time_format)
-            else f"CAST(try_strptime({text}, {literal(time_format)}) AS DATE)"
+            else f"CAST(try_strptime({given}, {literal(time_format)}) AS DATE)"
         )
         return value, [("wrong_type", f"({value} IS NULL OR NOT isfinite({value}))")]
     return _instant(given, timezone=timezone, time_format=time_format)
 
 
-def _instant(given: str, *, timezone: str, time_format: str) -> tuple[str, list[tuple[str, str]]]:
+def _instant(text: str, *, timezone: str, time_format: str) -> tuple[str, list[tuple[str, str]]]:
     """An instant in UTC, and what can be wrong with it."""
-    text = f"trim({given}, '\"')"
     if time_format not in ("auto", "iso") and not _is_epoch(time_format):
         local = f"try_strptime({text}, {literal(time_format)})"
         if "%z" in time_format or "%Z" in time_format:
             return f"CAST({local} AS TIMESTAMPTZ)", [("wrong_time", f"{local} IS NULL")]
         value, doubts = _from_local(local, timezone)
         return value, [("wrong_time", f"{local} IS NULL"), *doubts]
-    numeric = f"TRY_CAST({text} AS DECIMAL(38,6))"
-    micros = _epoch_micros(numeric, time_format)
+    micros = _epoch_micros(f"TRY_CAST({text} AS DECIMAL(38,6))", time_format)
+    if _is_epoch(time_format):
+        value = f"make_timestamptz({micros})"
+        return value, [("wrong_time", f"{value} IS NULL")]
     stamp = f"TRY_CAST({text} AS TIMESTAMPTZ)"
     doubts: list[tuple[str, str]] = []
     if timezone != "UTC":
@@ -177,17 +187,14 @@ def _instant(given: str, *, timezone: str, time_format: str) -> tuple[str, list[
         local_value, local_doubts = _from_local(naive, timezone)
         stamp = f"CASE WHEN {has_zone} THEN {stamp} ELSE {local_value} END"
         doubts = [(reason, f"(NOT {has_zone} AND {condition})") for reason, condition in local_doubts]
-    if _is_epoch(time_format):
-        value, doubts = f"make_timestamptz({micros})", []
-    elif time_format == "iso":
-        value = stamp
-    else:
-        value = f"CASE WHEN {given} LIKE '\"%' THEN {stamp} WHEN {numeric} IS NOT NULL THEN make_timestamptz({micros}) ELSE {stamp} END"
-        doubts = [(reason, f"({given} LIKE '\"%' AND {condition})") for reason, condition in doubts]
+    is_written = f"{text} LIKE '____-%'"
+    value = stamp if time_format == "iso" else f"CASE WHEN {is_written} THEN {stamp} ELSE make_timestamptz({micros}) END"
+    if time_format == "auto":
+        doubts = [(reason, f"({is_written} AND {condition})") for reason, condition in doubts]
     slashed = f"regexp_matches({text}, {literal(_SLASHED_DATE)})"
     return value, [
         ("ambiguous_time", f"({value} IS NULL AND {slashed})"),
-        ("wrong_time", f"(({value} IS NULL AND NOT {slashed}) OR NOT isfinite({value}))"),
+        ("wrong_time", f"({value} IS NULL AND NOT {slashed})"),
         *doubts,
     ]
 
