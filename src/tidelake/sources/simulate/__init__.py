@@ -2,6 +2,7 @@
 
 The names of the scenarios are what `tide simulate` takes. `collapse` is R0's story
 (`regional_model_failure`); the other five stories of that clickstream go by their own names.
+`streampro` is R1's platform.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from tidelake.errors import UnknownNameError
 from tidelake.sources.simulate.collapse import simulate_collapse
 from tidelake.sources.simulate.output import SimulationResult
 from tidelake.sources.simulate.planted import PLANTS
+from tidelake.sources.simulate.streampro import simulate_streampro
 
 __all__ = ["SCENARIOS", "SimulationResult", "simulate"]
 
@@ -31,6 +33,7 @@ def _collapse(plant: str) -> Simulator:
 # Name to simulator; every one takes `out`, and by keyword `seed`, `truth` and `progress`.
 SCENARIOS: dict[str, Simulator] = {"collapse": _collapse("regional_model_failure")}
 SCENARIOS |= {name: _collapse(name) for name in PLANTS}
+SCENARIOS["streampro"] = simulate_streampro
 
 
 def simulate(
