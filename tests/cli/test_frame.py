@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tidelake import errors
 from tidelake.cli import main
 
 VERBS = [
@@ -173,3 +174,14 @@ def test_simulate_says_what_it_wrote(tmp_path: Path) -> None:
     wrong = tide("simulate", "collapse", "--out", "more", "--set", "usrs=5", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "usrs" in wrong.stderr
+
+
+def test_the_page_of_the_command_names_every_verb_and_exit_code() -> None:
+    page = (SOURCE.parent / "docs" / "command.md").read_text(encoding="utf-8")
+    assert [verb for verb in VERBS if f"tide {verb}" not in page] == []
+    codes = {0, 2, 4, 5, 130, *(error.exit_code for error in _errors())}
+    assert [code for code in sorted(codes) if f"\n| {code} |" not in page] == []
+
+
+def _errors() -> list[type[errors.TidelakeError]]:
+    return [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, errors.TidelakeError)]

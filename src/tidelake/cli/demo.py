@@ -150,11 +150,12 @@ def _first_numbers(session: Session, what: Demo) -> None:
     from dataclasses import replace
 
     from tidelake.cli.output import emit
+    from tidelake.reports.reading import for_reading
 
     for table in what.first:
         result = session.measure(table.metric, by=table.by, grain=table.grain)
         put("")
-        emit(replace(result, title=table.title or f"{table.metric} by {table.grain}"), limit=14)
+        emit(replace(for_reading(result), title=table.title or f"{table.metric} by {table.grain}"), limit=14)
 
 
 def _next(place: Path, what: Demo) -> None:

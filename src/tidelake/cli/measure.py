@@ -76,4 +76,8 @@ def measure(
             end=None if end is None else end.date(),
             where=where,
         )
+        if form is FormatName.table:
+            from tidelake.reports.reading import for_reading
+
+            result = for_reading(result)
         emit(result, form=form, output=output, limit=limit)

@@ -1,0 +1,37 @@
+"""A metric's rows for a reader: what is the same in every row is said once, below the table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tidelake.engine.result import Result
+from tidelake.engine.tabletext import cell
+
+SAID_ONCE = ("metric", "definition_version", "grain", "watermark", "engine")
+LEFT_OUT_WHEN_NULL = ("numerator", "denominator", "n", "ci_low", "ci_high")
+_LABELS = {"definition_version": "definition"}
+
+
+def for_reading(result: Result) -> Result:
+    """The same rows with fewer columns; JSON, CSV and Parquet keep them all.
+
+    A column of SAID_ONCE goes to the notes where it has one value; one of LEFT_OUT_WHEN_NULL goes where it has none.
+    """
+    table = result.table
+    if not table.num_rows:
+        return result
+    said, gone = [], []
+    for name in SAID_ONCE:
+        if name in table.column_names and len(values := table.column(name).unique()) == 1:
+            gone.append(name)
+            if (value := values[0].as_py()) is not None:
+                said.append(f"{_LABELS.get(name, name)} {cell(value)}")
+    gone += [
+        name
+        for name in LEFT_OUT_WHEN_NULL
+        if name in table.column_names and table.column(name).null_count == table.num_rows
+    ]
+    if len(gone) == len(table.column_names):
+        return result
+    notes = (*result.notes, ", ".join(said)) if said else result.notes
+    return replace(result, table=table.drop_columns(gone), notes=notes)
