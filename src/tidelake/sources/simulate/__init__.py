@@ -2,7 +2,7 @@
 
 The names of the scenarios are what `tide simulate` takes. `collapse` is R0's story
 (`regional_model_failure`); the other five stories of that clickstream go by their own names.
-`streampro` is R1's platform.
+`streampro` is R1's platform, `app_events` are R2's pings.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from tidelake.engine.progress import Progress, silent
 from tidelake.errors import UnknownNameError
+from tidelake.sources.simulate.app_events import simulate_app_events
 from tidelake.sources.simulate.collapse import simulate_collapse
 from tidelake.sources.simulate.output import SimulationResult
 from tidelake.sources.simulate.planted import PLANTS
@@ -33,7 +34,7 @@ def _collapse(plant: str) -> Simulator:
 # Name to simulator; every one takes `out`, and by keyword `seed`, `truth` and `progress`.
 SCENARIOS: dict[str, Simulator] = {"collapse": _collapse("regional_model_failure")}
 SCENARIOS |= {name: _collapse(name) for name in PLANTS}
-SCENARIOS["streampro"] = simulate_streampro
+SCENARIOS |= {"streampro": simulate_streampro, "app_events": simulate_app_events}
 
 
 def simulate(
