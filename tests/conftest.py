@@ -141,7 +141,7 @@ def tide() -> Callable[..., subprocess.CompletedProcess[str]]:
         *arguments: str | Path, env: Mapping[str, str] | None = None, **options: Any
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", "from tidelake.cli import main; main()", *map(str, arguments)],
+            [sys.executable, "-m", "tidelake", *map(str, arguments)],
             env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "NO_COLOR": "1", "COLUMNS": "160", **(env or {})},
             capture_output=True,
             text=True,

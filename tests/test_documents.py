@@ -83,7 +83,7 @@ def test_examples_run(page: Path, tmp_path: Path) -> None:
                 tmp_path = tmp_path / words[1]
                 continue
             if words[0] == "tide":
-                words = [sys.executable, "-c", "from tidelake.cli import main; main()", *words[1:]]
+                words = [sys.executable, "-m", "tidelake", *words[1:]]
             done = run(words, tmp_path)
             assert done.returncode == 0, f"$ {command.line}\n{done.stdout}{done.stderr}"
             for line in command.expected:
