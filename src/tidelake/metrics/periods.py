@@ -1,0 +1,34 @@
+"""Periods of local dates: days, weeks named by their first date, calendar months."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Literal
+
+Grain = Literal["day", "week", "month"]
+
+
+def period_start(day: date, grain: Grain, week_start: str = "monday") -> date:
+    """First date of the period that a date lies in."""
+    if grain == "day":
+        return day
+    if grain == "week":
+        offset = day.weekday() if week_start == "monday" else (day.weekday() + 1) % 7
+        return day - timedelta(days=offset)
+    return day.replace(day=1)
+
+
+def next_period(start: date, grain: Grain) -> date:
+    """First date after the period that begins on `start`."""
+    if grain == "day":
+        return start + timedelta(days=1)
+    if grain == "week":
+        return start + timedelta(days=7)
+    return date(start.year + start.month // 12, start.month % 12 + 1, 1)
+
+
+def dates_between(first: date, last: date) -> Iterator[date]:
+    """Every date from first to last; none where last is before first."""
+    for offset in range((last - first).days + 1):
+        yield first + timedelta(days=offset)

@@ -1,0 +1,161 @@
+"""How far a number can be trusted: complete, open, provisional, partial_left, missing, degraded (METRICS section 0)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+from tidelake.gold.context import Gold
+from tidelake.gold.dates import rows_by_date
+from tidelake.gold.sqltext import day_start
+from tidelake.metrics.periods import dates_between
+
+Status = Literal["missing", "degraded", "open", "provisional", "partial_left", "complete"]
+ORDER: tuple[Status, ...] = ("missing", "degraded", "open", "provisional", "partial_left", "complete")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What is known of when the sources of a metric are complete.
+
+    Attributes:
+        watermark: The instant up to which all sources claim to be complete; None without any row.
+        lateness: How long after it a row may still come.
+        first: First local date with data; None without any.
+        last: Last local date with data.
+        days: What coverage says of single dates: `missing` or `degraded`.
+    """
+
+    zone: ZoneInfo
+    watermark: datetime | None
+    lateness: timedelta
+    first: date | None
+    last: date | None
+    days: Mapping[date, Status] = field(default_factory=dict)
+
+    def is_received(self, day: date) -> bool:
+        """Whether a zero of this day is a value."""
+        if self.first is None or self.last is None or not self.first <= day <= self.last:
+            return False
+        return self.days.get(day) != "missing"
+
+    def of_day(self, day: date) -> Status:
+        """The status of one local date."""
+        if self.first is None or day < self.first:
+            return "missing"
+        noted = self.days.get(day)
+        if noted is not None:
+            return noted
+        return self._by_time(day + timedelta(days=1))
+
+    def of_period(self, start: date, end: date) -> Status:
+        """The status of a calendar period from `start` up to, not including, `end`.
+
+        A period that was received in part is degraded; it is missing where no day of it was received.
+        """
+        days = list(dates_between(start, end - timedelta(days=1)))
+        noted = [self.days.get(day) for day in days]
+        if self.first is None or end <= self.first or all(status == "missing" for status in noted):
+            return "missing"
+        if "missing" in noted or "degraded" in noted:
+            return "degraded"
+        timed = self._by_time(end)
+        if timed == "complete" and start < self.first:
+            return "partial_left"
+        return timed
+
+    def of_window(self, day: date, length: int) -> Status:
+        """The status of the rolling window that ends on a date: the worst of its days."""
+        if self.first is None or day < self.first:
+            return "missing"
+        days = [day - timedelta(days=offset) for offset in range(length)]
+        found = [self.of_day(one) for one in days if one >= self.first]
+        if days[-1] < self.first:
+            found.append("partial_left")
+        return worst(found)
+
+    def _by_time(self, end: date) -> Status:
+        instant = day_start(end, self.zone)
+        if self.watermark is None or instant > self.watermark:
+            return "open"
+        if instant > self.watermark - self.lateness:
+            return "provisional"
+        return "complete"
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The first in the order missing, degraded, open, provisional, partial_left, complete."""
+    return min(statuses, key=ORDER.index)
+
+
+def observe(gold: Gold, sources: Sequence[str]) -> Observed:
+    """What the lake knows of these sources' completeness: the worst over them.
+
+    `ops.watermarks` and `ops.coverage` say it; where they have no row, silver does: the largest event time
+    is the watermark, and a date without any row of a source between its first and last is missing.
+    """
+    told = {row["source"]: row for row in _rows(gold, "ops.watermarks", sources)}
+    covered: dict[str, dict[date, Status]] = {name: {} for name in sources}
+    has_coverage: set[str] = set()
+    for row in _rows(gold, "ops.coverage", sources):
+        has_coverage.add(row["source"])
+        if row["status"] in ("missing", "degraded"):
+            covered[row["source"]][row["date"]] = row["status"]
+    watermarks: list[datetime | None] = []
+    latenesses, firsts, lasts = [timedelta()], [], []
+    for name in sources:
+        row = told.get(name) or _from_silver(gold, name)
+        watermarks.append(row["watermark"])
+        latenesses.append(gold.project.lateness or timedelta(seconds=row["lateness_seconds"] or 0))
+        if row["first_date"] is not None:
+            firsts.append(row["first_date"])
+            lasts.append(row["last_date"])
+            if name not in has_coverage:
+                covered[name] = _absent(gold, name, row["first_date"], row["last_date"])
+    days: dict[date, Status] = {}
+    for noted in covered.values():
+        for day, status in noted.items():
+            days[day] = worst([status, days.get(day, "complete")])
+    if len(sources) > 1:
+        days = _parts(days, covered)
+    return Observed(
+        zone=gold.project.zone,
+        watermark=None if None in watermarks else min((w for w in watermarks if w is not None), default=None),
+        lateness=gold.project.lateness if gold.project.lateness is not None else max(latenesses),
+        first=min(firsts, default=None),
+        last=max(lasts, default=None),
+        days=days,
+    )
+
+
+def _parts(days: Mapping[date, Status], covered: Mapping[str, Mapping[date, Status]]) -> dict[date, Status]:
+    """A date that only some sources miss was received in part: degraded."""
+    return {
+        day: "degraded" if status == "missing" and any(of.get(day) != "missing" for of in covered.values()) else status
+        for day, status in days.items()
+    }
+
+
+def _rows(gold: Gold, table: str, sources: Sequence[str]) -> list[dict[str, Any]]:
+    if gold.lake.version(table) is None:
+        return []
+    return [row for row in gold.query(f"SELECT * FROM {table}") if row["source"] in sources]
+
+
+def _from_silver(gold: Gold, source: str) -> dict[str, Any]:
+    table = f"silver.{source}"
+    empty = {"watermark": None, "lateness_seconds": 0.0, "first_date": None, "last_date": None}
+    if gold.lake.version(table) is None:
+        return empty
+    (row,) = gold.query(
+        f"SELECT max(event_time) AS watermark, min(event_date) AS first_date, max(event_date) AS last_date FROM {table}"
+    )
+    return {**empty, **row}
+
+
+def _absent(gold: Gold, source: str, first: date, last: date) -> dict[date, Status]:
+    held = rows_by_date(gold.lake, [(f"silver.{source}", "event_date")])
+    return {day: "missing" for day in dates_between(first, last) if not held[day]}
