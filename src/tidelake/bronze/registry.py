@@ -151,7 +151,9 @@ def _look_closer(reader: Reader, look: Look, known: FileRecord) -> Planned | Fil
     return Planned(Take(look), "changed", known)
 
 
-def record_of(source: str, read: FileRead, planned: Planned, *, batch_id: int, lines_before: int, done: bool) -> FileRecord:
+def record_of(
+    source: str, read: FileRead, planned: Planned, *, batch_id: int, lines_before: int, done: bool
+) -> FileRecord:
     """The record of a file, or of the part of it that was read so far.
 
     Args:

@@ -169,7 +169,9 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]])
     )
     clean = f"is_clean AND {rules}" if rules else "is_clean"
     said = ", ".join(filter(None, ("warnings" if warned else "", f"[{rule_warnings}]" if rule_warnings else "")))
-    warning_sql = f"list_filter(flatten([{said}]), lambda item: item IS NOT NULL)" if said else "CAST(NULL AS VARCHAR[])"
+    warning_sql = (
+        f"list_filter(flatten([{said}]), lambda item: item IS NOT NULL)" if said else "CAST(NULL AS VARCHAR[])"
+    )
     return f"""
     SELECT * EXCLUDE (is_clean{", warnings" if warned else ""}, ingested_at),
         {_traffic(plan.source)},

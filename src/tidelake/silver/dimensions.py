@@ -16,7 +16,14 @@ from tidelake.silver.stage import Stage
 
 
 def rebuild_dimension(
-    engine: Engine, lake: Lake, project: Project, source: Source, records: Mapping[str, FileRecord], *, batch_id: int, app_id: str
+    engine: Engine,
+    lake: Lake,
+    project: Project,
+    source: Source,
+    records: Mapping[str, FileRecord],
+    *,
+    batch_id: int,
+    app_id: str,
 ) -> Stage:
     """Write `silver.<dimension>` from all that bronze holds of it.
 
@@ -49,4 +56,3 @@ def rebuild_dimension(
     stage.write_dimension(select, batch_id)
     engine.write("SELECT NULL AS nothing", "temp.parsed")
     return stage
-

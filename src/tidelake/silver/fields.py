@@ -155,7 +155,11 @@ def _typed(
             ("not_finite", f"({value} IS NOT NULL AND NOT isfinite({value}))"),
         ]
     if kind == "boolean":
-        value = f"TRY_CAST({bare} AS BOOLEAN)" if is_lenient else f"CASE {given} WHEN 'true' THEN true WHEN 'false' THEN false END"
+        value = (
+            f"TRY_CAST({bare} AS BOOLEAN)"
+            if is_lenient
+            else f"CASE {given} WHEN 'true' THEN true WHEN 'false' THEN false END"
+        )
         return value, [("wrong_type", f"{value} IS NULL")]
     if kind == "date":
         value = (
@@ -188,7 +192,9 @@ def _instant(text: str, *, timezone: str, time_format: str) -> tuple[str, list[t
         stamp = f"CASE WHEN {has_zone} THEN {stamp} ELSE {local_value} END"
         doubts = [(reason, f"(NOT {has_zone} AND {condition})") for reason, condition in local_doubts]
     is_written = f"{text} LIKE '____-%'"
-    value = stamp if time_format == "iso" else f"CASE WHEN {is_written} THEN {stamp} ELSE make_timestamptz({micros}) END"
+    value = (
+        stamp if time_format == "iso" else f"CASE WHEN {is_written} THEN {stamp} ELSE make_timestamptz({micros}) END"
+    )
     if time_format == "auto":
         doubts = [(reason, f"({is_written} AND {condition})") for reason, condition in doubts]
     slashed = f"regexp_matches({text}, {literal(_SLASHED_DATE)})"
@@ -238,7 +244,9 @@ def _value_checks(name: str, rule: FieldRule, value: str, given: str) -> list[Ch
     if rule.allowed:
         allowed = ", ".join(literal(item) for item in rule.allowed)
         text = given if rule.type == "string" else f"CAST({value} AS VARCHAR)"
-        checks.append(Check(f"not_allowed:{name}", f"({value} IS NOT NULL AND {text} NOT IN ({allowed}))", rule.on_breach))
+        checks.append(
+            Check(f"not_allowed:{name}", f"({value} IS NOT NULL AND {text} NOT IN ({allowed}))", rule.on_breach)
+        )
     if rule.minimum is not None:
         checks.append(Check(f"out_of_range:{name}", f"{value} < {rule.minimum!r}", rule.on_breach))
     if rule.maximum is not None:

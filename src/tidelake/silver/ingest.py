@@ -263,7 +263,9 @@ class Ingest:
     ) -> list[FileRecord]:
         """The record of each file in a group; files whose content is there already are not taken again."""
         report = self.run_report
-        owners = {r.content_hash: r for r in self.records.values() if r.content_hash and r.state in ("whole", "truncated")}
+        owners = {
+            r.content_hash: r for r in self.records.values() if r.content_hash and r.state in ("whole", "truncated")
+        }
         records: list[FileRecord] = []
         for read, is_done in zip(group.files, group.done, strict=True):
             path = read.look.source_path
@@ -302,6 +304,29 @@ class Ingest:
 
     # --- rows that are taken again
 
+    def replay(self, *, reason: str | None = None) -> SourceRun:
+        """Judge quarantined rows again under the contract as it is now; rows in silver stay as they are."""
+        started = time.perf_counter()
+        self._heal_registry()
+        self.records = load_records(self.engine, self.source.name)
+        if self.source.fact == "dimension":
+            self._run_dimension(full_refresh=True)
+        elif self.engine.schema(self.silver) is not None and self.engine.schema(QUARANTINE) is not None:
+            app_id = self.app_id
+            stage = Stage(self.engine, self.lake, self.project, self.source, app_id, self._open_index())
+            self._heal_silver(stage)
+            params: dict[str, Any] = {"source": self.source.name}
+            where = "source = $source AND state = 'open'"
+            if reason is not None:
+                where += " AND len(list_filter(reasons, lambda item: item = $reason OR starts_with(item, $reason || ':'))) > 0"
+                params["reason"] = reason
+            self.retake(
+                stage, f"SELECT file_id, source_position, batch_id FROM {QUARANTINE} WHERE {where}", params, "replay"
+            )
+            self._finish(stage)
+        self.run_report.seconds = time.perf_counter() - started
+        return self.run_report
+
     def _retake_orphans(self, stage: Stage) -> None:
         """Rows that gave way to a row whose file is gone come back."""
         gone = self._gone()
@@ -332,7 +357,10 @@ class Ingest:
         rows = self.engine.query(
             f"SELECT b.* FROM ({lines_again(self.source.name, 'true')}) b JOIN temp.again USING (file_id, source_position)"
         )
-        self.engine.write(rows.set_column(rows.schema.get_field_index("batch_id"), "batch_id", _constant(batch_id, rows.num_rows)), "temp.lines")
+        self.engine.write(
+            rows.set_column(rows.schema.get_field_index("batch_id"), "batch_id", _constant(batch_id, rows.num_rows)),
+            "temp.lines",
+        )
         stage.parse()
         append_marker(self.engine, self.source.name, batch_id=batch_id, note={"files": "[]", "retake": why})
         stage.settle(batch_id)

@@ -141,9 +141,7 @@ class Stage:
 
     def _parse_once(self) -> None:
         self.engine.write(parsed_sql(self.plan, "temp.lines", self.key_lists), "temp.parsed")
-        self.engine.write(
-            "SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean"
-        )
+        self.engine.write("SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean")
 
     def _evolve(self) -> bool:
         """Take up fields that nothing declares; true when there are new ones."""
@@ -171,7 +169,9 @@ class Stage:
 
     def _refuse_missing_columns(self) -> None:
         """A table file (CSV, Parquet) without a required column is refused as a whole."""
-        required = [item.field for item in self.plan.fields if any(c.reason.startswith("missing_required") for c in item.checks)]
+        required = [
+            item.field for item in self.plan.fields if any(c.reason.startswith("missing_required") for c in item.checks)
+        ]
         if not required:
             return
         names = self.engine.query(
@@ -369,9 +369,11 @@ class Stage:
             SELECT {_text(source)}, {batch_id}, l.file_id, l.source_path, l.source_position, ['conflict'], l.raw, 'open',
                 c.kept_file_id, c.kept_position, l.ingested_at
             FROM temp.lines l JOIN temp.losers c USING (file_id, source_position) WHERE NOT c.is_same"""
-        old = self.engine.query(
-            "SELECT DISTINCT old_batch_id FROM temp.losers WHERE is_old AND NOT is_same"
-        ).column(0).to_pylist()
+        old = (
+            self.engine.query("SELECT DISTINCT old_batch_id FROM temp.losers WHERE is_old AND NOT is_same")
+            .column(0)
+            .to_pylist()
+        )
         params = None
         if old:
             params = {"old": old}
@@ -388,11 +390,15 @@ class Stage:
     def _retire(self, superseded: Sequence[int]) -> None:
         """Quarantined rows of files that were replaced stay to be seen, but no longer count as open."""
         params = {"ids": list(superseded), "source": self.source.name}
-        batches = self.engine.query(
-            f"SELECT DISTINCT batch_id FROM {QUARANTINE} WHERE source = $source AND state = 'open' "
-            "AND list_contains($ids, file_id)",
-            params,
-        ).column(0).to_pylist()
+        batches = (
+            self.engine.query(
+                f"SELECT DISTINCT batch_id FROM {QUARANTINE} WHERE source = $source AND state = 'open' "
+                "AND list_contains($ids, file_id)",
+                params,
+            )
+            .column(0)
+            .to_pylist()
+        )
         for batch in batches:
             self.engine.write(
                 f"SELECT * REPLACE (CASE WHEN list_contains($ids, file_id) THEN 'superseded' ELSE state END AS state) "
@@ -463,12 +469,16 @@ class Stage:
         old_columns = ", ".join(
             quoted(name) if name in known else f"NULL AS {quoted(name)}" for name in accepted_columns(self.plan)
         )
-        dates = self.engine.query(
-            f"SELECT DISTINCT event_date FROM {self.table} WHERE list_contains($dates, event_date) AND ("
-            "list_contains($superseded, file_id) OR (file_id, source_position) IN "
-            "(SELECT (file_id, source_position) FROM temp.losers WHERE is_old))",
-            {"dates": list(old_dates), "superseded": list(superseded)},
-        ).column(0).to_pylist()
+        dates = (
+            self.engine.query(
+                f"SELECT DISTINCT event_date FROM {self.table} WHERE list_contains($dates, event_date) AND ("
+                "list_contains($superseded, file_id) OR (file_id, source_position) IN "
+                "(SELECT (file_id, source_position) FROM temp.losers WHERE is_old))",
+                {"dates": list(old_dates), "superseded": list(superseded)},
+            )
+            .column(0)
+            .to_pylist()
+        )
         self.engine.write(
             f"{fresh} UNION ALL SELECT {old_columns} FROM {self.table} WHERE list_contains($dates, event_date) "
             "AND NOT list_contains($superseded, file_id) AND (file_id, source_position) NOT IN "

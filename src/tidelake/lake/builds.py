@@ -1,0 +1,79 @@
+"""The lake's builds: which table versions belong together, so that `--as-of` reads one consistent state."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from tidelake.engine.base import Engine
+from tidelake.errors import QueryError
+from tidelake.lake.lake import Lake
+
+BUILDS = "ops.builds"
+SCHEMA = pa.schema(
+    [
+        ("build", pa.int64()),
+        ("run_id", pa.string()),
+        ("finished_at", pa.timestamp("us", "UTC")),
+        ("versions", pa.string()),
+    ]
+)
+
+
+def record_build(engine: Engine, lake: Lake, run_id: str, now: datetime) -> int:
+    """Append the state of all tables as the next build; returns its number."""
+    known = _builds(engine)
+    number = 1 + max((row["build"] for row in known), default=0)
+    versions = {table: lake.version(table) for table in lake.tables() if table != BUILDS}
+    row = {"build": number, "run_id": run_id, "finished_at": now, "versions": json.dumps(versions)}
+    engine.write(pa.Table.from_pylist([row], schema=SCHEMA), BUILDS)
+    return number
+
+
+def versions_at(engine: Engine, as_of: str) -> dict[str, int]:
+    """Table versions of a build by its number, or of the last build that had finished at a time.
+
+    Args:
+        as_of: A build's number, a date (its end, UTC) or an ISO instant (UTC where it has no zone).
+
+    Raises:
+        QueryError: There is no such build, or the text is neither a number nor a time.
+    """
+    known = sorted(_builds(engine), key=lambda row: row["build"])
+    if not known:
+        raise QueryError("This lake has no builds yet.", hint="Run `tide build` first.")
+    if as_of.isdigit():
+        found = [row for row in known if row["build"] == int(as_of)]
+    else:
+        moment = _moment(as_of)
+        found = [row for row in known if row["finished_at"] <= moment]
+    if not found:
+        first, last = known[0], known[-1]
+        raise QueryError(
+            f"There is no build as of {as_of}.",
+            hint=f"Builds {first['build']} ({first['finished_at']:%Y-%m-%d %H:%M}) to {last['build']} "
+            f"({last['finished_at']:%Y-%m-%d %H:%M} UTC) are known.",
+        )
+    return dict(json.loads(found[-1]["versions"]))
+
+
+def _builds(engine: Engine) -> list[dict[str, Any]]:
+    if engine.schema(BUILDS) is None:
+        return []
+    rows: list[dict[str, Any]] = engine.query(f"SELECT * FROM {BUILDS}").to_pylist()
+    return rows
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise QueryError(
+            f"'{text}' is neither a build's number nor a time.", hint="Write 12, 2025-11-17 or 2025-11-17T08:00:00Z."
+        ) from error
+    if len(text) == len("2025-11-17"):
+        moment = moment.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

@@ -1,0 +1,230 @@
+"""A session opens a project and wires its rooms: build, measure, SQL, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidelake.config import Project, find_project, load_project
+from tidelake.contracts.source import Source, load_sources
+from tidelake.engine.base import Engine, TableVersion
+from tidelake.engine.progress import Progress, silent
+from tidelake.engine.result import Result
+from tidelake.errors import LakeError, UnknownNameError
+from tidelake.lake import Lake
+
+if TYPE_CHECKING:
+    from tidelake.session.pipeline import BuildResult
+
+
+def open(  # noqa: A001
+    path: str | Path = "tide.yml",
+    *,
+    target: str | None = None,
+    engine: str | None = None,
+    as_of: str | None = None,
+) -> Session:
+    """Open a project.
+
+    Args:
+        path: `tide.yml`, or a folder in or below which it lies.
+        target: Another lake of the project (`targets:` in tide.yml).
+        engine: `duckdb` or `spark`; None = what tide.yml says.
+        as_of: A build's number or a time: read the lake as it was then.
+
+    Raises:
+        ProjectError: The project is missing or wrong.
+        LakeError: The lake was made by a newer Tidelake.
+        QueryError: There is no build as of then.
+    """
+    project = load_project(find_project(Path(path)))
+    sources = load_sources(project.root)
+    address = project.lake_address(target)
+    lake = Lake(address)
+    lake.check_format()
+    if as_of is not None:
+        from tidelake.lake.builds import versions_at
+
+        with _engine("duckdb", lake, project) as reader:
+            lake = Lake(address, versions=versions_at(reader, as_of))
+    return Session(project, sources, lake, _engine(engine or project.engine, lake, project), target, as_of)
+
+
+def _engine(kind: str, lake: Lake, project: Project) -> Any:
+    if kind == "spark":
+        from tidelake.engine.spark import SparkEngine
+
+        return SparkEngine(lake, timezone=project.timezone)
+    if kind != "duckdb":
+        raise UnknownNameError("engine", kind, ["duckdb", "spark"])
+    from tidelake.engine.duckdb import DuckEngine
+
+    return DuckEngine(lake, timezone=project.timezone)
+
+
+@dataclass
+class Session:
+    """One project, its lake and its engine. Made by `open`; a context manager."""
+
+    project: Project
+    sources: dict[str, Source]
+    lake: Lake
+    engine: Engine
+    target: str | None = None
+    as_of: str | None = None
+    _closed: bool = field(default=False, repr=False)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the engine; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self.engine.close()
+
+    def build(
+        self,
+        *,
+        select: Sequence[str] = (),
+        full_refresh: bool = False,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> BuildResult:
+        """Take what is new in the sources, exactly once, and bring silver and gold up to date.
+
+        Args:
+            select: Names of sources or gold tables; none = all.
+            full_refresh: Make silver and gold again from bronze.
+            dry_run: Say what would be done; write nothing.
+
+        Raises:
+            BusyError: Another build is at work on the lake.
+            ContractError: Rows or files break a rule whose policy is `fail`.
+            LakeError: The lake cannot be written, or has another format.
+            LedgerError: Rows in and rows out do not add up.
+        """
+        pipeline = self._pipeline(progress, writes=not dry_run)
+        if dry_run:
+            return pipeline.preview(select=select, full_refresh=full_refresh)
+        return pipeline.run(select=select, full_refresh=full_refresh)
+
+    def replay(
+        self, *, source: str | None = None, reason: str | None = None, progress: Progress | None = None
+    ) -> BuildResult:
+        """Judge quarantined rows again, after the contract or the dimensions were mended."""
+        return self._pipeline(progress, writes=True).replay(source=source, reason=reason)
+
+    def measure(
+        self,
+        metric: str,
+        *,
+        by: Sequence[str] = (),
+        grain: str = "day",
+        start: Any = None,
+        end: Any = None,
+        where: str | None = None,
+    ) -> Result:
+        """A metric by period and dimension, with the status of every number (METRICS section 0).
+
+        Raises:
+            UnknownNameError: There is no such metric or dimension.
+        """
+        from tidelake.metrics.measure import measure
+
+        return measure(
+            self.engine,
+            self.lake,
+            self.project,
+            self.sources,
+            metric,
+            by=by,
+            grain=grain,
+            start=start,
+            end=end,
+            where=where,
+        )
+
+    def sql(self, text: str, params: Mapping[str, Any] | None = None) -> Result:
+        """Rows of one SELECT over all tables of the lake by name (`silver.app`, `gold.user_day`).
+
+        Raises:
+            QueryError: Not one SELECT, or an unknown table or column.
+        """
+        from tidelake.engine.sql import check_readable, tables_of
+
+        check_readable(text)
+        table = self.engine.query(text, params)
+        versions = [(name, self.lake.version(name)) for name in tables_of(text)]
+        return Result(
+            table,
+            sql=text,
+            sources=tuple(TableVersion(name, version) for name, version in versions if version is not None),
+        )
+
+    def check(self, *, deep: bool = False, digest: bool = False) -> Result:
+        """Count everything again from the tables, and say of each check whether it holds.
+
+        Args:
+            deep: Read every input file and compare it with what was taken.
+            digest: Add a digest of each silver and gold table: equal digests, equal rows.
+        """
+        from tidelake.session.checks import check
+
+        return check(self.engine, self.lake, self.project, self.sources, deep=deep, digest=digest)
+
+    def ledger(self) -> Result:
+        """The row ledger: one row a file."""
+        return self._table("ops.ledger", "Row ledger", "source, source_path")
+
+    def quarantine(self, *, source: str | None = None, reason: str | None = None, summary: bool = False) -> Result:
+        """Rows that broke their contract, or with `summary` their number by source and reason."""
+        from tidelake.silver.quarantine import list_rows
+
+        return list_rows(
+            self.engine, self.lake, source=source, reason=reason, summary=summary, known=list(self.sources)
+        )
+
+    def compact(self, *, select: Sequence[str] = (), progress: Progress | None = None) -> Result:
+        """Write many small files as few large ones, sorted by the columns that the sources declare."""
+        from tidelake.session.upkeep import compact
+
+        self._writable()
+        return compact(self.engine, self.lake, self.sources, select=select, progress=progress or silent)
+
+    def vacuum(self, *, keep_hours: int = 168, dry_run: bool = False) -> Result:
+        """Delete files that no table has referred to for a while; older states can then no longer be read."""
+        from tidelake.session.upkeep import vacuum
+
+        self._writable()
+        return vacuum(self.lake, keep_hours=keep_hours, dry_run=dry_run)
+
+    def migrate(self) -> Result:
+        """Bring the lake to the format that this Tidelake writes."""
+        from tidelake.session.upkeep import migrate
+
+        self._writable()
+        return migrate(self.lake)
+
+    def _table(self, table: str, title: str, order: str) -> Result:
+        version = self.lake.version(table)
+        if version is None:
+            raise LakeError(f"The lake has no {table} yet.", hint="Run `tide build` first.")
+        sql = f"SELECT * FROM {table} ORDER BY {order}"
+        return Result(self.engine.query(sql), sql=sql, sources=(TableVersion(table, version),), title=title)
+
+    def _pipeline(self, progress: Progress | None, *, writes: bool) -> Any:
+        from tidelake.session.pipeline import Pipeline
+
+        if writes:
+            self._writable()
+        return Pipeline(self.engine, self.lake, self.project, self.sources, progress or silent)
+
+    def _writable(self) -> None:
+        if self.lake.is_past:
+            raise LakeError("A lake opened with --as-of is read-only.", hint="Leave --as-of out.")

@@ -1,0 +1,292 @@
+"""The order of a build: sources to bronze and silver, then gold, then what is said of it all."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from tidelake.config import Project
+from tidelake.contracts.source import Source
+from tidelake.engine.base import Engine
+from tidelake.engine.progress import Progress
+from tidelake.errors import ContractError, LedgerError, TidelakeError, UnknownNameError
+from tidelake.gold.build import build_gold
+from tidelake.gold.model import ModelRun
+from tidelake.lake import Lake
+from tidelake.lake.builds import record_build
+from tidelake.lake.lake import storage_error
+from tidelake.silver.ingest import Ingest, SourceRun
+from tidelake.silver.quality import keep_coverage, keep_reports, quality_report, reconcile
+from tidelake.sources import make_reader
+
+RESTATEMENTS = "ops.restatements"
+RESTATEMENT_SCHEMA = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("recorded_at", pa.timestamp("us", "UTC")),
+        ("date", pa.date32()),
+        ("metric", pa.string()),
+        ("before", pa.float64()),
+        ("after", pa.float64()),
+        ("reason", pa.string()),
+    ]
+)
+_MANY_FILES = 64
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did, or with `dry_run` would do.
+
+    Attributes:
+        run_id: Name of the run in `ops.dq_reports` and `target/run_results.json`.
+        build: Number of the state that the build left (`--as-of`), None where nothing changed.
+        sources: The quality report of each source (`silver.quality.quality_report`); in a dry run what
+            would be read.
+        models: What was done to each gold table.
+        restatements: Numbers of closed days that changed, one sentence each.
+        faults: Why the exit code is not 0, one sentence each.
+        verdict: `balanced`, or `unchanged` where nothing was new.
+        seconds: Wall time.
+    """
+
+    run_id: str
+    build: int | None = None
+    sources: tuple[Mapping[str, Any], ...] = ()
+    models: tuple[ModelRun, ...] = ()
+    restatements: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    verdict: str = "unchanged"
+    seconds: float = 0.0
+    dry_run: bool = False
+    exit_code: int = 0
+
+
+@dataclass
+class Pipeline:
+    """One build of one project."""
+
+    engine: Engine
+    lake: Lake
+    project: Project
+    sources: Mapping[str, Source]
+    progress: Progress
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        self.run_id = f"{self.now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+    def preview(self, *, select: Sequence[str] = (), full_refresh: bool = False) -> BuildResult:
+        """What a build would read and make; nothing is written."""
+        reports = [self._ingest(source).preview(full_refresh=full_refresh) for source in self._ordered(select)]
+        models = build_gold(
+            self.engine,
+            self.lake,
+            self.project,
+            self.sources,
+            select=self._models(select),
+            full_refresh=full_refresh,
+            dry_run=True,
+        )
+        return BuildResult(self.run_id, sources=tuple(reports), models=tuple(models), dry_run=True)
+
+    def run(self, *, select: Sequence[str] = (), full_refresh: bool = False) -> BuildResult:
+        """Build; the lake is locked meanwhile."""
+        started = time.perf_counter()
+        with _storage_explained(self.lake):
+            self.lake.prepare()
+            with self.lake.lock():
+                result = self._run(select, full_refresh, started)
+        self._keep_results(result)
+        return result
+
+    def replay(self, *, source: str | None = None, reason: str | None = None) -> BuildResult:
+        """Judge quarantined rows again under the contract as it is now.
+
+        Raises:
+            UnknownNameError: There is no such source.
+        """
+        started = time.perf_counter()
+        with _storage_explained(self.lake), self.lake.lock():
+            runs: list[tuple[Source, SourceRun, int | None]] = []
+            for item in self._ordered([source] if source else ()):
+                since = self.lake.version(f"silver.{item.name}")
+                run = self._ingest(item).replay(reason=reason)
+                runs.append((item, run, since))
+            result = self._after(runs, (), False, started)
+        self._keep_results(result)
+        return result
+
+    def _run(self, select: Sequence[str], full_refresh: bool, started: float) -> BuildResult:
+        runs: list[tuple[Source, SourceRun, int | None]] = []
+        for source in self._ordered(select):
+            since = self.lake.version(f"silver.{source.name}")
+            runs.append((source, self._ingest(source).run(full_refresh=full_refresh), since))
+        return self._after(runs, self._models(select), full_refresh, started)
+
+    def _after(
+        self,
+        runs: Sequence[tuple[Source, SourceRun, int | None]],
+        models: Sequence[str],
+        full_refresh: bool,
+        started: float,
+    ) -> BuildResult:
+        """Ledger, coverage, gold and reports, once silver is up to date."""
+        reports = []
+        for source, run, since in runs:
+            rows = reconcile(self.engine, self.lake, source, run, since=since) if run.is_changed else []
+            reports.append(quality_report(self.engine, self.lake, source, run, rows))
+        is_changed = any(run.is_changed for _, run, _ in runs)
+        if is_changed:
+            keep_coverage(self.engine, self.lake, self.project, self.sources)
+        made = build_gold(
+            self.engine,
+            self.lake,
+            self.project,
+            self.sources,
+            select=models,
+            full_refresh=full_refresh,
+            progress=self.progress,
+        )
+        restated = [item for model in made for item in model.restatements]
+        self._keep_restatements(restated)
+        build = None
+        if is_changed or any(not model.is_current for model in made):
+            keep_reports(
+                self.engine,
+                self.run_id,
+                self.now,
+                [r for r, (_, run, _) in zip(reports, runs, strict=True) if run.is_changed],
+            )
+            self._tidy()
+            build = record_build(self.engine, self.lake, self.run_id, self.now)
+        faults = self._faults(reports)
+        return BuildResult(
+            run_id=self.run_id,
+            build=build,
+            sources=tuple(reports),
+            models=tuple(made),
+            restatements=tuple(str(item) for item in restated),
+            faults=tuple(faults),
+            verdict="balanced" if is_changed else "unchanged",
+            seconds=time.perf_counter() - started,
+            exit_code=ContractError.exit_code if faults else 0,
+        )
+
+    def _faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Contract limits that this run's data broke."""
+        faults = []
+        for report in reports:
+            source = self.sources[report["source"]]
+            limit = source.contract.max_quarantined_share
+            rows = report["rows"]
+            if rows["quarantined"] and report["quarantined_share"] > limit:
+                reasons = ", ".join(f"{name} {count:,}" for name, count in list(report["reasons"].items())[:4])
+                faults.append(
+                    f"{source.name}: {rows['quarantined']:,} of {rows['read']:,} rows are in quarantine "
+                    f"({report['quarantined_share']:.1%}; the contract allows {limit:.1%}): {reasons}. "
+                    f"`tide quarantine list --source {source.name}` shows them."
+                )
+            if report["files"]["truncated"]:
+                names = ", ".join(report["files"]["truncated"][:3])
+                faults.append(
+                    f"{source.name}: truncated_file: {names}: cut off; the complete lines were taken. "
+                    "Bring the whole file and build again: it takes this one's place."
+                )
+            if source.contract.min_rows and (report["batches"] and rows["read"] < source.contract.min_rows):
+                faults.append(
+                    f"{source.name}: {rows['read']:,} rows came; the contract expects {source.contract.min_rows:,}."
+                )
+        return faults
+
+    def _ordered(self, select: Sequence[str]) -> list[Source]:
+        """The sources to build: dimensions first, since facts refer to them."""
+        chosen = {name.removeprefix("silver.") for name in select} & set(self.sources)
+        if select and not chosen and not self._models(select):
+            raise UnknownNameError("source or table", select[0], [*self.sources])
+        names = [name for name in self.sources if not select or name in chosen]
+        return sorted((self.sources[name] for name in names), key=lambda item: (item.fact != "dimension", item.name))
+
+    def _models(self, select: Sequence[str]) -> list[str]:
+        return [name for name in select if name.removeprefix("silver.") not in self.sources]
+
+    def _ingest(self, source: Source) -> Ingest:
+        reader = make_reader(source, self.project.root, storage=self.lake.location.storage)
+        return Ingest(
+            self.engine, self.lake, self.project, source, reader, self.now, self.project.root, progress=self.progress
+        )
+
+    def _keep_restatements(self, restated: Sequence[Any]) -> None:
+        if not restated:
+            return
+        rows = [
+            {
+                "run_id": self.run_id,
+                "recorded_at": self.now,
+                "date": item.date,
+                "metric": item.metric,
+                "before": item.before,
+                "after": item.after,
+                "reason": item.reason,
+            }
+            for item in restated
+        ]
+        self.engine.write(pa.Table.from_pylist(rows, schema=RESTATEMENT_SCHEMA), RESTATEMENTS)
+
+    def _tidy(self) -> None:
+        """Small tables that grow by a file a build are written as one file now and then."""
+        for table in ("ops.files", "ops.dq_reports", "ops.restatements", "ops.builds"):
+            if len(self.lake.files(table)) > _MANY_FILES:
+                self.engine.write(f"SELECT * FROM {table}", table, "overwrite")
+
+    def _keep_results(self, result: BuildResult) -> None:
+        """Write `target/run_results.json`, for whatever comes after a build."""
+        folder = self.project.root / "target"
+        said = {
+            "run_id": result.run_id,
+            "project": self.project.name,
+            "started_at": self.now.isoformat(),
+            "seconds": round(result.seconds, 3),
+            "exit_code": result.exit_code,
+            "build": result.build,
+            "verdict": result.verdict,
+            "sources": list(result.sources),
+            "models": [
+                {
+                    "name": m.name,
+                    "reason": m.reason,
+                    "rows": m.rows,
+                    "version": m.version,
+                    "seconds": round(m.seconds, 3),
+                }
+                for m in result.models
+            ],
+            "restatements": list(result.restatements),
+            "faults": list(result.faults),
+        }
+        try:
+            folder.mkdir(exist_ok=True)
+            (folder / "run_results.json").write_text(json.dumps(said, indent=2, default=str) + "\n", encoding="utf-8")
+        except OSError as error:
+            self.progress.say(f"{folder / 'run_results.json'} could not be written: {error.strerror}.")
+
+
+@contextmanager
+def _storage_explained(lake: Lake) -> Iterator[None]:
+    try:
+        yield
+    except TidelakeError:
+        raise
+    except OSError as error:
+        raise storage_error(error, str(error.filename or lake.location.address)) from error
+
+
+__all__ = ["BuildResult", "LedgerError", "Pipeline"]

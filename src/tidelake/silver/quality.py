@@ -1,0 +1,351 @@
+"""What a build says of its data: the ledger, coverage, watermarks and one quality report a source and run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from statistics import median
+from typing import Any
+
+import pyarrow as pa
+
+from tidelake.bronze.registry import FileRecord, load_records, superseded_ids
+from tidelake.config import Project
+from tidelake.contracts.source import Source
+from tidelake.engine.base import Engine
+from tidelake.errors import LedgerError
+from tidelake.lake import Lake
+from tidelake.lake.ledger import balanced, count_files, merge_ledger, one_of
+from tidelake.silver.ingest import SourceRun
+
+COVERAGE = "ops.coverage"
+WATERMARKS = "ops.watermarks"
+REPORTS = "ops.dq_reports"
+COVERAGE_SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("date", pa.date32()),
+        ("expected", pa.int64()),
+        ("received", pa.int64()),
+        ("status", pa.string()),
+    ]
+)
+WATERMARK_SCHEMA = pa.schema(
+    [
+        ("source", pa.string()),
+        ("watermark", pa.timestamp("us", "UTC")),
+        ("lateness_seconds", pa.float64()),
+        ("first_date", pa.date32()),
+        ("last_date", pa.date32()),
+    ]
+)
+REPORT_SCHEMA = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("source", pa.string()),
+        ("finished_at", pa.timestamp("us", "UTC")),
+        ("report", pa.string()),
+    ]
+)
+_HOUR = re.compile(r"(?P<date>\d{8})-(?P<hour>\d{2})\d{4}")
+_LATENESS_DAYS = 28
+
+
+def reconcile(
+    engine: Engine, lake: Lake, source: Source, run: SourceRun | None, *, since: int | None = None
+) -> list[dict[str, Any]]:
+    """Count the ledger of the files that a run touched (of all where `run` is None) and keep it.
+
+    Args:
+        since: Silver's version before the run: only dates changed after it can hold rows of new files.
+
+    Returns:
+        The rows counted, one a file.
+
+    Raises:
+        LedgerError: Rows are missing or counted twice.
+    """
+    name = source.name
+    if engine.schema(f"bronze.{name}") is None:
+        return []
+    records = load_records(engine, name)
+    gone = superseded_ids(records.values())
+    is_partial = run is not None and not run.restated and not run.healed and source.fact != "dimension"
+    ids = set(run.touched_files) if run is not None and is_partial else None
+    if ids is not None and not ids:
+        return []
+    only_new = ids is not None and run is not None and run.files_new and not (run.files_grown or run.files_changed)
+    if (
+        only_new
+        and ids is not None
+        and any(r.batch_id not in run.batches for r in records.values() if r.file_id in ids)
+    ):  # type: ignore[union-attr]
+        only_new = False
+    dates = _changed(lake, f"silver.{name}", since) if only_new else None
+    counts = count_files(
+        engine, name, file_ids=ids, batches=set(run.batches) if only_new and run else None, dates=dates, superseded=gone
+    ).to_pylist()
+    known = {record.file_id: record for record in records.values()}
+    earlier = _earlier_lines(engine, name, gone) if gone else {}
+    rows = []
+    for row in counts:
+        record = known.get(row["file_id"])
+        path, lines = (record.source_path, record.lines) if record else earlier.get(row["file_id"], ("?", -1))
+        full = {
+            "source": name,
+            "source_path": path,
+            "state": record.state if record else "superseded",
+            "lines": lines,
+            **row,
+        }
+        full["is_balanced"] = balanced(full)
+        rows.append(full)
+    merge_ledger(engine, name, rows, whole=ids is None)
+    wrong = [row for row in rows if not row["is_balanced"]]
+    if wrong:
+        row = wrong[0]
+        raise LedgerError(
+            f"The ledger of source {name} does not balance for {len(wrong)} files. First: {row['source_path']}: "
+            f"{row['lines']} lines, {row['read']} in bronze = {row['accepted']} accepted + {row['quarantined']} quarantined "
+            f"+ {row['duplicate']} duplicate + {row['filtered']} filtered + {row['superseded']} superseded.",
+            hint="`tide build --full-refresh` makes silver again from bronze; `tide ledger` shows every file.",
+        )
+    return rows
+
+
+def _changed(lake: Lake, table: str, since: int | None) -> set[date] | None:
+    if since is None:
+        return None
+    values = lake.changed_partitions(table, "event_date", since)
+    return None if values is None else {date.fromisoformat(value) for value in values}
+
+
+def _earlier_lines(engine: Engine, source: str, gone: set[int]) -> dict[int, tuple[str, int]]:
+    """Path and lines of generations of files that were replaced."""
+    rows = engine.query(
+        f"SELECT file_id, source_path, max(lines) AS lines FROM ops.files WHERE source = $source AND {one_of('file_id', gone)} "
+        "GROUP BY file_id, source_path",
+        {"source": source},
+    ).to_pylist()
+    return {row["file_id"]: (row["source_path"], row["lines"]) for row in rows}
+
+
+# --- coverage and watermarks
+
+
+def coverage_of(source: Source, records: Mapping[str, FileRecord]) -> list[dict[str, Any]]:
+    """(date, expected, received, status) of a source whose files come by day or hour; else nothing."""
+    by = source.complete.by
+    if by not in ("daily_file", "hourly_file"):
+        return []
+    stamps = sorted({stamp for path in records if (stamp := period_of(source, path)) is not None})
+    if not stamps:
+        return []
+    step = timedelta(days=1) if by == "daily_file" else timedelta(hours=1)
+    first = stamps[0]
+    if source.complete.first is not None:
+        first = datetime.combine(source.complete.first, datetime.min.time(), UTC)
+    expected: Counter[date] = Counter()
+    received: Counter[date] = Counter(stamp.date() for stamp in stamps)
+    moment = first
+    while moment <= stamps[-1]:
+        expected[moment.date()] += 1
+        moment += step
+    return [
+        {
+            "source": source.name,
+            "date": day,
+            "expected": expected[day],
+            "received": received[day],
+            "status": "missing" if not received[day] else "degraded" if received[day] < expected[day] else "received",
+        }
+        for day in sorted(expected)
+    ]
+
+
+def period_of(source: Source, path: str) -> datetime | None:
+    """Start of the day or hour that a file's name carries, in UTC; None where it carries none.
+
+    The name of an hourly Wikimedia file says the end of its hour.
+    """
+    name = path.rsplit("/", 1)[-1]
+    if source.complete.by == "hourly_file" and (found := _HOUR.search(name)):
+        end = datetime.strptime(found["date"] + found["hour"], "%Y%m%d%H").replace(tzinfo=UTC)
+        return end - timedelta(hours=1) if source.kind == "projectviews" else end
+    found = re.search(source.complete.file_date, name)
+    if found is None:
+        return None
+    digits = found["date"].replace("-", "")
+    try:
+        return datetime.strptime(digits, "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def watermark_of(
+    engine: Engine,
+    lake: Lake,
+    project: Project,
+    source: Source,
+    coverage: Sequence[Mapping[str, Any]],
+    records: Mapping[str, FileRecord],
+) -> dict[str, Any] | None:
+    """Up to when the source is complete, how late its rows come, and the dates it holds (METRICS section 0)."""
+    table = f"silver.{source.name}"
+    files = lake.files(table)
+    dates = sorted({file.partition["event_date"] for file in files if file.partition.get("event_date")})
+    if not dates:
+        return None
+    zone = project.zone
+    by = source.complete.by
+    if by == "through" and source.complete.through is not None:
+        mark = _day_start(source.complete.through + timedelta(days=1), zone)
+    elif by == "daily_file" and coverage:
+        mark = _day_start(max(row["date"] for row in coverage if row["received"]) + timedelta(days=1), zone)
+    elif by == "hourly_file" and coverage:
+        mark = max(stamp for path in records if (stamp := period_of(source, path)) is not None) + timedelta(hours=1)
+    else:
+        latest = engine.query(f"SELECT max(event_time) AS latest FROM {table} WHERE event_date = DATE '{dates[-1]}'")
+        mark = latest.column("latest")[0].as_py()
+    return {
+        "source": source.name,
+        "watermark": mark,
+        "lateness_seconds": _lateness(engine, project, source, dates),
+        "first_date": date.fromisoformat(str(dates[0])),
+        "last_date": date.fromisoformat(str(dates[-1])),
+    }
+
+
+def _day_start(day: date, zone: Any) -> datetime:
+    return datetime.combine(day, datetime.min.time(), zone).astimezone(UTC)
+
+
+def _lateness(engine: Engine, project: Project, source: Source, dates: Sequence[str | None]) -> float:
+    """p99.5 of received_at - event_time over the last 28 days, or what the project declares; 0 without receipts."""
+    if project.lateness is not None:
+        return project.lateness.total_seconds()
+    if source.fact != "event" or source.mapping.received_at is None:
+        return 0.0
+    last = date.fromisoformat(str(dates[-1]))
+    recent = [day for day in dates if date.fromisoformat(str(day)) > last - timedelta(days=_LATENESS_DAYS)]
+    found = engine.query(
+        "SELECT quantile_cont(greatest(epoch_us(received_at) - epoch_us(event_time), 0), 0.995) AS late "
+        f"FROM silver.{source.name} WHERE received_at IS NOT NULL AND "
+        + one_of("event_date", {date.fromisoformat(str(day)) for day in recent})
+    )
+    late = found.column("late")[0].as_py()
+    return 0.0 if late is None else float(late) / 1e6
+
+
+def keep_coverage(engine: Engine, lake: Lake, project: Project, sources: Mapping[str, Source]) -> None:
+    """Write `ops.coverage` and `ops.watermarks` for all sources of facts, where they changed."""
+    coverage: list[dict[str, Any]] = []
+    marks: list[dict[str, Any]] = []
+    for name, source in sources.items():
+        if source.fact == "dimension" or engine.schema(f"silver.{name}") is None:
+            continue
+        records = load_records(engine, name)
+        rows = coverage_of(source, records)
+        coverage += rows
+        mark = watermark_of(engine, lake, project, source, rows, records)
+        if mark is not None:
+            marks.append(mark)
+    _keep(engine, pa.Table.from_pylist(coverage, schema=COVERAGE_SCHEMA), COVERAGE)
+    _keep(engine, pa.Table.from_pylist(marks, schema=WATERMARK_SCHEMA), WATERMARKS)
+
+
+def _keep(engine: Engine, rows: pa.Table, table: str) -> None:
+    if engine.schema(table) is not None:
+        known = engine.query(f"SELECT {', '.join(rows.column_names)} FROM {table}")
+        order = [(name, "ascending") for name in rows.column_names[:2]]
+        if known.sort_by(order).to_pylist() == rows.sort_by(order).to_pylist():
+            return
+    engine.write(rows, table, "overwrite")
+
+
+# --- quality reports
+
+
+def quality_report(
+    engine: Engine, lake: Lake, source: Source, run: SourceRun, ledger: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Every count of one source and run, for `ops.dq_reports` and `target/run_results.json`."""
+    totals = {
+        name: sum(int(row[name]) for row in ledger)
+        for name in ("read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
+    }
+    reasons = _reasons(engine, source.name, run.batches)
+    share = totals["quarantined"] / max(1, totals["read"] - totals["filtered"] - totals["superseded"])
+    return {
+        "source": source.name,
+        "files": {
+            "new": run.files_new,
+            "grown": run.files_grown,
+            "changed": run.files_changed,
+            "unchanged": run.files_unchanged,
+            "copies": run.files_copied,
+            "vanished": run.files_vanished,
+            "truncated": run.files_truncated,
+        },
+        "bytes": run.bytes_read,
+        "rows": totals,
+        "quarantined_share": share,
+        "reasons": reasons,
+        "warnings": dict(run.warnings),
+        "identical_rows": run.identical,
+        "ledger": "balanced" if all(row["is_balanced"] for row in ledger) else "unbalanced",
+        "batches": list(run.batches),
+        "restated": run.restated,
+        "healed": list(run.healed),
+        "new_fields": list(run.evolved),
+        "messages": list(run.messages),
+        "volume": volume(lake, source),
+        "seconds": round(run.seconds, 3),
+    }
+
+
+def _reasons(engine: Engine, source: str, batches: Sequence[int]) -> dict[str, int]:
+    if not batches or engine.schema("silver.quarantine") is None:
+        return {}
+    rows = engine.query(
+        "SELECT reason, count(*) AS records FROM (SELECT unnest(reasons) AS reason FROM silver.quarantine "
+        f"WHERE source = $source AND state = 'open' AND {one_of('batch_id', set(batches))}) "
+        "GROUP BY reason ORDER BY records DESC, reason",
+        {"source": source},
+    ).to_pylist()
+    return {row["reason"]: row["records"] for row in rows}
+
+
+def volume(lake: Lake, source: Source) -> dict[str, Any] | None:
+    """Rows of the last whole date against the median of the same weekday in the four weeks before.
+
+    None for dimensions and where fewer than two such days are there.
+    """
+    if source.fact == "dimension":
+        return None
+    rows: Counter[date] = Counter()
+    for file in lake.files(f"silver.{source.name}"):
+        value = file.partition.get("event_date")
+        if value:
+            rows[date.fromisoformat(value)] += file.records
+    if len(rows) < 2:
+        return None
+    day = sorted(rows)[-2]  # the last one may still be filling
+    past = [rows[day - timedelta(days=7 * weeks)] for weeks in range(1, 5) if day - timedelta(days=7 * weeks) in rows]
+    if len(past) < 2:
+        return None
+    usual = median(past)
+    return {"date": day.isoformat(), "rows": rows[day], "usual": usual, "ratio": rows[day] / usual if usual else None}
+
+
+def keep_reports(engine: Engine, run_id: str, now: datetime, reports: Sequence[Mapping[str, Any]]) -> None:
+    """Append the reports of one run to `ops.dq_reports`."""
+    rows = [
+        {"run_id": run_id, "source": report["source"], "finished_at": now, "report": json.dumps(report, default=str)}
+        for report in reports
+    ]
+    if rows:
+        engine.write(pa.Table.from_pylist(rows, schema=REPORT_SCHEMA), REPORTS)

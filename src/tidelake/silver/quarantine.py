@@ -1,0 +1,51 @@
+"""Rows that broke their contract: what there is of them, and each with its text, reasons and place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tidelake.engine.base import Engine, TableVersion
+from tidelake.engine.result import Result
+from tidelake.errors import UnknownNameError
+from tidelake.lake import Lake
+from tidelake.silver.stage import QUARANTINE, QUARANTINE_SCHEMA
+
+
+def list_rows(
+    engine: Engine, lake: Lake, *, source: str | None, reason: str | None, summary: bool, known: Sequence[str]
+) -> Result:
+    """Quarantined rows that are open, or their number by source and reason.
+
+    Args:
+        reason: Whole (`wrong_type:value`), or the part before the colon.
+
+    Raises:
+        UnknownNameError: There is no such source.
+    """
+    if source is not None and source not in known:
+        raise UnknownNameError("source", source, known)
+    version = lake.version(QUARANTINE)
+    if version is None:
+        return Result(QUARANTINE_SCHEMA.empty_table().select(["source", "reasons"]), title="Quarantine (empty)")
+    where = ["state = 'open'"]
+    params: dict[str, str] = {}
+    if source is not None:
+        where.append("source = $source")
+        params["source"] = source
+    if reason is not None:
+        where.append("len(list_filter(reasons, lambda item: item = $reason OR starts_with(item, $reason || ':'))) > 0")
+        params["reason"] = reason
+    condition = " AND ".join(where)
+    if summary:
+        sql = (
+            f"SELECT source, reason, count(*) AS rows, min(source_path || ':' || source_position) AS first_place "
+            f"FROM (SELECT *, unnest(reasons) AS reason FROM {QUARANTINE} WHERE {condition}) "
+            "GROUP BY source, reason ORDER BY source, rows DESC, reason"
+        )
+    else:
+        sql = (
+            f"SELECT source, source_path, source_position, array_to_string(reasons, ', ') AS reasons, raw "
+            f"FROM {QUARANTINE} WHERE {condition} ORDER BY source, source_path, source_position"
+        )
+    table = engine.query(sql, params or None)
+    return Result(table, sql=sql, sources=(TableVersion(QUARANTINE, version),), title="Quarantine")
