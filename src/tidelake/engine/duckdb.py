@@ -29,6 +29,7 @@ from tidelake.engine.base import (
     Transaction,
     WriteMode,
 )
+from tidelake.engine.sql import duckdb_macros, macros_in
 from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, UnknownNameError
 
 ROW_GROUP_ROWS = 40_960
@@ -65,6 +66,7 @@ class DuckEngine:
         self._bound: dict[str, int] = {}
         self._arrow: dict[str, str] = {}
         self._scratch_tables: set[str] = set()
+        self._macros: set[str] = set()
         settings: dict[str, Any] = {"temp_directory": self._spill.name, "preserve_insertion_order": False}
         if memory_limit is not None:
             settings["memory_limit"] = memory_limit
@@ -151,7 +153,11 @@ class DuckEngine:
     # --- queries
 
     def _prepared(self, sql: str) -> str:
-        """The SQL with `temp` names resolved, and views in place for the lake's tables that it names."""
+        """The SQL with `temp` names resolved; views and macros that it names are in place."""
+        if missing := macros_in(sql) - self._macros:
+            for statement in duckdb_macros(self.timezone, missing):
+                self._connection.execute(statement)
+            self._macros |= missing
         sql = _TEMP_NAME.sub(lambda match: self._temp(match.group(1).lower()), sql)
         if self.lake is not None:
             for table in dict.fromkeys(_TABLE_NAME.findall(sql)):

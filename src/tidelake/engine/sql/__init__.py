@@ -1,0 +1,27 @@
+"""Portable SQL: one written subset of DuckDB's dialect that every engine answers alike.
+
+`check_portable` refuses what engines answer differently, `translate` writes a query for an engine,
+`MACROS` are the functions to use instead of those that differ, and `tables_of` reads a query's tables.
+`docs/portable-sql.md` has the whole table of what to write, what not, and what was measured.
+"""
+
+from __future__ import annotations
+
+from tidelake.engine.sql.macros import MACROS, Macro, duckdb_macros, macros_in
+from tidelake.engine.sql.parsing import Problem, check_read_only, tables_of
+from tidelake.engine.sql.portable import check_expression, check_portable, problems
+from tidelake.engine.sql.translate import translate
+
+__all__ = [
+    "MACROS",
+    "Macro",
+    "Problem",
+    "check_expression",
+    "check_portable",
+    "check_read_only",
+    "duckdb_macros",
+    "macros_in",
+    "problems",
+    "tables_of",
+    "translate",
+]
