@@ -187,10 +187,11 @@ def _rounded(node: exp.Expr) -> Iterator[Fault]:
 
 def _substring(node: exp.Expr) -> Iterator[Fault]:
     start = node.args.get("start")
-    positive = isinstance(start, exp.Literal) and start.is_int and int(start.this) >= 1
-    if isinstance(start, exp.Greatest | exp.Add):
-        positive = any(isinstance(part, exp.Literal) and part.name == "1" for part in start.find_all(exp.Literal))
-    if not positive:
+    is_number = isinstance(start, exp.Literal) and start.is_int
+    is_bounded = isinstance(start, exp.Greatest | exp.Add) and any(
+        part.name == "1" for part in start.find_all(exp.Literal)
+    )
+    if not is_bounded and not (is_number and int(start.name) >= 1):
         yield "substring from 0 differs between engines.", "Start at 1 or later: greatest(1, start)."
 
 
