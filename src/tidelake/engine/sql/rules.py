@@ -187,11 +187,11 @@ def _rounded(node: exp.Expr) -> Iterator[Fault]:
 
 def _substring(node: exp.Expr) -> Iterator[Fault]:
     start = node.args.get("start")
-    is_number = isinstance(start, exp.Literal) and start.is_int
+    first = int(start.name) if isinstance(start, exp.Literal) and start.is_int else 0
     is_bounded = isinstance(start, exp.Greatest | exp.Add) and any(
         part.name == "1" for part in start.find_all(exp.Literal)
     )
-    if not is_bounded and not (is_number and int(start.name) >= 1):
+    if not is_bounded and first < 1:
         yield "substring from 0 differs between engines.", "Start at 1 or later: greatest(1, start)."
 
 
