@@ -7,8 +7,6 @@ in the file (header and blank lines count), which is its line number as long as 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -39,8 +37,8 @@ from tidelake.sources.spans import (
 from tidelake.sources.text_groups import OpenFile, Region
 
 _QUOTE, _NEWLINE, _RETURN, _SPACE = 34, 10, 13, 32
-_NEEDS_ESCAPE = re.compile(rb'["\\\x00-\x09\x0b\x0c\x0e-\x1f]')
-_NEEDS_ESCAPE_BESIDES_TAB = re.compile(rb'["\\\x00-\x08\x0b\x0c\x0e-\x1f]')
+_NEEDS_ESCAPE = re.compile(rb'["\\\x00-\x09\x0b\x0c\x0e-\x1f]|\r(?!\n)')
+_NEEDS_ESCAPE_BESIDES_TAB = re.compile(rb'["\\\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)')
 _CONTROL = r"[\x00-\x1f]"
 _LEAST_BLOCK = 1 << 20
 
@@ -67,6 +65,7 @@ class Delimited:
             spans = Spans.joined([part for part, _ in parts])
             widths = np.concatenate([width for _, width in parts])
         mark_blanks(buffer, spans)
+        _unmark_tabs(buffer, spans, regions)
         _mark_headers(buffer, spans, regions)
         expected = np.array([len(region.file.layout.names) for region in regions], np.int64)
         wrong = (widths != expected[spans.file_index]) & (spans.kind == RECORD)
@@ -157,7 +156,7 @@ class Delimited:
             layout = files[int(spans.file_index[chosen[0]])].layout
             part = spans.chosen(chosen)
             heads = path_heads(part, files) if layout.path_fields else None
-            chunks.append(json_objects(_gathered(buffer, part, chosen), layout, len(chosen), heads))
+            chunks.append(json_objects(buffer, part, _gathered(buffer, part, chosen), layout, heads))
             rows.append(chosen)
         return scattered(chunks, rows, len(spans))
 
@@ -244,6 +243,14 @@ def follow_record(text: bytes, start: int, delimiter: int, limit: int) -> tuple[
         width += 1
 
 
+def _unmark_tabs(buffer: Bytes, spans: Spans, regions: Sequence[Region]) -> None:
+    """Where tabs are the delimiter, a line of tabs is a record of empty texts."""
+    for row in np.flatnonzero((spans.kind == BLANK) & (spans.end > spans.start)):
+        tabs = regions[int(spans.file_index[row])].file.layout.delimiter == "\t"
+        if tabs and b"\t" in bytes(buffer[spans.start[row] : spans.end[row]]):
+            spans.kind[row] = RECORD
+
+
 def _mark_headers(buffer: Bytes, spans: Spans, regions: Sequence[Region]) -> None:
     """Each file's first record that is not blank, where it has a header."""
     waiting = [region for region in regions if region.file.layout.header is not None and region.file.state is None]
@@ -271,12 +278,17 @@ def _gathered(buffer: Bytes, spans: Spans, rows: Integers) -> bytes:
     )
 
 
-def json_objects(text: bytes, layout: Layout, count: int, heads: pa.Array | pa.Scalar | None) -> pa.Array:
-    """`count` records as JSON objects whose values are texts (string)."""
+def json_objects(
+    buffer: Bytes, spans: Spans, text: bytes, layout: Layout, heads: pa.Array | pa.Scalar | None
+) -> pa.Array:
+    """Good records as JSON objects whose values are texts (string); `text` holds them one after the other."""
     if layout.runs:
         text = re.sub(rb"(?m)^ +| +(?=\r?$)", b"", text)
         text = re.sub(rb" {2,}", b" ", text)
-    columns = _split(text, layout, count)
+    columns = _split(text, layout, len(spans))
+    if columns is None:
+        pairs = zip(spans.start, spans.end, strict=True)
+        columns = _split_singly((bytes(buffer[low:high]) for low, high in pairs), layout)
     needs = _NEEDS_ESCAPE_BESIDES_TAB if layout.delimiter == "\t" else _NEEDS_ESCAPE
     if needs.search(text):
         columns = [escape_json(column) for column in columns]
@@ -291,8 +303,8 @@ def json_objects(text: bytes, layout: Layout, count: int, heads: pa.Array | pa.S
     return pc.binary_join_element_wise(*pieces, pa.scalar('"}'), "")
 
 
-def _split(text: bytes, layout: Layout, count: int) -> list[pa.Array]:
-    """The columns' texts."""
+def _split(text: bytes, layout: Layout, count: int) -> list[pa.Array] | None:
+    """The columns' texts; None where pyarrow sees other records in the text."""
     keys = [str(number) for number in range(len(layout.names))]
     quoted = b'"' in text
     longest = max(_LEAST_BLOCK, 2 * len(text)) if quoted else _LEAST_BLOCK
@@ -310,27 +322,39 @@ def _split(text: bytes, layout: Layout, count: int) -> list[pa.Array]:
             ),
         )
     except pa.ArrowInvalid:
-        return _split_slowly(text, layout, count)
+        return None
     if table.num_rows != count:
-        return _split_slowly(text, layout, count)
+        return None
     return [_one_chunk(column) for column in table.columns]
 
 
-def _split_slowly(text: bytes, layout: Layout, count: int) -> list[pa.Array]:
-    """The same by Python's reader, for text with lone carriage returns, which pyarrow takes for line ends."""
-    csv.field_size_limit(1 << 31)
-    lines = io.StringIO(text.decode(), newline="\n")
-    rows = [row for row in csv.reader(_lone_returns_hidden(lines), delimiter=layout.delimiter) if row]
-    if len(rows) != count or any(len(row) != len(layout.names) for row in rows):
-        raise AssertionError(f"{count} records were split into {len(rows)}")
-    shown = [[value.replace("\ue00d", "\r") for value in column] for column in zip(*rows, strict=True)]
-    return [pa.array(column, pa.string()) for column in shown]
+def _split_singly(records: Iterable[bytes], layout: Layout) -> list[pa.Array]:
+    """The same, record by record, for text with lone carriage returns, which pyarrow takes for line ends."""
+    rows = [
+        record.decode().split() if layout.runs else split_record(record.decode(), layout.delimiter)
+        for record in records
+    ]
+    return [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
 
 
-def _lone_returns_hidden(lines: Iterable[str]) -> Iterable[str]:
-    for line in lines:
-        body = line.removesuffix("\n")
-        yield body.removesuffix("\r").replace("\r", "\ue00d") + "\n"
+def split_record(record: str, delimiter: str) -> list[str]:
+    """The fields of one record whose quoting is right."""
+    fields, at = [], 0
+    while True:
+        if record[at : at + 1] == '"':
+            end = record.find('"', at + 1)
+            while record[end + 1 : end + 2] == '"':
+                end = record.find('"', end + 2)
+            fields.append(record[at + 1 : end].replace('""', '"'))
+            at = end + 1
+        else:
+            end = record.find(delimiter, at)
+            end = len(record) if end < 0 else end
+            fields.append(record[at:end])
+            at = end
+        if at >= len(record):
+            return fields
+        at += 1
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tidelake.sources.lines import add_path_fields, line_spans, skip_bom
-from tidelake.sources.spans import EMPTY_ELEMENT, OUTSIDE_OF_ARRAY, Bytes, Integers, Spans, structure
+from tidelake.sources.spans import EMPTY_ELEMENT, OUTSIDE_OF_ARRAY, Bytes, Integers, Spans, mark_blanks, structure
 from tidelake.sources.text_groups import OpenFile, Region
 
 _WHITE = np.zeros(256, np.bool_)
@@ -52,7 +52,9 @@ class JsonValues:
 
     def spans(self, buffer: Bytes, regions: Sequence[Region]) -> Spans:
         """Every record, and with a problem whatever stands between records."""
-        return Spans.joined([_region_spans(buffer, region) for region in regions])
+        spans = Spans.joined([_region_spans(buffer, region) for region in regions])
+        mark_blanks(buffer, spans)
+        return spans
 
     def records(self, _buffer: Bytes, spans: Spans, raw: pa.Array, files: Sequence[OpenFile]) -> pa.Array | None:
         """None, or the raw objects with the path's fields put first."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from tidelake.sources.spans import GOOD, RECORD, Bytes, Spans, newlines, strip_returns
+from tidelake.sources.spans import GOOD, RECORD, Bytes, Spans, mark_blanks, newlines, strip_returns
 from tidelake.sources.text_groups import OpenFile, Region
 
 BOM = b"\xef\xbb\xbf"
@@ -64,7 +64,9 @@ class JsonLines:
 
     def spans(self, buffer: Bytes, regions: Sequence[Region]) -> Spans:
         """Every line."""
-        return line_spans(buffer, regions)
+        spans = line_spans(buffer, regions)
+        mark_blanks(buffer, spans)
+        return spans
 
     def records(self, _buffer: Bytes, spans: Spans, raw: pa.Array, files: Sequence[OpenFile]) -> pa.Array | None:
         """None, or the raw objects with the path's fields put first."""

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tidelake.errors import BusyError, ProjectError, SourceError
 from tidelake.sources.base import Look
@@ -56,6 +56,10 @@ class Listing(Protocol):
 
     def unchanged(self, look: Look) -> bool:
         """Whether the file still is the one that was looked at."""
+        ...
+
+    def settled(self, look: Look) -> None:
+        """Raise BusyError where parts of two versions may have been read (a local file's stamp tells instead)."""
         ...
 
     def stamp_of(self, look: Look, size: int, head: bytes, tail: bytes) -> str:
@@ -162,6 +166,9 @@ class LocalListing:
         """Whether a new look gives the same stamp."""
         now = _look(look.path, look.source_path)
         return now is not None and now.stamp == look.stamp
+
+    def settled(self, look: Look) -> None:
+        """Nothing: what was read is what was hashed, and its stamp is made of that."""
 
     def stamp_of(self, look: Look, size: int, head: bytes, tail: bytes) -> str:
         """The stamp with the look's time and inode."""
@@ -287,23 +294,25 @@ class S3Listing:
     def _tag(self, path: str) -> str:
         try:
             with self._files.open_input_file(path) as stream:
-                metadata = stream.metadata() or {}
+                return _tag_of(stream)
         except FileNotFoundError:
             return ""
         except OSError as error:
             raise self._failed(error) from error
-        return str(metadata.get(b"ETag", b"").decode().strip('"').replace(":", "_"))
 
     def open(self, look: Look) -> Handle:
         """Open an object; BusyError when it is another one than was looked at."""
         path = look.path.removeprefix("s3://")
         try:
-            handle = self._files.open_input_stream(path)
+            stream = self._files.open_input_stream(path)
         except FileNotFoundError as error:
             raise _vanished(look, error) from error
         except OSError as error:
             raise self._failed(error) from error
-        return _S3Handle(handle, look, self)
+        if _tag_of(stream) != look.stamp.split(":")[2]:
+            stream.close()
+            raise _replaced(look)
+        return cast("Handle", stream)
 
     def random_access(self, look: Look) -> Any:
         """A seekable object."""
@@ -313,6 +322,11 @@ class S3Listing:
             raise _vanished(look, error) from error
         except OSError as error:
             raise self._failed(error) from error
+
+    def settled(self, look: Look) -> None:
+        """Raise when the object was replaced: its parts are fetched one by one."""
+        if not self.unchanged(look):
+            raise _replaced(look)
 
     def stamp_of(self, look: Look, size: int, head: bytes, tail: bytes) -> str:
         """The stamp with the look's time and ETag."""
@@ -329,24 +343,14 @@ class S3Listing:
         )
 
 
-class _S3Handle:
-    """One object's bytes; parts are fetched one by one, so at the end it must still be the same object."""
+def _tag_of(stream: Any) -> str:
+    """An open object's ETag, as stamps have it."""
+    tag = bytes((stream.metadata() or {}).get("ETag", b"")).decode()
+    return tag.strip('"').replace(":", "_")
 
-    def __init__(self, stream: Any, look: Look, listing: S3Listing) -> None:
-        self._stream = stream
-        self._look = look
-        self._listing = listing
 
-    def readinto(self, view: memoryview) -> int:
-        count = int(self._stream.readinto(view))
-        if count == 0 and not self._listing.unchanged(self._look):
-            raise BusyError(
-                f"{self._look.path} was replaced while it was read.", hint="Run the command again in a moment."
-            )
-        return count
-
-    def close(self) -> None:
-        self._stream.close()
+def _replaced(look: Look) -> BusyError:
+    return BusyError(f"{look.path} was replaced while it was read.", hint="Run the command again in a moment.")
 
 
 def glob_pattern(text: str) -> re.Pattern[str]:

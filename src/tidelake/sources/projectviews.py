@@ -249,7 +249,7 @@ def site_sql(column: str = "domain_code") -> dict[str, str]:
 
     They stay in the portable subset (`split_part`, CASE), for use in a model; same answers as `site_of`.
     """
-    first, second, third, fourth = (f"split_part({column}, '.', {number})" for number in (1, 2, 3, 4))
+    first, second, third = (f"split_part({column}, '.', {number})" for number in (1, 2, 3))
     own = f"({first} IN ({_quoted(OWN_SITES)}) AND {second} = 'm')"
     reached = f"{second} IN ('m', 'zero')"
     # An empty part is either one that is not there, or the mistake of a dot at the end: told by the dots.
@@ -267,7 +267,6 @@ def site_sql(column: str = "domain_code") -> dict[str, str]:
         f"CASE WHEN ({project}) IS NULL THEN NULL WHEN {own} THEN {way.format(part=third)} "
         f"ELSE {way.format(part=second)} END"
     )
-    del fourth
     return {"language": first, "project": project, "access": access}
 
 

@@ -30,21 +30,19 @@ _REFUSED = {
 
 
 def compression_of(head: bytes) -> str | None:
-    """`gz`, `bz2`, `zst` or None, by a file's first bytes (a name can lie).
-
-    Raises:
-        SourceError: A compression that is not supported.
-    """
+    """`gz`, `bz2`, `zst` or None, by a file's first bytes (a name can lie)."""
     if head.startswith(GZIP):
         return "gz"
     if head.startswith(BZIP2) and head[3:4].isdigit():
         return "bz2"
     if head.startswith(ZSTD) or (len(head) >= 4 and head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F):
         return "zst"
-    for magic, name in _REFUSED.items():
-        if head.startswith(magic):
-            raise SourceError(f"A file packed with {name} cannot be read.", hint="Pack it with gz, zst or bz2, or not.")
     return None
+
+
+def refused_compression(head: bytes) -> str | None:
+    """The name of a packing that is known and not supported, by a file's first bytes."""
+    return next((name for magic, name in _REFUSED.items() if head.startswith(magic)), None)
 
 
 class _Disk:
@@ -133,12 +131,23 @@ class FileBytes:
         self._disk = _Disk(self._handle, look.size, salt)
         self._left = b""
         self.outcome = Outcome()
-        if start:
+        try:
             self._disk.skip(start)
-            self.compression = None
-        else:
-            self.compression = compression_of(self._disk.peek(6))
+            self.compression = None if start else self._compression(look)
+        except BaseException:
+            self.close()
+            raise
         self._blocks = _decompress(self._disk, self.compression, self.outcome) if self.compression else None
+
+    def _compression(self, look: Look) -> str | None:
+        head = self._disk.peek(6)
+        name = refused_compression(head)
+        if name is not None:
+            raise SourceError(
+                f"{look.path} is packed with {name}, which cannot be read.",
+                hint="Pack it with gz, zst or bz2, or not at all.",
+            )
+        return compression_of(head)
 
     def readinto(self, view: memoryview) -> int:
         """Fill `view` as far as it goes in one step; 0 at the end."""
@@ -171,6 +180,7 @@ class FileBytes:
         """Read on to the end, close, and give (look of what was read, content hash, size)."""
         self._disk.drain()
         self.close()
+        self._listing.settled(self._look)
         disk = self._disk
         stamp = self._listing.stamp_of(self._look, disk.size, disk.head, disk.tail)
         return replace(self._look, size=disk.size, stamp=stamp), disk.digest, disk.size
@@ -207,7 +217,7 @@ def _decompress(disk: _Disk, compression: str, outcome: Outcome) -> Iterator[byt
         data = _after_padding(disk, data)
         if outcome.truncated or not data:
             return
-        if not _starts_stream(compression, data):
+        if compression_of(data[:6]) != compression:
             outcome.notes.append("bytes after the end of the compressed text were ignored")
             return
 
@@ -218,13 +228,6 @@ def _after_padding(disk: _Disk, data: bytes) -> bytes:
     while len(data) < 6 and (more := disk.read(_BLOCK)):
         data = (data + more).lstrip(b"\0")
     return data
-
-
-def _starts_stream(compression: str, data: bytes) -> bool:
-    try:
-        return compression_of(data[:6]) == compression
-    except SourceError:
-        return False
 
 
 def _gzip_stream(disk: _Disk, data: bytes, _: str, outcome: Outcome) -> Generator[bytes, None, bytes]:

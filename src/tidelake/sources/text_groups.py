@@ -22,7 +22,6 @@ from tidelake.sources.spans import (
     check_text,
     escape_bytes,
     kind_column,
-    mark_blanks,
     problem_column,
     slices,
     text_views,
@@ -101,7 +100,7 @@ class TextFormat(Protocol):
     """Whether the record after one that is too long to keep begins at the next line."""
 
     def spans(self, buffer: Bytes, regions: Sequence[Region]) -> Spans:
-        """Cut the regions into records; sets each region's `consumed`."""
+        """Cut the regions into records, blank ones marked; sets each region's `consumed`."""
         ...
 
     def records(self, buffer: Bytes, spans: Spans, raw: pa.Array, files: Sequence[OpenFile]) -> pa.Array | None:
@@ -247,7 +246,6 @@ class _Packer:
         firsts = np.array([region.file.take.first_line + region.file.lines for region in regions], np.int64)
         before = np.cumsum(counts) - counts
         position = np.arange(len(spans), dtype=np.int64) + (firsts - before)[spans.file_index]
-        mark_blanks(self.buffer, spans)
         check_text(self.buffer, spans, max_line_bytes=self.max_line_bytes, is_json=self.format.is_json)
         table = self._table(spans, position)
         for region, count in zip(regions, counts, strict=True):
