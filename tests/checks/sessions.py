@@ -67,3 +67,61 @@ def engaged_seconds(session: list[Event], cap: timedelta) -> float:
     """Sum of the gaps, each at most the cap."""
     gaps = [b["event_time"] - a["event_time"] for a, b in pairwise(session)]
     return sum((min(gap, cap) for gap in gaps), timedelta()).total_seconds()
+
+
+def bracket_sessions(events: Iterable[Event], *, start: str, end: str) -> list[dict[str, Any]]:
+    """Bracket mode: a session is a start with the earliest end that no earlier start has taken.
+
+    Each result has `actor_id`, `started_at`, `ended_at`, `is_closed`, `ambiguous` and its `events`.
+    """
+    ranks = {start: 0, end: 2}
+    actors: dict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        if event["actor_id"] is not None and event.get("traffic_class", "human") in (None, "human"):
+            actors[event["actor_id"]].append(event)
+    return [session for own in actors.values() for session in _brackets_of(own, ranks, start, end)]
+
+
+def _brackets_of(own: list[Event], ranks: dict[str, int], start: str, end: str) -> list[dict[str, Any]]:
+    own = sorted(own, key=lambda event: (event["event_time"], ranks.get(event["event_name"], 1), *order(event)[1:]))
+    taken: set[int] = set()
+    sessions = []
+    for place, event in enumerate(own):
+        if event["event_name"] != start:
+            continue
+        later = range(place + 1, len(own))
+        close = next((i for i in later if own[i]["event_name"] == end and i not in taken), None)
+        if close is not None:
+            taken.add(close)
+        following = next((i for i in later if own[i]["event_name"] == start), len(own))
+        last = close if close is not None else following - 1
+        sessions.append(
+            {"first": place, "last": last, "close": close, "events": [place], "names": set(), "ambiguous": 0}
+        )
+    for place, event in enumerate(own):
+        if event["event_name"] == start:
+            continue
+        if event["event_name"] == end:
+            for session in sessions:
+                if session["close"] == place:
+                    session["events"].append(place)
+            continue
+        opened = [session for session in sessions if session["first"] < place <= session["last"]]
+        if not opened:
+            continue
+        without = [session for session in opened if event["event_name"] not in session["names"]]
+        chosen = without[0] if without else opened[-1]
+        chosen["names"].add(event["event_name"])
+        chosen["events"].append(place)
+        chosen["ambiguous"] += len(opened) > 1
+    return [
+        {
+            "actor_id": own[session["first"]]["actor_id"],
+            "started_at": own[session["first"]]["event_time"],
+            "ended_at": own[session["last"]]["event_time"],
+            "is_closed": session["close"] is not None,
+            "ambiguous": session["ambiguous"],
+            "events": [own[i] for i in sorted(session["events"])],
+        }
+        for session in sessions
+    ]

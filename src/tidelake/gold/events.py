@@ -88,6 +88,11 @@ class Events:
         """
         known = self.types
         rule = self.project
+        if rule.session.mode == "bracket" and not (rule.session.start and rule.session.end):
+            raise DefinitionError(
+                "tide.yml: `session: mode: bracket` needs `start:` and `end:`.",
+                hint="Name the event that opens a session and the one that closes it.",
+            )
         named = [("dimensions", name) for name in rule.dimensions]
         named += [("session.split_by", name) for name in rule.session.split_by]
         named += [("watch.column", rule.watch.column)] if rule.watch.column else []

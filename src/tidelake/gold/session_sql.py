@@ -8,10 +8,12 @@ chains longer than the cap cut exactly, watch time, then `gold.sessions`. A sess
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import groupby
 
+from tidelake.contracts.table import literal
 from tidelake.gold.events import Events
 from tidelake.gold.sqltext import (
     EXACT,
@@ -25,6 +27,14 @@ from tidelake.gold.sqltext import (
 )
 
 _BIN = "actor_id, unit, event_date, bin"
+_NEVER = 2**62  # a place after all events
+_BRACKET = {
+    "session_ended_at": "max(session_ended_at)",
+    "session_ended_date": "max(session_ended_date)",
+    "closed_flag": "max(closed_flag)",
+    "chain_started_at": "min(chain_started_at)",
+    "chain_date": "min(chain_date)",
+}
 _SHIFT = 62_135_596_800_000_000  # microseconds from year 1 to 1970: keeps bins of equal width before 1970
 
 
@@ -54,22 +64,23 @@ class SessionSql:
             return "source_session_id"
         if self.mode == "ignore" and rule.split_by:
             parts = ", '|', ".join(f"coalesce(CAST({quoted(name)} AS VARCHAR), '')" for name in rule.split_by)
-            return (
-                f"concat({parts})"
-                if len(rule.split_by) > 1
-                else f"coalesce(CAST({quoted(rule.split_by[0])} AS VARCHAR), '')"
-            )
+            return f"concat({parts}, '')"
         return "''"
+
+    @property
+    def _bin_width(self) -> int:
+        """Microseconds of a bin: gaps inside of one are below the timeout and below the engaged cap."""
+        rule = self.events.project.session
+        return max(1, min(micros(rule.timeout) // 2, micros(rule.engaged_cap)))
 
     def unit_events(self, days: Sequence[date] | None) -> str:
         """Events with their unit and time bin; those that no session can hold are left out."""
-        rule = self.events.project.session
-        width = max(1, min(micros(rule.timeout) // 2, micros(rule.engaged_cap)))
         kept = ["source_session_id IS NOT NULL"] if self.mode in ("trust", "verify") else []
         kept += [self.only] if self.only else []
         where = f" WHERE {' AND '.join(kept)}" if kept else ""
         marked = (
-            f"SELECT *, {self.unit} AS unit, ({instant_micros('event_time')} + {_SHIFT}) // {width} AS bin, "
+            f"SELECT *, 1 AS rank, {self.unit} AS unit, "
+            f"({instant_micros('event_time')} + {_SHIFT}) // {self._bin_width} AS bin, "
             f"coalesce({self.events.watch_event}, FALSE) AS is_watch "
             f"FROM ({self.events.select(days=days)}) AS rows{where}"
         )
@@ -87,7 +98,7 @@ class SessionSql:
 
     def parts(self) -> str:
         """SELECT of the bins with their session's start."""
-        if self.mode == "trust":
+        if self.mode in ("trust", "bracket"):
             return render("session_parts_trust")
         if self.mode == "verify":
             return render("session_parts_verify", is_break=self._is_break, cap=seconds(self.events.project.session.cap))
@@ -98,6 +109,43 @@ class SessionSql:
         rule = self.events.project.session
         gap = f"previous_time IS NULL OR first_time > previous_time + {seconds(rule.timeout)}"
         return f"{gap} OR event_date <> previous_date" if rule.split_at_midnight else gap
+
+    # --- bracket mode: the start and end events say what a session is
+
+    def bracket_events(self, days: Sequence[date] | None) -> str:
+        """SELECT of `temp.bracket_events`: events in order, with starts and ends numbered."""
+        rule = self.events.project.session
+        where = f" WHERE {self.only}" if self.only else ""
+        return render(
+            "bracket_events",
+            start=literal(rule.start or ""),
+            end=literal(rule.end or ""),
+            events=f"SELECT * FROM ({self.events.select(days=days)}) AS rows{where}",
+        )
+
+    def bracket_sessions(self) -> str:
+        """SELECT of `temp.bracket_sessions`: every start with its end."""
+        return render("bracket_sessions", never=str(_NEVER))
+
+    def bracket_candidates(self) -> str:
+        """SELECT of the events that several sessions may hold."""
+        return render("bracket_candidates")
+
+    def bracket_held(self) -> str:
+        """SELECT of the events that sessions hold, under their session's unit."""
+        names = ("source", "event_date", "event_time", "seq", "event_id", "tie_break", "actor_id", "event_name")
+        columns = [*names, "source_session_id", "is_active", "rank", *(quoted(name) for name in self.events.needed())]
+        return render(
+            "bracket_held",
+            columns=", ".join(f"events.{name}" for name in columns),
+            choices=render("bracket_choices"),
+            micros=instant_micros("events.event_time"),
+            shift=str(_SHIFT),
+            width=str(self._bin_width),
+            is_watch=self.events.watch_event,
+        )
+
+    # --- chains longer than the cap
 
     def long_chains(self) -> str:
         """SELECT of the chains that are longer than the cap."""
@@ -159,7 +207,7 @@ class SessionSql:
             cap=str(micros(rule.cap)),
             next_micros=instant_micros("next_time"),
             event_micros=instant_micros("event_time"),
-            order="events.event_time, events.seq NULLS LAST, events.event_id, events.tie_break",
+            order="events.event_time, events.rank, events.seq NULLS LAST, events.event_id, events.tie_break",
         )
 
     def sessions(self, events: str, *, days: Sequence[date] | None) -> str:
@@ -169,6 +217,8 @@ class SessionSql:
         at_first = "".join(f", events.{quoted(name)} AS {quoted('first_' + name)}" for name in dimensions)
         outputs = "".join(f", sessions.{quoted(name)}" for name in self._partials() if name != "watch_value")
         outputs += "".join(f", first_events.{quoted('first_' + name)}" for name in dimensions)
+        if self.mode == "bracket":
+            outputs += ", sessions.closed_flag = 1 AS is_closed, sessions.chain_started_at, sessions.chain_date"
         watches = joins = ""
         if has_watch:
             watches = self._first_watches(events)
@@ -189,28 +239,27 @@ class SessionSql:
                 f", {declared} AS watch_seconds, CAST(NULL AS DOUBLE) AS watch_seconds_wall, "
                 "CAST(NULL AS BIGINT) AS watch_open_ended_count, CAST(NULL AS BIGINT) AS play_count"
             )
-        return (
-            render(
-                "sessions",
-                events=events,
-                last_micros=instant_micros("last_time"),
-                first_micros=instant_micros("first_time"),
-                before_micros=instant_micros("part_before"),
-                engaged_cap=str(micros(self.events.project.session.engaged_cap)),
-                combined=self._combined_columns(),
-                at_first=at_first,
-                watches=watches,
-                session_id=(
-                    "md5(concat(sessions.actor_id, '|', "
-                    f"CAST({instant_micros('sessions.started_at')} AS VARCHAR), '|', "
-                    "first_events.event_id))"
-                ),
-                ended_micros=instant_micros("sessions.ended_at"),
-                started_micros=instant_micros("sessions.started_at"),
-                outputs=outputs + ", sessions.unit",
-                joins=joins,
-            )
-            + f"\nWHERE {dates_condition('sessions.session_date', days)}"
+        is_bracket = self.mode == "bracket"
+        started = instant_micros("sessions.started_at")
+        first = "sessions.unit" if is_bracket else "first_events.event_id"
+        return render(
+            "sessions",
+            events=events,
+            last_micros=instant_micros("last_time"),
+            first_micros=instant_micros("first_time"),
+            before_micros=instant_micros("part_before"),
+            engaged_cap=str(micros(self.events.project.session.engaged_cap)),
+            ended_at="max(session_ended_at)" if is_bracket else "max(last_time)",
+            ended_date="max(session_ended_date)" if is_bracket else "max(event_date)",
+            combined=self._combined_columns(),
+            at_first=at_first,
+            watches=watches,
+            session_id=f"md5(concat(sessions.actor_id, '|', CAST({started} AS VARCHAR), '|', {first}))",
+            ended_micros=instant_micros("sessions.ended_at"),
+            started_micros=started,
+            outputs=outputs,
+            joins=joins,
+            starting=dates_condition("sessions.session_date", days),
         )
 
     def _first_watches(self, events: str) -> str:
@@ -220,18 +269,7 @@ class SessionSql:
         listed = "".join(
             f", events.{quoted(name)} AS {quoted('first_watch_' + name)}" for name in self.events.project.dimensions
         )
-        return (
-            ",\nfirst_watches AS (\n    SELECT * FROM (\n"
-            "        SELECT sessions.actor_id, sessions.unit, sessions.started_at, "
-            f"{found} AS first_watch_content{listed},\n"
-            "               row_number() OVER (PARTITION BY sessions.actor_id, sessions.unit, sessions.started_at\n"
-            "                                  ORDER BY events.seq NULLS LAST, events.event_id, events.tie_break)"
-            " AS place\n"
-            f"        FROM sessions JOIN ({events}) AS events\n"
-            "          ON events.actor_id = sessions.actor_id AND events.unit = sessions.unit\n"
-            "         AND events.event_time = sessions.first_watch_time AND events.is_watch\n"
-            "    ) AS ranked WHERE place = 1\n)"
-        )
+        return ",\n" + render("session_first_watches", content=found, values=listed, events=events)
 
     # --- measures: added up in parts, then by session
 
@@ -245,20 +283,28 @@ class SessionSql:
             kind = "BIGINT" if rule.sum and self.events.types[rule.sum] == "BIGINT" else EXACT
             found[name] = f"sum(CAST({quoted(rule.sum)} AS {kind})){wanted}" if rule.sum else f"count(*){wanted}"
         column = self.events.project.watch.column
+        if self.mode == "bracket":
+            found["ambiguous_event_count"] = "count(*) FILTER (WHERE is_ambiguous)"
         if column is not None:
             found["watch_value"] = f"sum(CAST({quoted(column)} AS {EXACT})) FILTER (WHERE is_watch)"
         return found
 
     def _partial_columns(self) -> str:
-        return "".join(f",\n       {text} AS {quoted(name)}" for name, text in self._partials().items())
+        found = {**self._partials(), **(_BRACKET if self.mode == "bracket" else {})}
+        return "".join(f",\n       {text} AS {quoted(name)}" for name, text in found.items())
 
     def _combined_columns(self) -> str:
         found = ""
         for name in self._partials():
             rule = self.events.project.measures.get(name)
-            is_whole = rule is not None and (rule.sum is None or self.events.types[rule.sum] == "BIGINT")
+            is_whole = name == "ambiguous_event_count" or (
+                rule is not None and (rule.sum is None or self.events.types[rule.sum] == "BIGINT")
+            )
             kind = "BIGINT" if is_whole else "DOUBLE"
             found += f",\n           CAST(coalesce(sum({quoted(name)}), 0) AS {kind}) AS {quoted(name)}"
+        for name, text in (_BRACKET if self.mode == "bracket" else {}).items():
+            if not name.startswith("session_ended"):
+                found += f",\n           {text} AS {name}"
         return found
 
 
@@ -269,6 +315,28 @@ def _joined(table: str, alias: str | None = None, *, kind: str = "JOIN") -> str:
         f"\n{kind} {named}\n  ON {alias}.actor_id = sessions.actor_id AND {alias}.unit = sessions.unit"
         f"\n AND {alias}.started_at = sessions.started_at"
     )
+
+
+def give_to_sessions(candidates: Iterable[tuple[str, int, str | None, int, int]]) -> list[tuple[str, int, int, bool]]:
+    """Give events that lie in several open sessions to one of them (METRICS section 7, bracket mode).
+
+    Each goes to the oldest session that has no event of its name yet, else to the latest opened.
+
+    Args:
+        candidates: (actor, chain, event name, place, start number of an open session), in this order.
+
+    Returns:
+        (actor, place, start number, whether several were open) of every event.
+    """
+    found = []
+    for _, named in groupby(candidates, key=lambda row: row[:3]):
+        served: set[int] = set()
+        for (actor, place), rows in groupby(named, key=lambda row: (row[0], row[3])):
+            opened = [row[4] for row in rows]
+            chosen = next((number for number in opened if number not in served), opened[-1])
+            served.add(chosen)
+            found.append((actor, place, chosen, len(opened) > 1))
+    return found
 
 
 def greedy_starts(times: Sequence[int], cap: timedelta) -> list[tuple[int, int]]:

@@ -9,6 +9,9 @@ a build that was killed goes on where it stopped.
 
 `trust` and `verify` mode. What is made anew is every source session with an event on a touched date,
 from all its events, wherever they lie; the other rows of a partition are kept.
+
+`bracket` mode. What is made anew are the sessions of the actors with an event on a touched date, from the
+chain of overlapping sessions that reaches the first of these dates to the end of the data.
 """
 
 from __future__ import annotations
@@ -25,13 +28,15 @@ from tidelake.engine.base import Layout
 from tidelake.gold.context import Gold
 from tidelake.gold.dates import changed_dates, rows_by_date, stretches
 from tidelake.gold.model import ModelRun, definition_hash
-from tidelake.gold.session_sql import SessionSql, greedy_starts
+from tidelake.gold.session_sql import SessionSql, give_to_sessions, greedy_starts
 from tidelake.gold.sqltext import date_literal, dates_condition, day_start, instant_literal
 
 TABLE = "gold.sessions"
 CODE_VERSION = 1  # raise it when the SELECTs change the rows of the same inputs
 _LAYOUT = Layout(partition_by=("session_date",), sort_by=("actor_id", "started_at"))
-_UNITS = pa.schema([("actor_id", pa.string()), ("unit", pa.string())])
+_GIVEN = pa.schema(
+    [("actor_id", pa.string()), ("place", pa.int64()), ("start_number", pa.int64()), ("is_ambiguous", pa.bool_())]
+)
 _CUTS = pa.schema(
     [
         ("actor_id", pa.string()),
@@ -52,6 +57,7 @@ def sessions_definition(gold: Gold) -> str:
         project.session.model_dump(),
         project.watch.model_dump(),
         sql.bins(sql.unit_events(None)),
+        sql.bracket_sessions(),
         sql.sessions("", days=None),
     )
 
@@ -161,15 +167,31 @@ class _Work:
         """`temp.session_rows`: the sessions that start on these dates."""
         has_cutoffs = bool(group) and self._cutoffs(group[0])
         sql = SessionSql(self.gold.events, after_cutoff=has_cutoffs)
-        events = sql.unit_events([*group, *self._ahead(group)])
+        self._rows(sql, [*group, *self._ahead(group)], "session_rows", group)
+
+    def _rows(self, sql: SessionSql, days: Sequence[date] | None, name: str, starting: Sequence[date] | None) -> None:
+        """`temp.NAME`: the sessions made from the events of some dates."""
+        events = self._bracketed(sql, days) if sql.mode == "bracket" else sql.unit_events(days)
         self._parts(sql, events)
-        self.gold.temp("session_rows", sql.sessions(events, days=group))
+        self.gold.temp(name, sql.sessions(events, days=starting))
+
+    def _bracketed(self, sql: SessionSql, days: Sequence[date] | None) -> str:
+        """The events that sessions between start and end events hold."""
+        gold = self.gold
+        gold.temp("bracket_events", sql.bracket_events(days))
+        gold.temp("bracket_sessions", sql.bracket_sessions())
+        columns = gold.engine.query(sql.bracket_candidates()).columns
+        given = give_to_sessions(zip(*(column.to_pylist() for column in columns), strict=True))
+        arrays = [list(column) for column in zip(*given, strict=True)] if given else [[]] * 4
+        gold.temp("bracket_given", pa.table(dict(zip(_GIVEN.names, arrays, strict=True)), schema=_GIVEN))
+        gold.temp("session_held", sql.bracket_held())
+        return "SELECT * FROM temp.session_held"
 
     def _parts(self, sql: SessionSql, events: str) -> None:
         gold = self.gold
         gold.temp("session_bins", sql.bins(events))
         gold.temp("session_parts", sql.parts())
-        if sql.mode != "trust":
+        if sql.mode in ("ignore", "verify"):
             long = gold.engine.query(sql.long_chains())
             if long.num_rows:
                 gold.temp("session_long", long)
@@ -222,53 +244,93 @@ class _Work:
             return set()
         return {group[-1] + timedelta(days=offset) for offset in range(1, (last - group[-1]).days + 1)}
 
-    # --- by source session
+    # --- by source session, or by actor
 
     def by_unit(self, touched: set[date]) -> tuple[set[date], int]:
-        """Make every source session with an event on a touched date anew, from all its events."""
+        """Make the sessions that touched dates can change anew, each from all of its events."""
         gold = self.gold
-        overlapping = " OR ".join(
+        sql, days = self._by_actor(touched) if self.rule.mode == "bracket" else self._by_session(touched)
+        self._rows(sql, sorted(days & set(self.data)), "session_fresh", None)
+        columns = ", ".join(gold.engine.query("SELECT * FROM temp.session_fresh LIMIT 0").column_names)
+        old = (
+            f"SELECT {columns} FROM {TABLE} WHERE session_id IN (SELECT session_id FROM temp.session_old) "
+            f"AND {dates_condition('session_date', self._old_dates())}"
+        )
+        new = f"SELECT {columns} FROM temp.session_fresh"
+        moved = gold.query(
+            "SELECT DISTINCT session_date FROM ("
+            f"(SELECT * FROM ({old}) AS a EXCEPT SELECT * FROM ({new}) AS b) UNION ALL "
+            f"(SELECT * FROM ({new}) AS c EXCEPT SELECT * FROM ({old}) AS d)) AS moved"
+        )
+        dates = sorted(row["session_date"] for row in moved)
+        within = dates_condition("session_date", dates)
+        gold.temp(
+            "session_rows",
+            f"SELECT {columns} FROM {TABLE} WHERE {within} "
+            "AND session_id NOT IN (SELECT session_id FROM temp.session_old) "
+            f"UNION ALL SELECT {columns} FROM temp.session_fresh WHERE {within}",
+        )
+        rows = self._commit(dates, set(), is_full=False)
+        gold.progress("gold sessions", len(dates), len(dates), "dates")
+        return set(dates), rows
+
+    def _old_dates(self) -> list[date]:
+        found = self.gold.query("SELECT DISTINCT session_date FROM temp.session_old")
+        return sorted(row["session_date"] for row in found)
+
+    def _overlapping(self, touched: set[date]) -> str:
+        return " OR ".join(
             f"(session_date <= {date_literal(last)} AND ended_date >= {date_literal(first)})"
             for first, last in _runs(touched)
         )
-        sql = SessionSql(gold.events)
+
+    def _by_session(self, touched: set[date]) -> tuple[SessionSql, set[date]]:
+        """`temp.session_old` and what to read for the source sessions with an event on a touched date."""
+        gold, sql = self.gold, SessionSql(self.gold.events)
         gold.temp(
             "session_units",
             f"SELECT DISTINCT source_session_id FROM ({sql.unit_events(sorted(touched))}) AS events "
-            f"UNION SELECT DISTINCT source_session_id FROM {TABLE} WHERE {overlapping}",
+            f"UNION SELECT DISTINCT source_session_id FROM {TABLE} WHERE {self._overlapping(touched)}",
         )
-        gold.temp(
-            "session_old",
-            f"SELECT session_id, session_date, ended_date FROM {TABLE} "
-            "WHERE source_session_id IN (SELECT source_session_id FROM temp.session_units)",
-        )
-        spans = gold.query("SELECT DISTINCT session_date, ended_date FROM temp.session_old")
+        chosen = "source_session_id IN (SELECT source_session_id FROM temp.session_units)"
+        gold.temp("session_old", f"SELECT session_id, session_date, ended_date FROM {TABLE} WHERE {chosen}")
         days = set(touched)
-        for span in spans:
+        for span in gold.query("SELECT DISTINCT session_date, ended_date FROM temp.session_old"):
             length = (span["ended_date"] - span["session_date"]).days
             days |= {span["session_date"] + timedelta(days=offset) for offset in range(length + 1)}
-        chosen = SessionSql(gold.events, only="source_session_id IN (SELECT source_session_id FROM temp.session_units)")
-        events = chosen.unit_events(sorted(days & set(self.data)))
-        self._parts(chosen, events)
-        gold.temp("session_fresh", chosen.sessions(events, days=None))
-        fresh = gold.query("SELECT DISTINCT session_date FROM temp.session_fresh")
-        dates = {row["session_date"] for row in (*spans, *fresh)}
-        columns = ", ".join(gold.engine.query("SELECT * FROM temp.session_fresh LIMIT 0").column_names)
-        gold.temp(
-            "session_rows",
-            f"SELECT {columns} FROM {TABLE} WHERE {dates_condition('session_date', sorted(dates))} "
-            "AND session_id NOT IN (SELECT session_id FROM temp.session_old) "
-            f"UNION ALL SELECT {columns} FROM temp.session_fresh",
+        return SessionSql(gold.events, only=chosen), days
+
+    def _by_actor(self, touched: set[date]) -> tuple[SessionSql, set[date]]:
+        """`temp.session_old` and what to read for the actors with an event on a touched date."""
+        gold, first = self.gold, min(touched)
+        actors = (
+            f"SELECT DISTINCT actor_id FROM ({gold.events.select(days=sorted(touched))}) AS events "
+            f"UNION SELECT DISTINCT actor_id FROM {TABLE} WHERE {self._overlapping(touched)}"
         )
-        rows = self._commit(sorted(dates), set(), is_full=False)
-        gold.progress("gold sessions", len(dates), len(dates), "dates")
-        return dates, rows
+        gold.temp(
+            "session_units",
+            f"SELECT actors.actor_id, chains.chain_started_at, chains.chain_date FROM ({actors}) AS actors LEFT JOIN ("
+            f"SELECT actor_id, min(chain_started_at) AS chain_started_at, min(chain_date) AS chain_date FROM {TABLE} "
+            f"WHERE session_date < {date_literal(first)} AND (ended_date >= {date_literal(first)} OR NOT is_closed) "
+            "GROUP BY actor_id) AS chains ON chains.actor_id = actors.actor_id",
+        )
+        start = instant_literal(day_start(first, self.zone))
+        found = gold.query("SELECT min(chain_date) AS first_date FROM temp.session_units")
+        oldest = min(first, found[0]["first_date"] or first)
+        gold.temp(
+            "session_old",
+            f"SELECT session_id, session_date, ended_date FROM {TABLE} AS sessions JOIN temp.session_units AS units "
+            f"ON units.actor_id = sessions.actor_id WHERE session_date >= {date_literal(oldest)} "
+            f"AND started_at >= coalesce(units.chain_started_at, {start})",
+        )
+        only = (
+            "EXISTS (SELECT 1 FROM temp.session_units AS units WHERE units.actor_id = rows.actor_id "
+            f"AND rows.event_time >= coalesce(units.chain_started_at, {start}))"
+        )
+        return SessionSql(gold.events, only=only), {day for day in self.data if day >= oldest}
 
     def _write_all(self, days: set[date]) -> int:
-        sql = SessionSql(self.gold.events)
-        events = sql.unit_events(None)
-        self._parts(sql, events)
-        self.gold.temp("session_rows", sql.sessions(events, days=None))
+        self._rows(SessionSql(self.gold.events), None, "session_rows", None)
         rows = self._commit(sorted(days), set(), is_full=False)
         self.gold.progress("gold sessions", len(days), len(days), "dates")
         return rows

@@ -5,9 +5,9 @@ WITH parts AS (
 ),
 sessions AS (
     SELECT actor_id, unit, started_at,
-           max(last_time) AS ended_at,
+           {ended_at} AS ended_at,
            min(event_date) AS session_date,
-           max(event_date) AS ended_date,
+           {ended_date} AS ended_date,
            CAST(sum(event_count) AS BIGINT) AS event_count,
            CAST(sum(active_event_count) AS BIGINT) AS active_event_count,
            CAST(sum({last_micros} - {first_micros}
@@ -22,7 +22,7 @@ first_events AS (
     FROM (
         SELECT sessions.actor_id, sessions.unit, sessions.started_at, events.event_id, events.source_session_id{at_first},
                row_number() OVER (PARTITION BY sessions.actor_id, sessions.unit, sessions.started_at
-                                  ORDER BY events.seq NULLS LAST, events.event_id, events.tie_break) AS place
+                                  ORDER BY events.rank, events.seq NULLS LAST, events.event_id, events.tie_break) AS place
         FROM sessions
         JOIN ({events}) AS events
           ON events.actor_id = sessions.actor_id AND events.unit = sessions.unit
@@ -43,8 +43,10 @@ SELECT {session_id} AS session_id,
        sessions.event_count = 1 AS is_single_event,
        first_events.event_id AS first_event_id,
        first_events.source_session_id,
-       sessions.is_resplit = 1 AS is_resplit{outputs}
+       sessions.is_resplit = 1 AS is_resplit{outputs},
+       sessions.unit
 FROM sessions
 JOIN first_events
   ON first_events.actor_id = sessions.actor_id AND first_events.unit = sessions.unit
  AND first_events.started_at = sessions.started_at{joins}
+WHERE {starting}
