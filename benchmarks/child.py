@@ -22,11 +22,14 @@ class Run:
         seconds: Wall time, interpreter and imports included.
         peak_mb: Largest memory (resident set, 1 MB = 10^6 bytes): what the system accounts to the process, or the
             sum over it and its children seen by samples (a Java machine below Python), whichever is more.
+        cpu_seconds: Processor time of it and of its children that it waited for, over all cores. On a busy
+            machine it says more than wall time.
         output: What it wrote on stdout.
     """
 
     seconds: float
     peak_mb: float
+    cpu_seconds: float
     output: str
 
 
@@ -59,7 +62,7 @@ def run(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, st
         tail = "\n".join((texts[0] + texts[1]).splitlines()[-15:])
         raise ChildError(f"exit code {child.returncode}: {' '.join(command)}\n{tail}")
     own = usage.ru_maxrss * 1024 / 1e6 if os.uname().sysname == "Linux" else usage.ru_maxrss / 1e6
-    return Run(seconds, max(own, sampler.peak_mb), texts[0])
+    return Run(seconds, max(own, sampler.peak_mb), usage.ru_utime + usage.ru_stime, texts[0])
 
 
 class _Sampler(threading.Thread):

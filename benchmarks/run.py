@@ -41,23 +41,44 @@ class Line:
     """One line of the table.
 
     Attributes:
-        seconds: One a repetition.
-        base: B over the same files, measured right before each repetition; empty = no ratio.
+        runs: One a repetition.
+        base: B over the same files, run right before each repetition; empty = no ratio.
         goal: What the design asks for, in words; empty = nothing.
     """
 
     name: str
-    seconds: list[float]
-    base: list[float] = field(default_factory=list)
-    peak_mb: list[float] = field(default_factory=list)
+    runs: list[Run]
+    base: list[Run] = field(default_factory=list)
     goal: str = ""
     skipped: str = ""
 
     @property
+    def seconds(self) -> list[float]:
+        return [one.seconds for one in self.runs]
+
+    @property
     def ratio(self) -> float | None:
         """Median of the ratios of neighbouring runs, so that a change of the machine's load cancels."""
-        pairs = [own / base for own, base in zip(self.seconds, self.base, strict=False)]
+        pairs = [own.seconds / base.seconds for own, base in zip(self.runs, self.base, strict=False)]
         return statistics.median(pairs) if pairs else None
+
+    @property
+    def cpu_ratio(self) -> float | None:
+        """The same of processor time."""
+        pairs = [own.cpu_seconds / base.cpu_seconds for own, base in zip(self.runs, self.base, strict=False)]
+        return statistics.median(pairs) if pairs else None
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """Median, range, ratio, ratio of processor time and memory as text."""
+        seconds = self.seconds
+        return (
+            f"{statistics.median(seconds):.2f} s",
+            f"{min(seconds):.2f} to {max(seconds):.2f}" if len(seconds) > 1 else "",
+            "" if self.ratio is None else f"{self.ratio:.1f} B",
+            "" if self.cpu_ratio is None else f"{self.cpu_ratio:.1f}",
+            f"{max(one.peak_mb for one in self.runs):,.0f} MB",
+        )
 
 
 @dataclass
@@ -110,17 +131,15 @@ def files_of(data: Path) -> list[Path]:
 
 def whole_build(bench: Bench, name: str, data: Path, *, compression: str = "none", goal: str = "") -> Path:
     """Raw files to bronze, silver and gold, from nothing, beside B over the same files."""
-    base, own, peaks = [], [], []
+    base, own = [], []
     project = bench.work / f"project-{name.replace(' ', '-')}"
     for _ in range(bench.repeat):
-        base.append(bench.bare(data, compression).seconds)
+        base.append(bench.bare(data, compression))
         make_project(project, files_of(data))
-        built = bench.build(project)
-        own.append(built.seconds)
-        peaks.append(built.peak_mb)
+        own.append(bench.build(project))
         verify(project, read_truth(data))
     bench.add(Line(f"B: {name}", base))
-    bench.add(Line(f"build: {name}", own, base, peaks, goal))
+    bench.add(Line(f"build: {name}", own, base, goal))
     return project
 
 
@@ -136,7 +155,7 @@ def nothing(bench: Bench) -> None:
     project = make_project(bench.work / "project-nothing", files_of(data))
     bench.build(project)
     runs = [bench.build(project) for _ in range(max(3, bench.repeat))]
-    bench.add(_repeated("nothing new", runs, "at most 1 s, aim .4"))
+    bench.add(Line("build: nothing new", runs, goal="at most 1 s, aim .4"))
     shutil.rmtree(project)
 
 
@@ -160,12 +179,8 @@ def _one_more_day(bench: Bench, days: int) -> None:
     for path in files_of(fresh):
         add_file(project, path)
         runs.append(bench.build(project))
-    bench.add(_repeated(f"one day on top of {days}", runs, "at most 1.5 s at any length"))
+    bench.add(Line(f"build: one day on top of {days}", runs, goal="at most 1.5 s at any length"))
     shutil.rmtree(project)
-
-
-def _repeated(name: str, runs: list[Run], goal: str) -> Line:
-    return Line(f"build: {name}", [r.seconds for r in runs], [], [r.peak_mb for r in runs], goal)
 
 
 def gz(bench: Bench) -> None:
@@ -219,14 +234,14 @@ def dlt(bench: Bench) -> None:
 
 def _contestant(bench: Bench, name: str, command: list[str]) -> None:
     data = bench.data(bench.rows, bench.days)
-    base = bench.bare(data).seconds
+    base = bench.bare(data)
     with tempfile.TemporaryDirectory(dir=bench.work) as folder:
         try:
             made = run([*command, str(data), folder])
         except ChildError as error:
             bench.add(Line(name, [], skipped=f"it failed: {str(error).splitlines()[-1]}"))
             return
-    bench.add(Line(name, [made.seconds], [base], [made.peak_mb]))
+    bench.add(Line(name, [made], [base]))
 
 
 def _has(python: str, module: str) -> bool:
@@ -256,25 +271,19 @@ _LONG = ("large", "history")
 def show_line(line: Line) -> str:
     if line.skipped:
         return f"{line.name:34} skipped: {line.skipped}"
-    seconds = statistics.median(line.seconds)
-    spread = f"{min(line.seconds):.2f} to {max(line.seconds):.2f}" if len(line.seconds) > 1 else ""
-    ratio = f"{line.ratio:.1f} B" if line.ratio is not None else ""
-    peak = f"{max(line.peak_mb):,.0f} MB" if line.peak_mb else ""
-    return f"{line.name:34} {seconds:8.2f} s {spread:>16} {ratio:>8} {peak:>9}  {line.goal}".rstrip()
+    seconds, spread, ratio, cpu, peak = line.cells
+    processor = f"(cpu {cpu})" if cpu else ""
+    return f"{line.name:34} {seconds:>10} {spread:>16} {ratio:>8} {processor:>11} {peak:>9}  {line.goal}".rstrip()
 
 
 def markdown(bench: Bench) -> str:
-    rows = ["| what | seconds (median) | range | ratio to B | peak memory | goal |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| what | wall time (median) | range | ratio to B | ratio of processor time | peak memory | goal |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for line in bench.lines:
-        if line.skipped:
-            rows.append(f"| {line.name} | skipped | | | | {line.skipped} |")
-            continue
-        ratio = f"{line.ratio:.1f}" if line.ratio is not None else ""
-        peak = f"{max(line.peak_mb):,.0f} MB" if line.peak_mb else ""
-        spread = f"{min(line.seconds):.2f} to {max(line.seconds):.2f}"
-        rows.append(
-            f"| {line.name} | {statistics.median(line.seconds):.2f} | {spread} | {ratio} | {peak} | {line.goal} |"
-        )
+        cells = ("skipped", "", "", "", "", line.skipped) if line.skipped else (*line.cells, line.goal)
+        rows.append(f"| {line.name} | " + " | ".join(cells) + " |")
     return "\n".join(rows) + "\n"
 
 
@@ -331,7 +340,8 @@ def main() -> None:
     target = REPOSITORY / "target"
     target.mkdir(exist_ok=True)
     (target / "benchmark.md").write_text(markdown(bench))
-    report = {"machine": before, "lines": [asdict(line) | {"ratio": line.ratio} for line in bench.lines]}
+    lines = [asdict(line) | {"ratio": line.ratio, "cpu_ratio": line.cpu_ratio} for line in bench.lines]
+    report = {"machine": before, "lines": lines}
     (target / "benchmark.json").write_text(json.dumps(report, indent=1) + "\n")
     print("\n".join(show_line(line) for line in bench.lines))
     print(f"B is bare DuckDB over the same files. Written: {target / 'benchmark.md'}")
