@@ -59,7 +59,7 @@ def lines_of(group: Group, records: Sequence[FileRecord | None], *, batch_id: in
         ),
     }
     table = pa.table(columns)
-    return pa.Table.from_batches(table.to_batches(max_chunksize=61_440), schema=table.schema)
+    return pa.Table.from_batches(table.to_batches(max_chunksize=20_480), schema=table.schema)
 
 
 def append(engine: Engine, source: str, *, batch_id: int, note: Mapping[str, Any]) -> None:

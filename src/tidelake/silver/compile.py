@@ -159,7 +159,8 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]])
         key_lists: The lists of field names, in order, that need no closer look.
     """
     checks, warnings = _split(plan)
-    broken = " OR ".join(f"coalesce({check.suspicious}, false)" for check in checks if check.suspicious) or "false"
+    suspicious = " OR ".join(f"({check.suspicious})" for check in checks if check.suspicious)
+    broken = f"coalesce({suspicious}, false)" if suspicious else "false"
     warned = ", ".join(f"CASE WHEN {check.broken} THEN {literal(check.reason)} END" for check in warnings)
     late_rules = [rule for rule in plan.source.contract.rules if rule.on_breach != "warn"]
     warn_rules = [rule for rule in plan.source.contract.rules if rule.on_breach == "warn"]
@@ -282,7 +283,6 @@ def _read(plan: SilverPlan, lines: str) -> str:
                 CASE WHEN is_json THEN json_keys(text) END AS keys
             FROM (
                 SELECT *, coalesce(record, raw) AS text,
-                    regexp_matches(coalesce(record, raw), ':\\s*[{{\\[]') AS is_nested,
                     problem IS NULL AND json_valid(coalesce(record, raw)) AS is_valid,
                     is_valid AND starts_with(ltrim(coalesce(record, raw)), '{{') AS is_json
                 FROM {lines} WHERE kind = 'record'

@@ -113,6 +113,8 @@ def field_sql(
         variant = f"CASE WHEN {is_wrong} THEN trim({given}, '\"') END"
     else:
         quick = f"({given} IS NOT NULL AND {value} IS NULL)" if kind == "timestamp" and timezone == "UTC" else None
+        if kind == "string" and is_lenient:
+            quick = f"{given} LIKE '{{%' OR {given} LIKE '[%'"
         for number, (reason, condition) in enumerate(wrong):
             checks.append(Check(f"{reason}:{name}", condition, breach, quick if quick is None or number == 0 else ""))
     checks += _value_checks(name, rule, value, given)
@@ -138,7 +140,7 @@ def _typed(
         return given, [
             (
                 "wrong_type",
-                f"CASE WHEN is_json AND is_nested AND ({given} LIKE '{{%' OR {given} LIKE '[%') "
+                f"CASE WHEN is_json AND ({given} LIKE '{{%' OR {given} LIKE '[%') "
                 f"THEN {kind_of(name)} IN ('OBJECT', 'ARRAY') ELSE false END",
             )
         ]
