@@ -20,6 +20,8 @@ from tidelake.errors import ContractError, UnknownNameError
 from tidelake.gold.builtin import built_in_models
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, changed_dates, chunks, rows_by_date
+from tidelake.gold.entities import TABLE as ENTITIES
+from tidelake.gold.entities import build_entities, count_sources
 from tidelake.gold.model import Input, Model, ModelRun
 from tidelake.gold.sessions import TABLE as SESSIONS
 from tidelake.gold.sessions import build_sessions
@@ -58,10 +60,14 @@ def build_gold(
     """
     gold = open_gold(engine, lake, project, sources, progress)
     models = ordered(built_in_models(gold))
-    wanted = _wanted(select, [SESSIONS, *(model.name for model in models)] if gold.events.sources else [])
+    has_counts = bool(count_sources(gold))
+    known = [SESSIONS, *(model.name for model in models)] if gold.events.sources else []
+    wanted = _wanted(select, [*known, ENTITIES] if has_counts else known)
     runs: list[ModelRun] = []
     if gold.events.sources and SESSIONS in wanted:
         runs.append(build_sessions(gold, full_refresh=full_refresh, dry_run=dry_run))
+    if has_counts and ENTITIES in wanted:
+        runs.append(build_entities(gold, full_refresh=full_refresh, dry_run=dry_run))
     for model in models:
         if model.name in wanted:
             stale = {run.name for run in runs if not run.is_current} if dry_run else set()

@@ -118,12 +118,12 @@ def _count_metrics(sources: Mapping[str, Source]) -> dict[str, Metric]:
         if len(holders) == 1 and measure not in found:
             found[measure] = holders[0].model_copy(update={"name": measure})
     primary = next((metric for metric in found.values() if metric.source is not None), None)
-    if primary is not None and "views" not in found:
+    if primary is not None:
         first = count_measures(counts[primary.source or ""])
         column = "views" if "views" in first else first[0]
-        found["views"] = found[f"{primary.source}.{column}"].model_copy(
-            update={"name": "views", "aliases": ("dau_views", "wau_views", "mau_views")}
-        )
+        views = found.get("views") or found[f"{primary.source}.{column}"]
+        aliases = ("dau_views", "wau_views", "mau_views")
+        found["views"] = views.model_copy(update={"name": "views", "aliases": aliases})
     return found
 
 

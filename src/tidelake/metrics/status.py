@@ -9,7 +9,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from tidelake.gold.context import Gold
-from tidelake.gold.dates import rows_by_date
+from tidelake.gold.coverage import calendars
 from tidelake.gold.sqltext import day_start
 from tidelake.metrics.periods import dates_between
 
@@ -98,23 +98,17 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
     is the watermark, and a date without any row of a source between its first and last is missing.
     """
     told = {row["source"]: row for row in _rows(gold, "ops.watermarks", sources)}
-    covered: dict[str, dict[date, Status]] = {name: {} for name in sources}
-    has_coverage: set[str] = set()
-    for row in _rows(gold, "ops.coverage", sources):
-        has_coverage.add(row["source"])
-        if row["status"] in ("missing", "degraded"):
-            covered[row["source"]][row["date"]] = row["status"]
+    found = calendars(gold, sources)
+    covered: dict[str, dict[date, Status]] = {
+        name: {day: "missing" if status == "missing" else "degraded" for day, status in calendar.noted.items()}
+        for name, calendar in found.items()
+    }
     watermarks: list[datetime | None] = []
-    latenesses, firsts, lasts = [timedelta()], [], []
+    latenesses = [timedelta()]
     for name in sources:
         row = told.get(name) or _from_silver(gold, name)
         watermarks.append(row["watermark"])
-        latenesses.append(gold.project.lateness or timedelta(seconds=row["lateness_seconds"] or 0))
-        if row["first_date"] is not None:
-            firsts.append(row["first_date"])
-            lasts.append(row["last_date"])
-            if name not in has_coverage:
-                covered[name] = _absent(gold, name, row["first_date"], row["last_date"])
+        latenesses.append(timedelta(seconds=row["lateness_seconds"] or 0))
     days: dict[date, Status] = {}
     for noted in covered.values():
         for day, status in noted.items():
@@ -125,8 +119,8 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
         zone=gold.project.zone,
         watermark=None if None in watermarks else min((w for w in watermarks if w is not None), default=None),
         lateness=gold.project.lateness if gold.project.lateness is not None else max(latenesses),
-        first=min(firsts, default=None),
-        last=max(lasts, default=None),
+        first=min((one.first for one in found.values() if one.first is not None), default=None),
+        last=max((one.last for one in found.values() if one.last is not None), default=None),
         days=days,
     )
 
@@ -146,16 +140,7 @@ def _rows(gold: Gold, table: str, sources: Sequence[str]) -> list[dict[str, Any]
 
 
 def _from_silver(gold: Gold, source: str) -> dict[str, Any]:
-    table = f"silver.{source}"
-    empty = {"watermark": None, "lateness_seconds": 0.0, "first_date": None, "last_date": None}
-    if gold.lake.version(table) is None:
-        return empty
-    (row,) = gold.query(
-        f"SELECT max(event_time) AS watermark, min(event_date) AS first_date, max(event_date) AS last_date FROM {table}"
-    )
-    return {**empty, **row}
-
-
-def _absent(gold: Gold, source: str, first: date, last: date) -> dict[date, Status]:
-    held = rows_by_date(gold.lake, [(f"silver.{source}", "event_date")])
-    return {day: "missing" for day in dates_between(first, last) if not held[day]}
+    row: dict[str, Any] = {"watermark": None}
+    if gold.lake.version(f"silver.{source}") is not None:
+        (row,) = gold.query(f"SELECT max(event_time) AS watermark FROM silver.{source}")
+    return {**row, "lateness_seconds": 0.0}
