@@ -15,7 +15,7 @@ COMPILE = $(LOCK_TOOLS)/bin/uv pip compile pyproject.toml --universal --python-v
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 TEST_ARGS ?=
 
-.PHONY: help demo test check format docs bench campaign lock clean
+.PHONY: help demo test check format docs bench campaign picture lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)$$/  make \1\t\2/p' Makefile | expand -t 20
@@ -45,6 +45,9 @@ bench: $(STAMP) ## speed and memory against bare DuckDB, as ratios of one run (m
 
 campaign: $(STAMP) ## long kill and fuzz runs (tens of minutes)
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)
+
+picture: $(STAMP) ## renew docs/images/demo.svg from what the demo really prints
+	$(BIN)/python docs/picture.py
 
 lock: $(LOCK_TOOLS)/.installed ## renew the locked versions after pyproject.toml changed; UPGRADE=1 takes newer ones
 	$(COMPILE) --group dev -o requirements/dev.txt

@@ -13,7 +13,7 @@ def test_a_line_only_after_some_seconds_with_rate_and_time_left() -> None:
     lines = PlainLines(stream, clock=lambda: next(ticks))
     for done in (0, 100, 500, 600):
         lines("reading app", done, 1000, "rows")
-    assert stream.getvalue() == "reading app: 500 rows of 1,000 rows, 100 rows/s, 5.0 s left\n"
+    assert stream.getvalue() == "reading app: 500 of 1,000 rows, 100 rows/s, 5.0 s left\n"
 
 
 def test_quiet_prints_only_what_is_said() -> None:

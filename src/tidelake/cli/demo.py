@@ -18,7 +18,7 @@ from tidelake.errors import ProjectError
 
 if TYPE_CHECKING:
     from tidelake.cli.examples import Demo
-    from tidelake.session import Session  # type: ignore[import-not-found,unused-ignore]
+    from tidelake.session import Session
 
 EXAMPLES = examples(
     "tide demo",
@@ -60,7 +60,7 @@ def demo(
     again = shelf.copy_example(example, place)
     say(f"{'Again in' if again else 'The project is in'} {place}")
     _bring_data(place, what, data)
-    _build(place, name, what, engine, again=again)
+    _build(place, name, what, engine)
 
 
 def _bring_data(place: Path, what: Demo, data: str | None) -> None:
@@ -129,20 +129,32 @@ def _own_path(own: str, rest: str) -> str:
     return f'path: "{own}/{rest}"' if rest else f'path: "{own}"'
 
 
-def _build(place: Path, name: str, what: Demo, engine: EngineName | None, *, again: bool) -> None:
+def _build(place: Path, name: str, what: Demo, engine: EngineName | None) -> None:
     from tidelake.cli import built
+    from tidelake.reports.summary import row_lines
 
     started = time.monotonic()
     with opened(place, engine=engine) as session:
         with meter() as progress:
             result = session.build(progress=progress)
         seconds = time.monotonic() - started
-        title = f"tide demo {name}: {what.about}"
-        built.panel(result, title=title, seconds=seconds, lake=str(session.lake.location.address), again=again)
+        lines = built.build_lines(result, seconds=seconds)
+        if result.verdict == "unchanged":
+            counts = built.lake_counts(session)
+            lines = [*lines, ("in the lake", ""), *row_lines(counts)]
+        lines.append(("lake", near(session.lake.location.address)))
+        put(what.about)
+        built.panel(f"tide demo {name}", lines, good=not result.exit_code)
         _first_numbers(session, what)
     _next(place, what)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
+
+
+def near(address: str) -> str:
+    """A path as it is written from here, where it lies below."""
+    path, here = Path(address), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else address
 
 
 def _first_numbers(session: Session, what: Demo) -> None:

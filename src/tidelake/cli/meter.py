@@ -57,8 +57,10 @@ class PlainLines:
 
 
 def _line(stage: str, done: int, total: int | None, unit: str, seconds: float) -> str:
-    of = f" of {amount(total, unit)}" if total is not None else ""
-    line = f"{stage}: {amount(done, unit)}{of}"
+    line = f"{stage}: {amount(done, unit)}"
+    if total is not None:
+        part = f"{done:,}" if unit != "bytes" else amount(done, unit)
+        line = f"{stage}: {part} of {amount(total, unit)}"
     if seconds > 0 and done > 0:
         line += f", {amount(int(done / seconds), unit)}/s"
         if total is not None and total > done:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidelake.cli.options import EngineName
-    from tidelake.session import Session  # type: ignore[import-not-found,unused-ignore]
+    from tidelake.session import Session
 
 
 def opened(

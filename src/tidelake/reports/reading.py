@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
+
 from tidelake.engine.result import Result
 from tidelake.engine.tabletext import cell
 
 SAID_ONCE = ("metric", "definition_version", "grain", "watermark", "engine")
 LEFT_OUT_WHEN_NULL = ("numerator", "denominator", "n", "ci_low", "ci_high")
+SAME_AS_VALUE = ("numerator", "n")
 _LABELS = {"definition_version": "definition"}
 
 
 def for_reading(result: Result) -> Result:
     """The same rows with fewer columns; JSON, CSV and Parquet keep them all.
 
-    A column of SAID_ONCE goes to the notes where it has one value; one of LEFT_OUT_WHEN_NULL goes where it has none.
+    A column of SAID_ONCE goes to the notes where it has one value; one of LEFT_OUT_WHEN_NULL goes where it has none,
+    and one of SAME_AS_VALUE where it repeats `value` in every row.
     """
     table = result.table
     if not table.num_rows:
@@ -31,7 +35,16 @@ def for_reading(result: Result) -> Result:
         for name in LEFT_OUT_WHEN_NULL
         if name in table.column_names and table.column(name).null_count == table.num_rows
     ]
+    gone += [
+        name
+        for name in SAME_AS_VALUE
+        if name in set(table.column_names) - set(gone) and table.column(name).cast("double") == _value(result)
+    ]
     if len(gone) == len(table.column_names):
         return result
     notes = (*result.notes, ", ".join(said)) if said else result.notes
     return replace(result, table=table.drop_columns(gone), notes=notes)
+
+
+def _value(result: Result) -> pa.ChunkedArray | None:
+    return result.table.column("value").cast("double") if "value" in result.table.column_names else None
