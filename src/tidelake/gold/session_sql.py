@@ -19,11 +19,11 @@ from tidelake.gold.sqltext import (
     EXACT,
     dates_condition,
     instant_micros,
+    later,
     micros,
     one_of,
     quoted,
     render,
-    seconds,
 )
 
 _BIN = "actor_id, unit, event_date, bin"
@@ -80,7 +80,7 @@ class SessionSql:
         where = f" WHERE {' AND '.join(kept)}" if kept else ""
         marked = (
             f"SELECT *, 1 AS rank, {self.unit} AS unit, "
-            f"({instant_micros('event_time')} + {_SHIFT}) // {self._bin_width} AS bin, "
+            f"whole_divide({instant_micros('event_time')} + {_SHIFT}, {self._bin_width}) AS bin, "
             f"coalesce({self.events.watch_event}, FALSE) AS is_watch "
             f"FROM ({self.events.select(days=days)}) AS rows{where}"
         )
@@ -101,13 +101,17 @@ class SessionSql:
         if self.mode in ("trust", "bracket"):
             return render("session_parts_trust")
         if self.mode == "verify":
-            return render("session_parts_verify", is_break=self._is_break, cap=seconds(self.events.project.session.cap))
+            return render(
+                "session_parts_verify",
+                is_break=self._is_break,
+                capped=later("unit_started_at", self.events.project.session.cap),
+            )
         return render("session_parts_ignore", is_break=self._is_break)
 
     @property
     def _is_break(self) -> str:
         rule = self.events.project.session
-        gap = f"previous_time IS NULL OR first_time > previous_time + {seconds(rule.timeout)}"
+        gap = f"previous_time IS NULL OR first_time > {later('previous_time', rule.timeout)}"
         return f"{gap} OR event_date <> previous_date" if rule.split_at_midnight else gap
 
     # --- bracket mode: the start and end events say what a session is
@@ -149,10 +153,10 @@ class SessionSql:
 
     def long_chains(self) -> str:
         """SELECT of the chains that are longer than the cap."""
-        cap = seconds(self.events.project.session.cap)
+        capped = later("started_at", self.events.project.session.cap)
         return (
             "SELECT DISTINCT actor_id, unit, started_at, chain_ended_at FROM temp.session_parts "
-            f"WHERE chain_ended_at > started_at + {cap}"
+            f"WHERE chain_ended_at > {capped}"
         )
 
     def long_times(self, events: str) -> str:

@@ -92,9 +92,9 @@ def day_start(day: date, zone: ZoneInfo) -> datetime:
     return start
 
 
-def seconds(span: timedelta) -> str:
-    """A duration as an SQL interval."""
-    return f"INTERVAL '{int(span.total_seconds())}' SECOND"
+def later(column: str, span: timedelta) -> str:
+    """The instant so long after another."""
+    return f"add_micros({column}, {micros(span)})"
 
 
 def micros(span: timedelta) -> int:
@@ -104,7 +104,7 @@ def micros(span: timedelta) -> int:
 
 def instant_micros(column: str) -> str:
     """Microseconds since 1970 of an instant."""
-    return f"epoch_us({column})"
+    return f"epoch_micros({column})"
 
 
 def exact_sum(value: str, where: str | None = None, *, integer: bool = False) -> str:

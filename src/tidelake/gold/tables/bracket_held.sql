@@ -4,7 +4,7 @@ SELECT {columns},
        sessions.session_ended_at, sessions.session_ended_date, 
        CASE WHEN sessions.is_closed THEN 1 ELSE 0 END AS closed_flag, sessions.chain_started_at,
        sessions.chain_date,
-       ({micros} + {shift}) // {width} AS bin,
+       whole_divide({micros} + {shift}, {width}) AS bin,
        coalesce({is_watch}, FALSE) AS is_watch
 FROM temp.bracket_events AS events
 JOIN ({choices}) AS choices ON choices.actor_id = events.actor_id AND choices.place = events.place

@@ -7,7 +7,7 @@ SELECT *,
            AS chain_ended_at
 FROM (
     SELECT *,
-           unit_ended_at > unit_started_at + {cap} AS is_resplit,
+           unit_ended_at > {capped} AS is_resplit,
            sum(is_break) OVER (PARTITION BY actor_id, unit ORDER BY first_time ROWS UNBOUNDED PRECEDING) AS chain
     FROM (
         SELECT *,

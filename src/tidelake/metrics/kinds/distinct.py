@@ -36,7 +36,7 @@ def rolling_distinct_sql(rows: str, segments: Sequence[str], *, window_days: int
     )
     return (
         f"WITH active AS (SELECT DISTINCT {names}actor_id, day FROM ({rows}) AS facts), "
-        f"spans AS (SELECT {names}day, day + {window_days} AS left_day, "
+        f"spans AS (SELECT {names}day, add_days(day, {window_days}) AS left_day, "
         f"lead(day) OVER (PARTITION BY {names}actor_id ORDER BY day) AS next_day FROM active), "
         f"steps AS (SELECT {names}day AS at_day, 1 AS step FROM spans "
         f"UNION ALL SELECT {names}least(left_day, coalesce(next_day, left_day)) AS at_day, -1 AS step FROM spans "
@@ -53,7 +53,7 @@ def mean_of_days_sql(rows: str, segments: Sequence[str]) -> str:
     """Mean of the daily distinct actors over the dates of `temp.metric_days`; days without any count as 0."""
     names = "".join(f", {name}" for name in segments)
     return (
-        f"SELECT found.period_start{names}, CAST(total AS DOUBLE) / length_days AS value, "
+        f"SELECT found.period_start{names}, safe_divide(total, length_days) AS value, "
         "CAST(total AS DOUBLE) AS numerator, CAST(length_days AS DOUBLE) AS denominator, length_days AS n, "
         "CAST(NULL AS DOUBLE) AS ci_low, CAST(NULL AS DOUBLE) AS ci_high FROM ("
         f"SELECT period_start{names}, sum(daily) AS total FROM ("

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Z_95 = "1.959963984540054"  # two-sided 95 % point of the normal distribution
+Z_95 = "1.959963984540054e0"  # two-sided 95 % point of the normal distribution
 
 
 def mean_sql(rows: str, segments: Sequence[str]) -> str:
@@ -21,11 +21,13 @@ def mean_sql(rows: str, segments: Sequence[str]) -> str:
     return (
         f"SELECT period_start{names}, value, numerator, denominator, n, "
         f"value - {Z_95} * spread AS ci_low, value + {Z_95} * spread AS ci_high FROM ("
-        f"SELECT totals.period_start{names.replace(', ', ', totals.')}, numerator / denominator AS value, numerator, "
+        f"SELECT totals.period_start{names.replace(', ', ', totals.')}, "
+        "safe_divide(numerator, denominator) AS value, numerator, "
         "denominator, CAST(denominator AS BIGINT) AS n, "
-        "CASE WHEN actors > 1 THEN sqrt(greatest(CAST(actors AS DOUBLE) / (actors - 1) * "
-        "(yy - 2 * (numerator / denominator) * xy "
-        "+ (numerator / denominator) * (numerator / denominator) * xx), 0)) / denominator END AS spread FROM ("
+        "CASE WHEN actors > 1 THEN safe_divide(sqrt(greatest(safe_divide(actors, actors - 1) * "
+        "(yy - 2 * safe_divide(numerator, denominator) * xy "
+        "+ safe_divide(numerator, denominator) * safe_divide(numerator, denominator) * xx), 0)), denominator) END "
+        "AS spread FROM ("
         f"SELECT period_start{names}, CAST(sum(y) AS DOUBLE) AS numerator, CAST(sum(x) AS DOUBLE) AS denominator, "
         "count(*) AS actors, sum(CAST(y AS DOUBLE) * CAST(y AS DOUBLE)) AS yy, sum(CAST(y AS DOUBLE) * x) AS xy, "
         "sum(CAST(x AS DOUBLE) * x) AS xx FROM ("
@@ -38,15 +40,16 @@ def mean_sql(rows: str, segments: Sequence[str]) -> str:
 def quantile_sql(rows: str, segments: Sequence[str], *, quantile: float) -> str:
     """A quantile of `amount`, linear between the two nearest values (type 7 of Hyndman and Fan)."""
     names = "".join(f", {name}" for name in segments)
+    share = f"{quantile}e0"
     partition = f"PARTITION BY period_start{names}"
     return (
         f"SELECT period_start{names}, CAST(low + (high - low) * share AS DOUBLE) AS value, "
         "CAST(NULL AS DOUBLE) AS numerator, CAST(NULL AS DOUBLE) AS denominator, n, "
         "CAST(NULL AS DOUBLE) AS ci_low, CAST(NULL AS DOUBLE) AS ci_high FROM ("
         f"SELECT period_start{names}, max(n) AS n, "
-        f"max(CASE WHEN place = floor((n - 1) * {quantile}) + 1 THEN amount END) AS low, "
-        f"max(CASE WHEN place = ceil((n - 1) * {quantile}) + 1 THEN amount END) AS high, "
-        f"max((n - 1) * {quantile} - floor((n - 1) * {quantile})) AS share FROM ("
+        f"max(CASE WHEN place = floor((n - 1) * {share}) + 1 THEN amount END) AS low, "
+        f"max(CASE WHEN place = ceil((n - 1) * {share}) + 1 THEN amount END) AS high, "
+        f"max((n - 1) * {share} - floor((n - 1) * {share})) AS share FROM ("
         f"SELECT period_start{names}, CAST(amount AS DOUBLE) AS amount, "
         f"row_number() OVER ({partition} ORDER BY amount) AS place, count(*) OVER ({partition}) AS n "
         f"FROM ({rows}) AS facts JOIN temp.metric_days AS days ON days.day = facts.day "
