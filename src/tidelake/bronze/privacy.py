@@ -93,5 +93,6 @@ def _cut_address(value: str) -> str:
     return (
         f"CASE WHEN regexp_full_match({value}, '[0-9]{{1,3}}(\\.[0-9]{{1,3}}){{3}}') "
         f"THEN regexp_replace({value}, '[0-9]+$', '0') "
-        f"WHEN contains({value}, ':') THEN regexp_extract({value}, '^([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f]*)', 1) || '::' END"
+        f"WHEN contains({value}, ':') "
+        f"THEN regexp_extract({value}, '^([0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f]*)', 1) || '::' END"
     )

@@ -181,6 +181,7 @@ def record_of(
 
 
 def records_table(records: Sequence[FileRecord]) -> pa.Table:
+    """Records as rows of `ops.files`."""
     return pa.Table.from_pylist([asdict(record) for record in records], schema=FILES_SCHEMA)
 
 
@@ -195,4 +196,5 @@ def to_note(records: Sequence[FileRecord]) -> str:
 
 
 def from_note(text: str) -> list[FileRecord]:
+    """The records that `to_note` wrote."""
     return [FileRecord(**row) for row in json.loads(text)]

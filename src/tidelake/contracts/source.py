@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tidelake.config import Duration, Settings, load_yaml
-from tidelake.errors import DefinitionError
+from tidelake.errors import DefinitionError, UnknownNameError
 
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp", "date", "json"]
 OnMismatch = Literal["evolve", "coerce", "quarantine", "fail"]

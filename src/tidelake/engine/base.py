@@ -81,8 +81,8 @@ class NewFile:
 class Catalog(Protocol):
     """What an engine needs to know of the lake."""
 
-    is_local: bool
-
+    @property
+    def is_local(self) -> bool: ...
     def uri(self, table: str) -> str: ...
     def version(self, table: str) -> int | None: ...
     def schema(self, table: str) -> pa.Schema | None: ...
@@ -133,6 +133,7 @@ class Engine(Protocol):
         replace: Mapping[str, Sequence[Any]] | None = None,
         params: Mapping[str, Any] | None = None,
         note: Mapping[str, Any] | None = None,
+        is_change: bool = True,
     ) -> int:
         """Write the rows of a SELECT, or Arrow rows, to a table; make the table where there is none.
 
@@ -145,6 +146,7 @@ class Engine(Protocol):
                 `replace` names (`{"event_date": [...]}`), also those for which there are no new rows.
             transaction: Written once: when the table has this version already, nothing is done.
             note: Kept in the commit's metadata.
+            is_change: False when the same rows are only written in other files (compaction).
 
         Returns:
             The table's Delta version.

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace as replace_fields
 from datetime import date, datetime
 from queue import SimpleQueue
 from typing import Any
@@ -100,6 +101,7 @@ class DuckEngine:
         replace: Mapping[str, Sequence[Any]] | None = None,
         params: Mapping[str, Any] | None = None,
         note: Mapping[str, Any] | None = None,
+        is_change: bool = True,
     ) -> int:
         """Write rows to a table; see `Engine.write`."""
         layer, _, name = table.partition(".")
@@ -112,12 +114,22 @@ class DuckEngine:
             if done is not None and done >= transaction.version:
                 return lake.version(table) or 0
         known = lake.schema(table)
-        layout = lake.layout(table) if known is not None else layout
+        if known is not None:
+            layout = replace_fields(lake.layout(table), sort_by=layout.sort_by or lake.layout(table).sort_by)
         removed = _removed(lake, table, mode, replace)
         with self._rows(select, params, materialise=bool(layout.partition_by)) as rows:
             schema, projection = self._shape(rows, known, layout)
             added = self._write_files(rows, schema, projection, lake, table, layout)
-        return lake.commit(table, added, removed, schema=schema, layout=layout, transaction=transaction, note=note)
+        return lake.commit(
+            table,
+            added,
+            removed,
+            schema=schema,
+            layout=layout,
+            transaction=transaction,
+            note=note,
+            is_change=is_change,
+        )
 
     def schema(self, table: str) -> pa.Schema | None:
         """The table's columns, or None where there is no such table."""
@@ -302,12 +314,12 @@ class DuckEngine:
         order = f" ORDER BY {', '.join(_quoted(name) for name in layout.sort_by)}" if layout.sort_by else ""
         if not layout.partition_by:
             sql = f"SELECT {columns} FROM ({rows}){order}"
-            written = self._copy(sql, schema, lake, table, {}, self._connection)
-            return [written] if written is not None else []
+            whole = self._copy(sql, schema, lake, table, {}, self._connection)
+            return [whole] if whole is not None else []
         keys = ", ".join(_quoted(name) for name in layout.partition_by)
         values = self._run(f"SELECT DISTINCT {keys} FROM ({rows}) ORDER BY ALL", None).fetchall()
 
-        def one(index: int, key: tuple[Any, ...]) -> NewFile | None:
+        def one(key: tuple[Any, ...]) -> NewFile | None:
             partition = dict(zip(layout.partition_by, (_partition_text(value) for value in key), strict=True))
             condition = " AND ".join(
                 f"{_quoted(name)} IS NOT DISTINCT FROM {_value(value)}"
@@ -322,9 +334,9 @@ class DuckEngine:
         # Arrow rows are known to the first connection only, which writes one file after the other.
         is_shared = not any(name in rows for name in self._arrow.values())
         if len(values) == 1 or not is_shared:
-            written = [one(*item) for item in enumerate(values)]
+            written = [one(value) for value in values]
         else:
-            written = list(self._pool.map(lambda item: one(*item), enumerate(values)))
+            written = list(self._pool.map(one, values))
         return [file for file in written if file is not None]
 
     @contextmanager
@@ -379,7 +391,7 @@ class DuckEngine:
         from fsspec.implementations.arrow import ArrowFSWrapper
 
         wrapped = ArrowFSWrapper(lake.filesystem())
-        wrapped.protocol = "s3"  # type: ignore[misc]
+        wrapped.protocol = "s3"
         self._connection.register_filesystem(wrapped)
 
 

@@ -72,9 +72,11 @@ def count_files(
     of_batches = one_of("batch_id", batches)
     is_gone = one_of("file_id", superseded) if superseded else "false"
     parts = [
-        f"SELECT file_id, count(*) AS read, count(*) FILTER (WHERE kind <> 'record' AND NOT ({is_gone})) AS filtered, "
-        f"count(*) FILTER (WHERE {is_gone}) AS superseded, 0 AS accepted, 0 AS quarantined, 0 AS duplicate "
-        f"FROM bronze.{source} WHERE {of_files} AND {of_batches} GROUP BY file_id"
+        (
+            f"SELECT file_id, count(*) AS read, count(*) FILTER (WHERE kind <> 'record' AND NOT ({is_gone})) AS filtered, "
+            f"count(*) FILTER (WHERE {is_gone}) AS superseded, 0 AS accepted, 0 AS quarantined, 0 AS duplicate "
+            f"FROM bronze.{source} WHERE {of_files} AND {of_batches} GROUP BY file_id"
+        )
     ]
     zeros = "SELECT file_id, 0, 0, 0, "
     schema = engine.schema(f"silver.{source}")

@@ -16,7 +16,7 @@ from tidelake.errors import LakeError, UnknownNameError
 from tidelake.lake import Lake
 
 if TYPE_CHECKING:
-    from tidelake.session.pipeline import BuildResult
+    from tidelake.session.pipeline import BuildResult, Pipeline
 
 
 def open(  # noqa: A001
@@ -156,9 +156,9 @@ class Session:
         Raises:
             QueryError: Not one SELECT, or an unknown table or column.
         """
-        from tidelake.engine.sql import check_readable, tables_of
+        from tidelake.engine.sql import check_read_only, tables_of
 
-        check_readable(text)
+        check_read_only(text)
         table = self.engine.query(text, params)
         versions = [(name, self.lake.version(name)) for name in tables_of(text)]
         return Result(
@@ -191,25 +191,41 @@ class Session:
         )
 
     def compact(self, *, select: Sequence[str] = (), progress: Progress | None = None) -> Result:
-        """Write many small files as few large ones, sorted by the columns that the sources declare."""
-        from tidelake.session.upkeep import compact
+        """Write many small files as few large ones, sorted by the columns that the sources declare (`sort:`).
+
+        Args:
+            select: Tables (`silver.app`); none = silver and gold.
+
+        Raises:
+            UnknownNameError: There is no such table.
+        """
+        from tidelake.lake.upkeep import compact
 
         self._writable()
-        return compact(self.engine, self.lake, self.sources, select=select, progress=progress or silent)
+        known = [name for name in self.lake.tables() if name.split(".")[0] in ("silver", "gold")]
+        for name in select:
+            if name not in known:
+                raise UnknownNameError("table", name, known)
+        sort = {f"silver.{name}": source.sort for name, source in self.sources.items()}
+        tables = {name: sort.get(name, ()) for name in (select or known)}
+        with self.lake.lock():
+            return compact(self.engine, self.lake, tables, progress or silent)
 
     def vacuum(self, *, keep_hours: int = 168, dry_run: bool = False) -> Result:
-        """Delete files that no table has referred to for a while; older states can then no longer be read."""
-        from tidelake.session.upkeep import vacuum
+        """Delete files that nothing has referred to for a while; states older than that can no longer be read."""
+        from tidelake.lake.upkeep import vacuum
 
         self._writable()
-        return vacuum(self.lake, keep_hours=keep_hours, dry_run=dry_run)
+        with self.lake.lock():
+            return vacuum(self.lake, keep_hours=keep_hours, dry_run=dry_run)
 
     def migrate(self) -> Result:
         """Bring the lake to the format that this Tidelake writes."""
-        from tidelake.session.upkeep import migrate
+        from tidelake.lake.upkeep import migrate
 
         self._writable()
-        return migrate(self.lake)
+        with self.lake.lock():
+            return migrate(self.lake)
 
     def _table(self, table: str, title: str, order: str) -> Result:
         version = self.lake.version(table)
@@ -218,7 +234,7 @@ class Session:
         sql = f"SELECT * FROM {table} ORDER BY {order}"
         return Result(self.engine.query(sql), sql=sql, sources=(TableVersion(table, version),), title=title)
 
-    def _pipeline(self, progress: Progress | None, *, writes: bool) -> Any:
+    def _pipeline(self, progress: Progress | None, *, writes: bool) -> Pipeline:
         from tidelake.session.pipeline import Pipeline
 
         if writes:

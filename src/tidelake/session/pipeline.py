@@ -140,13 +140,17 @@ class Pipeline:
         started: float,
     ) -> BuildResult:
         """Ledger, coverage, gold and reports, once silver is up to date."""
-        reports = []
-        for source, run, since in runs:
-            rows = reconcile(self.engine, self.lake, source, run, since=since) if run.is_changed else []
-            reports.append(quality_report(self.engine, self.lake, source, run, rows))
         is_changed = any(run.is_changed for _, run, _ in runs)
+        ledgers = [
+            reconcile(self.engine, self.lake, source, run, since=since) if run.is_changed else []
+            for source, run, since in runs
+        ]
         if is_changed:
             keep_coverage(self.engine, self.lake, self.project, self.sources)
+        reports = [
+            quality_report(self.engine, self.lake, source, run, rows)
+            for (source, run, _), rows in zip(runs, ledgers, strict=True)
+        ]
         made = build_gold(
             self.engine,
             self.lake,

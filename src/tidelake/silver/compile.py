@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tidelake.config import Project
-from tidelake.contracts.source import FieldRule, Source
+from tidelake.contracts.source import FieldRule, FieldType, Source
 from tidelake.errors import DefinitionError
 from tidelake.silver.fields import Check, FieldSql, field_sql, literal, quoted
 
@@ -133,7 +133,7 @@ def definition_of(source: Source, project: Project) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _default_type(part: str | None, is_measure: bool) -> str:
+def _default_type(part: str | None, is_measure: bool) -> FieldType:
     if part in ("event_time", "received_at", "sent_at", "valid_from"):
         return "timestamp"
     if part == "seq":
@@ -251,11 +251,19 @@ def accepted_columns(plan: SilverPlan) -> tuple[str, ...]:
     return (*plan.columns, *LINEAGE)
 
 
-def content_sql(columns: Sequence[str]) -> str:
-    """A portable hash of a row's content: md5 over its columns' texts, nulls kept apart from ''."""
-    ordered = sorted(columns)
-    parts = ", ".join(f"coalesce('v' || CAST({quoted(column)} AS VARCHAR), 'n')" for column in ordered)
-    return f"md5(concat_ws(chr(31), {parts}))" if ordered else "md5('')"
+def content_sql(columns: Sequence[str], known: Sequence[str] | None = None) -> str:
+    """A portable hash of a row's content: md5 over its columns' texts, nulls kept apart from ''.
+
+    Args:
+        known: The columns that the table has; others count as null. None = all.
+    """
+    if not columns:
+        return "md5('')"
+    parts = ", ".join(
+        f"coalesce('v' || CAST({quoted(column)} AS VARCHAR), 'n')" if known is None or column in known else "'n'"
+        for column in sorted(columns)
+    )
+    return f"md5(concat_ws(chr(31), {parts}))"
 
 
 def _split(plan: SilverPlan) -> tuple[list[Check], list[Check]]:

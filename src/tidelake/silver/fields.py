@@ -58,11 +58,19 @@ class FieldSql:
 
 
 def quoted(name: str) -> str:
+    """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
+    """A text as SQL writes it."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def reference_of(text: str) -> tuple[str, str]:
+    """Dimension and column of `references: users.user_id`."""
+    dimension, _, column = text.partition(".")
+    return dimension, column
 
 
 def kind_of(name: str) -> str:
@@ -140,8 +148,10 @@ def _typed(
         return given, [
             (
                 "wrong_type",
-                f"CASE WHEN is_json AND ({given} LIKE '{{%' OR {given} LIKE '[%') "
-                f"THEN {kind_of(name)} IN ('OBJECT', 'ARRAY') ELSE false END",
+                (
+                    f"CASE WHEN is_json AND ({given} LIKE '{{%' OR {given} LIKE '[%') "
+                    f"THEN {kind_of(name)} IN ('OBJECT', 'ARRAY') ELSE false END"
+                ),
             )
         ]
     if kind == "json":
@@ -186,7 +196,7 @@ def _instant(text: str, *, timezone: str, time_format: str) -> tuple[str, list[t
         value = f"make_timestamptz({micros})"
         return value, [("wrong_time", f"{value} IS NULL")]
     stamp = f"TRY_CAST({text} AS TIMESTAMPTZ)"
-    doubts: list[tuple[str, str]] = []
+    doubts = []
     if timezone != "UTC":
         naive = f"TRY_CAST({text} AS TIMESTAMP)"
         has_zone = f"regexp_matches({text}, {literal(_ISO_WITH_ZONE)})"
@@ -235,8 +245,10 @@ def _from_local(local: str, timezone: str) -> tuple[str, list[tuple[str, str]]]:
         ("nonexistent_time", f"timezone({zone}, {instant}) <> {local}"),
         (
             "ambiguous_time",
-            f"(timezone({zone}, {instant}) = {local} AND (timezone({zone}, {instant} - {hour}) = {local} "
-            f"OR timezone({zone}, {instant} + {hour}) = {local}))",
+            (
+                f"(timezone({zone}, {instant}) = {local} AND (timezone({zone}, {instant} - {hour}) = {local} "
+                f"OR timezone({zone}, {instant} + {hour}) = {local}))"
+            ),
         ),
     ]
 
@@ -253,6 +265,16 @@ def _value_checks(name: str, rule: FieldRule, value: str, given: str) -> list[Ch
         checks.append(Check(f"out_of_range:{name}", f"{value} < {rule.minimum!r}", rule.on_breach))
     if rule.maximum is not None:
         checks.append(Check(f"out_of_range:{name}", f"{value} > {rule.maximum!r}", rule.on_breach))
+    if rule.references is not None:
+        dimension, column = reference_of(rule.references)
+        known = f"SELECT CAST({quoted(column)} AS VARCHAR) FROM silver.{dimension} WHERE {quoted(column)} IS NOT NULL"
+        checks.append(
+            Check(
+                f"unknown_reference:{name}",
+                f"({value} IS NOT NULL AND CAST({value} AS VARCHAR) NOT IN ({known}))",
+                rule.on_breach,
+            )
+        )
     if rule.pattern is not None:
         checks.append(
             Check(
@@ -266,5 +288,8 @@ def _value_checks(name: str, rule: FieldRule, value: str, given: str) -> list[Ch
 
 def _not_a_string(name: str, given: str) -> str:
     """Text that a number, a boolean or a nested value may have given, and did."""
-    suspicious = f"(TRY_CAST({given} AS DOUBLE) IS NOT NULL OR {given} IN ('true', 'false') OR {given} LIKE '{{%' OR {given} LIKE '[%')"
+    suspicious = (
+        f"(TRY_CAST({given} AS DOUBLE) IS NOT NULL OR {given} IN ('true', 'false') "
+        f"OR {given} LIKE '{{%' OR {given} LIKE '[%')"
+    )
     return f"CASE WHEN is_json AND {suspicious} THEN {kind_of(name)} <> 'VARCHAR' ELSE false END"

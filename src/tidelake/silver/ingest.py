@@ -9,8 +9,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tidelake.bronze.privacy import guarded_sql, project_key
 from tidelake.bronze.registry import (
     FILES,
@@ -32,9 +30,10 @@ from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.lake import Lake
 from tidelake.lake.keys import KeyIndex
+from tidelake.lake.ledger import one_of
 from tidelake.silver.compile import definition_of
 from tidelake.silver.dimensions import rebuild_dimension
-from tidelake.silver.stage import DUPLICATES, QUARANTINE, Stage
+from tidelake.silver.stage import DUPLICATES, QUARANTINE, Stage, has_reason_sql
 from tidelake.sources.base import Group, Reader
 
 GROUP_BYTES = 96 * 1024 * 1024
@@ -318,7 +317,7 @@ class Ingest:
             params: dict[str, Any] = {"source": self.source.name}
             where = "source = $source AND state = 'open'"
             if reason is not None:
-                where += " AND len(list_filter(reasons, lambda item: item = $reason OR starts_with(item, $reason || ':'))) > 0"
+                where += f" AND {has_reason_sql()}"
                 params["reason"] = reason
             self.retake(
                 stage, f"SELECT file_id, source_position, batch_id FROM {QUARANTINE} WHERE {where}", params, "replay"
@@ -354,11 +353,10 @@ class Ingest:
             return 0
         count = int(self.engine.query("SELECT count(*) FROM temp.again").column(0)[0].as_py())
         batch_id = (self.lake.transaction_version(self.bronze, self.source.name) or 0) + 1
-        rows = self.engine.query(
-            f"SELECT b.* FROM ({lines_again(self.source.name, 'true')}) b JOIN temp.again USING (file_id, source_position)"
-        )
+        again = lines_again(self.source.name, one_of("batch_id", batches))
         self.engine.write(
-            rows.set_column(rows.schema.get_field_index("batch_id"), "batch_id", _constant(batch_id, rows.num_rows)),
+            f"SELECT * REPLACE (CAST({batch_id} AS BIGINT) AS batch_id) FROM ({again}) "
+            "SEMI JOIN temp.again USING (file_id, source_position)",
             "temp.lines",
         )
         stage.parse()
@@ -411,9 +409,3 @@ class Ingest:
         report.identical = stage.identical
         if stage.evolved:
             report.messages.append("new fields taken as text: " + ", ".join(sorted(set(stage.evolved))))
-
-
-def _constant(value: int, count: int) -> Any:
-    import pyarrow as pa
-
-    return pa.array(np.full(count, value, np.int64))

@@ -73,21 +73,10 @@ def reconcile(
         return []
     records = load_records(engine, name)
     gone = superseded_ids(records.values())
-    is_partial = run is not None and not run.restated and not run.healed and source.fact != "dimension"
-    ids = set(run.touched_files) if run is not None and is_partial else None
+    ids, batches, dates = _scope(lake, source, run, records, since)
     if ids is not None and not ids:
         return []
-    only_new = ids is not None and run is not None and run.files_new and not (run.files_grown or run.files_changed)
-    if (
-        only_new
-        and ids is not None
-        and any(r.batch_id not in run.batches for r in records.values() if r.file_id in ids)
-    ):  # type: ignore[union-attr]
-        only_new = False
-    dates = _changed(lake, f"silver.{name}", since) if only_new else None
-    counts = count_files(
-        engine, name, file_ids=ids, batches=set(run.batches) if only_new and run else None, dates=dates, superseded=gone
-    ).to_pylist()
+    counts = count_files(engine, name, file_ids=ids, batches=batches, dates=dates, superseded=gone).to_pylist()
     known = {record.file_id: record for record in records.values()}
     earlier = _earlier_lines(engine, name, gone) if gone else {}
     rows = []
@@ -109,11 +98,30 @@ def reconcile(
         row = wrong[0]
         raise LedgerError(
             f"The ledger of source {name} does not balance for {len(wrong)} files. First: {row['source_path']}: "
-            f"{row['lines']} lines, {row['read']} in bronze = {row['accepted']} accepted + {row['quarantined']} quarantined "
-            f"+ {row['duplicate']} duplicate + {row['filtered']} filtered + {row['superseded']} superseded.",
+            f"{row['lines']} lines, {row['read']} in bronze = {row['accepted']} accepted "
+            f"+ {row['quarantined']} quarantined + {row['duplicate']} duplicate + {row['filtered']} filtered "
+            f"+ {row['superseded']} superseded.",
             hint="`tide build --full-refresh` makes silver again from bronze; `tide ledger` shows every file.",
         )
     return rows
+
+
+def _scope(
+    lake: Lake, source: Source, run: SourceRun | None, records: Mapping[str, FileRecord], since: int | None
+) -> tuple[set[int] | None, set[int] | None, set[date] | None]:
+    """Files to count, and the batches and dates that hold all of their rows; None = look everywhere.
+
+    Files that are all new lie in this run's batches, and their silver rows in dates that it changed.
+    """
+    if run is None or run.restated or run.healed or source.fact == "dimension":
+        return None, None, None
+    ids = set(run.touched_files)
+    batches = set(run.batches)
+    touched = [record for record in records.values() if record.file_id in ids]
+    are_new = run.files_new and not (run.files_grown or run.files_changed)
+    if not are_new or len(touched) < len(ids) or any(record.batch_id not in batches for record in touched):
+        return ids, None, None
+    return ids, batches, _changed(lake, f"silver.{source.name}", since)
 
 
 def _changed(lake: Lake, table: str, since: int | None) -> set[date] | None:
@@ -126,8 +134,8 @@ def _changed(lake: Lake, table: str, since: int | None) -> set[date] | None:
 def _earlier_lines(engine: Engine, source: str, gone: set[int]) -> dict[int, tuple[str, int]]:
     """Path and lines of generations of files that were replaced."""
     rows = engine.query(
-        f"SELECT file_id, source_path, max(lines) AS lines FROM ops.files WHERE source = $source AND {one_of('file_id', gone)} "
-        "GROUP BY file_id, source_path",
+        "SELECT file_id, source_path, max(lines) AS lines FROM ops.files "
+        f"WHERE source = $source AND {one_of('file_id', gone)} GROUP BY file_id, source_path",
         {"source": source},
     ).to_pylist()
     return {row["file_id"]: (row["source_path"], row["lines"]) for row in rows}
@@ -196,7 +204,7 @@ def watermark_of(
     """Up to when the source is complete, how late its rows come, and the dates it holds (METRICS section 0)."""
     table = f"silver.{source.name}"
     files = lake.files(table)
-    dates = sorted({file.partition["event_date"] for file in files if file.partition.get("event_date")})
+    dates = sorted({value for file in files if (value := file.partition.get("event_date")) is not None})
     if not dates:
         return None
     zone = project.zone
@@ -214,8 +222,8 @@ def watermark_of(
         "source": source.name,
         "watermark": mark,
         "lateness_seconds": _lateness(engine, project, source, dates),
-        "first_date": date.fromisoformat(str(dates[0])),
-        "last_date": date.fromisoformat(str(dates[-1])),
+        "first_date": date.fromisoformat(dates[0]),
+        "last_date": date.fromisoformat(dates[-1]),
     }
 
 
@@ -223,18 +231,17 @@ def _day_start(day: date, zone: Any) -> datetime:
     return datetime.combine(day, datetime.min.time(), zone).astimezone(UTC)
 
 
-def _lateness(engine: Engine, project: Project, source: Source, dates: Sequence[str | None]) -> float:
+def _lateness(engine: Engine, project: Project, source: Source, dates: Sequence[str]) -> float:
     """p99.5 of received_at - event_time over the last 28 days, or what the project declares; 0 without receipts."""
     if project.lateness is not None:
         return project.lateness.total_seconds()
     if source.fact != "event" or source.mapping.received_at is None:
         return 0.0
-    last = date.fromisoformat(str(dates[-1]))
-    recent = [day for day in dates if date.fromisoformat(str(day)) > last - timedelta(days=_LATENESS_DAYS)]
+    days = [date.fromisoformat(day) for day in dates]
+    recent = {day for day in days if day > days[-1] - timedelta(days=_LATENESS_DAYS)}
     found = engine.query(
         "SELECT quantile_cont(greatest(epoch_us(received_at) - epoch_us(event_time), 0), 0.995) AS late "
-        f"FROM silver.{source.name} WHERE received_at IS NOT NULL AND "
-        + one_of("event_date", {date.fromisoformat(str(day)) for day in recent})
+        f"FROM silver.{source.name} WHERE received_at IS NOT NULL AND " + one_of("event_date", recent)
     )
     late = found.column("late")[0].as_py()
     return 0.0 if late is None else float(late) / 1e6
@@ -303,8 +310,31 @@ def quality_report(
         "new_fields": list(run.evolved),
         "messages": list(run.messages),
         "volume": volume(lake, source),
+        **freshness(engine, source),
         "seconds": round(run.seconds, 3),
     }
+
+
+def freshness(engine: Engine, source: Source) -> dict[str, Any]:
+    """How far the source is complete and which of the days or hours expected have come (see `keep_coverage`)."""
+    said: dict[str, Any] = {"freshness": None, "coverage": None}
+    if source.fact == "dimension" or engine.schema(WATERMARKS) is None:
+        return said
+    marks = engine.query(f"SELECT * FROM {WATERMARKS} WHERE source = $source", {"source": source.name}).to_pylist()
+    if marks:
+        said["freshness"] = {name: value for name, value in marks[0].items() if name != "source"}
+    days = engine.query(
+        f"SELECT date, expected, received, status FROM {COVERAGE} WHERE source = $source ORDER BY date",
+        {"source": source.name},
+    ).to_pylist()
+    if days:
+        said["coverage"] = {
+            "expected": sum(day["expected"] for day in days),
+            "received": sum(day["received"] for day in days),
+            "missing": [day["date"] for day in days if day["status"] == "missing"],
+            "degraded": [day["date"] for day in days if day["status"] == "degraded"],
+        }
+    return said
 
 
 def _reasons(engine: Engine, source: str, batches: Sequence[int]) -> dict[str, int]:

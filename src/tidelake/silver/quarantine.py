@@ -8,7 +8,7 @@ from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.result import Result
 from tidelake.errors import UnknownNameError
 from tidelake.lake import Lake
-from tidelake.silver.stage import QUARANTINE, QUARANTINE_SCHEMA
+from tidelake.silver.stage import QUARANTINE, QUARANTINE_SCHEMA, has_reason_sql
 
 
 def list_rows(
@@ -33,7 +33,7 @@ def list_rows(
         where.append("source = $source")
         params["source"] = source
     if reason is not None:
-        where.append("len(list_filter(reasons, lambda item: item = $reason OR starts_with(item, $reason || ':'))) > 0")
+        where.append(has_reason_sql())
         params["reason"] = reason
     condition = " AND ".join(where)
     if summary:

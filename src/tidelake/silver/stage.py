@@ -1,4 +1,4 @@
-"""One batch from lines to silver: parse, check, deduplicate, and commit silver, quarantine and duplicates.
+"""One batch from lines to silver: parsed, checked, deduplicated, and committed.
 
 The order of the commits makes a crash between any two heal: quarantine and duplicates are written as
 whole partitions of (source, batch), so writing them again changes nothing, and silver, which comes last,
@@ -8,31 +8,17 @@ carries the batch's number as its Delta transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
 
-from tidelake.config import Project
-from tidelake.contracts.source import Source
-from tidelake.engine.base import Engine, Layout, Transaction
-from tidelake.errors import ContractError
-from tidelake.lake import Lake
-from tidelake.lake.keys import KeyIndex
-from tidelake.silver.compile import (
-    LINEAGE,
-    SilverPlan,
-    accepted_columns,
-    content_sql,
-    key_hash_sql,
-    key_lists_sql,
-    parsed_sql,
-    plan,
-    reasons_sql,
-    undeclared_sql,
-)
+from tidelake.engine.base import Layout, Transaction
+from tidelake.lake.ledger import one_of
+from tidelake.silver.compile import accepted_columns, content_sql, key_hash_sql
 from tidelake.silver.fields import quoted
+from tidelake.silver.parsing import Parsing
 
 QUARANTINE = "silver.quarantine"
 DUPLICATES = "silver.duplicates"
@@ -63,155 +49,18 @@ DUPLICATES_SCHEMA = pa.schema(
         ("kept_position", pa.int64()),
     ]
 )
-_SAMPLE = 20_000
-_MOST_EXTRA = 200
 _EPOCH = date(1970, 1, 1)
 _DAY = "CAST(event_date - DATE '1970-01-01' AS INTEGER)"
+_NO_LOSERS = (
+    "SELECT CAST(NULL AS BIGINT) AS file_id, CAST(NULL AS BIGINT) AS source_position, "
+    "CAST(NULL AS BIGINT) AS kept_file_id, CAST(NULL AS BIGINT) AS kept_position, false AS is_old, "
+    "false AS is_same, CAST(NULL AS BIGINT) AS old_batch_id WHERE false"
+)
 
 
 @dataclass
-class Stage:
-    """What is kept between the batches of one source in one build.
-
-    Attributes:
-        app_id: Application id of silver's transactions; the version is the batch.
-        identical: Rows of a batch that equal an earlier one of it, where nothing is deduplicated.
-        extra: Undeclared fields that silver carries as text.
-        key_lists: Lists of field names that need no closer look.
-        touched_files: Files whose rows moved, so that the ledger counts them again.
-        warnings: Number of rows by reason that broke a rule which only warns.
-        messages: What a person should be told.
-    """
-
-    engine: Engine
-    lake: Lake
-    project: Project
-    source: Source
-    app_id: str
-    index: KeyIndex | None
-    identical: int = 0
-    extra: list[str] = field(default_factory=list)
-    key_lists: list[list[str]] = field(default_factory=list)
-    touched_files: set[int] = field(default_factory=set)
-    warnings: dict[str, int] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
-    evolved: list[str] = field(default_factory=list)
-    plan: SilverPlan = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.plan = plan(self.source, self.project, self.extra)
-        known = self.engine.schema(f"silver.{self.source.name}")
-        if known is not None and self.source.contract.extra == "evolve":
-            own = {*accepted_columns(self.plan), *(f"{name}_field" for name in LINEAGE)}
-            self.extra = [name for name in known.names if name not in own]
-            self.plan = plan(self.source, self.project, self.extra)
-
-    @property
-    def table(self) -> str:
-        return f"silver.{self.source.name}"
-
-    # --- reading
-
-    def parse(self) -> None:
-        """Make `temp.parsed`, `temp.unclean` and `temp.reasons` from `temp.lines`.
-
-        Raises:
-            ContractError: A field or rule whose policy is `fail` was broken, or a file lacks a required column.
-        """
-        if not self.key_lists:
-            self._learn_key_lists()
-        self._parse_once()
-        if self.source.contract.extra == "evolve" and self._evolve():
-            self._parse_once()
-        self.engine.write(reasons_sql(self.plan, "temp.lines", "temp.unclean"), "temp.reasons")
-        self._refuse_missing_columns()
-        self._refuse_failures()
-
-    def _learn_key_lists(self) -> None:
-        rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
-        lists = [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
-        dropped = {name for name, rule in self.source.privacy.items() if rule == "drop"}
-        known = {*self.plan.known_fields, *dropped}
-        if self.source.contract.extra != "ignore":
-            if self.source.contract.extra == "evolve":
-                self._add_extra(sorted({name for names in lists for name in names} - known))
-                known = {*self.plan.known_fields, *dropped}
-            lists = [names for names in lists if set(names) <= known]
-        self.key_lists = lists
-
-    def _parse_once(self) -> None:
-        self.engine.write(parsed_sql(self.plan, "temp.lines", self.key_lists), "temp.parsed")
-        self.engine.write("SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean")
-
-    def _evolve(self) -> bool:
-        """Take up fields that nothing declares; true when there are new ones."""
-        rows = self.engine.query(
-            undeclared_sql("temp.lines", "temp.unclean", [*self.plan.known_fields, *self.source.privacy])
-        ).to_pylist()
-        return self._add_extra([row["name"] for row in rows])
-
-    def _add_extra(self, names: Sequence[str]) -> bool:
-        taken = {column.lower() for column in accepted_columns(self.plan)}
-        new = [name for name in names if name and name.lower() not in taken and _is_column_name(name)]
-        new = new[: max(0, _MOST_EXTRA - len(self.extra))]
-        if not new:
-            return False
-        self.extra += new
-        self.evolved += new
-        self.plan = plan(self.source, self.project, self.extra)
-        self.key_lists = []
-        rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
-        known = {*self.plan.known_fields, *(n for n, rule in self.source.privacy.items() if rule == "drop")}
-        self.key_lists = [
-            row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"]) and set(row["keys"]) <= known
-        ]
-        return True
-
-    def _refuse_missing_columns(self) -> None:
-        """A table file (CSV, Parquet) without a required column is refused as a whole."""
-        required = [
-            item.field for item in self.plan.fields if any(c.reason.startswith("missing_required") for c in item.checks)
-        ]
-        if not required:
-            return
-        names = self.engine.query(
-            "SELECT DISTINCT l.source_path, json_keys(l.record) AS keys FROM temp.lines l JOIN temp.reasons r "
-            "USING (file_id, source_position) WHERE l.record IS NOT NULL AND l.problem IS NULL AND l.kind = 'record' "
-            "AND len(list_filter(r.reasons, lambda reason: starts_with(reason, 'missing_required'))) > 0 "
-            "ORDER BY l.source_path LIMIT 1000"
-        ).to_pylist()
-        for row in names:
-            missing = [name for name in required if name not in row["keys"]]
-            if missing:
-                raise ContractError(
-                    f"{row['source_path']}: the required column {missing[0]!r} is missing "
-                    f"(the file has {', '.join(row['keys'][:12])}). Nothing of this file was taken.",
-                    hint=f"Mend the file, or declare the column as not required in sources/{self.source.name}.yml.",
-                )
-
-    def _refuse_failures(self) -> None:
-        failing = [c.reason for item in self.plan.fields for c in item.checks if c.on_breach == "fail"]
-        failing += [f"rule:{rule.name}" for rule in self.source.contract.rules if rule.on_breach == "fail"]
-        if self.source.contract.extra == "fail":
-            failing.append("undeclared_field")
-        if not failing:
-            return
-        found = self.engine.query(
-            "SELECT reason, count(*) AS records, min(source_path || ':' || source_position) AS example FROM ("
-            "SELECT unnest(reasons) AS reason, file_id, source_position FROM temp.reasons) "
-            "JOIN temp.lines USING (file_id, source_position) WHERE list_contains($failing, reason) "
-            "GROUP BY reason ORDER BY records DESC",
-            {"failing": failing},
-        ).to_pylist()
-        if found:
-            row = found[0]
-            raise ContractError(
-                f"Source {self.source.name}: {row['records']:,} rows break '{row['reason']}', which stops the build "
-                f"(first: {row['example']}).",
-                hint="Mend the data, or set the rule to `quarantine` or `warn` in the contract.",
-            )
-
-    # --- writing
+class Stage(Parsing):
+    """Deduplicates what was parsed and commits it."""
 
     def settle(self, batch_id: int, superseded: Sequence[int] = ()) -> None:
         """Deduplicate what was parsed and commit quarantine, duplicates and silver for the batch.
@@ -241,9 +90,7 @@ class Stage:
     def _dates_of(self, file_ids: Sequence[int]) -> list[date]:
         if not file_ids or self.engine.schema(self.table) is None:
             return []
-        found = self.engine.query(
-            f"SELECT DISTINCT event_date FROM {self.table} WHERE list_contains($ids, file_id)", {"ids": list(file_ids)}
-        )
+        found = self.engine.query(f"SELECT DISTINCT event_date FROM {self.table} WHERE {one_of('file_id', file_ids)}")
         return [value for value in found.column("event_date").to_pylist() if value is not None]
 
     def _suspects(self) -> _Suspects:
@@ -253,7 +100,7 @@ class Stage:
             self.identical += int(found.column(0)[0].as_py())
             return _Suspects((), ())
         self.fill_index()
-        keyed = "event_id IS NOT NULL" if self.source.dedup == "key" else "true"
+        keyed = self._has_key
         hashes = self.engine.query(
             f"SELECT key_hash FROM temp.parsed WHERE is_clean AND {keyed} UNION ALL SELECT key_hash FROM temp.parsed "
             f"JOIN temp.reasons USING (file_id, source_position) WHERE len(reasons) = 0 AND {keyed}"
@@ -267,36 +114,13 @@ class Stage:
     def _resolve(self, suspects: _Suspects, old_dates: Sequence[date], superseded: Sequence[int]) -> None:
         """Make `temp.losers`: rows that give way to another one, and to which."""
         if not suspects.hashes:
-            self.engine.write(
-                "SELECT CAST(NULL AS BIGINT) AS file_id, CAST(NULL AS BIGINT) AS source_position, "
-                "CAST(NULL AS BIGINT) AS kept_file_id, CAST(NULL AS BIGINT) AS kept_position, false AS is_old, "
-                "false AS is_same, CAST(NULL AS BIGINT) AS old_batch_id WHERE false",
-                "temp.losers",
-            )
+            self.engine.write(_NO_LOSERS, "temp.losers")
             return
-        content = content_sql(self.plan.content)
-        key = "event_id" if self.source.dedup == "key" else "content"
         self.engine.write(pa.table({"key_hash": pa.array(suspects.hashes, pa.int64())}), "temp.suspects")
-        columns = ", ".join(["event_id", "received_at", "file_id", "source_position", "batch_id"])
-        if self.source.fact == "count":
-            columns = "CAST(NULL AS VARCHAR) AS event_id, CAST(NULL AS TIMESTAMPTZ) AS received_at, file_id, source_position, batch_id"
-        wanted = "event_id IS NOT NULL" if self.source.dedup == "key" else "true"
-        fresh = (
-            f"SELECT {columns}, {content} AS content, false AS is_old FROM temp.parsed p SEMI JOIN temp.suspects USING (key_hash) "
-            f"ANTI JOIN (SELECT * FROM temp.reasons WHERE len(reasons) > 0) r USING (file_id, source_position) WHERE {wanted}"
-        )
-        contenders = fresh
-        if old_dates and self.engine.schema(self.table) is not None:
-            known = set(self.engine.schema(self.table).names)
-            old_content = content_sql([name for name in self.plan.content if name in known])
-            missing = [name for name in self.plan.content if name not in known]
-            if missing:
-                old_content = content_sql_with_nulls(self.plan.content, known)
-            contenders += (
-                f" UNION ALL SELECT {columns}, {old_content} AS content, true AS is_old FROM {self.table} "
-                f"WHERE list_contains($dates, event_date) AND NOT list_contains($superseded, file_id) AND {wanted} "
-                f"AND {key if key == 'event_id' else old_content} IN (SELECT {key} FROM ({fresh}))"
-            )
+        key = "event_id" if self.source.dedup == "key" else "content"
+        contenders = self._fresh_contenders()
+        if old_dates and self._known_columns():
+            contenders += f" UNION ALL {self._old_contenders(key, old_dates, superseded)}"
         self.engine.write(
             f"""
             SELECT file_id, source_position, kept_file_id, kept_position, is_old, content = kept_content AS is_same,
@@ -310,7 +134,36 @@ class Stage:
                     file_id, source_position)
             ) WHERE place > 1""",
             "temp.losers",
-            params={"dates": list(old_dates), "superseded": list(superseded)} if "$dates" in contenders else None,
+        )
+
+    @property
+    def _contest_columns(self) -> str:
+        own = "event_id, received_at"
+        if self.source.fact == "count":
+            own = "CAST(NULL AS VARCHAR) AS event_id, CAST(NULL AS TIMESTAMPTZ) AS received_at"
+        return f"{own}, file_id, source_position, batch_id"
+
+    @property
+    def _has_key(self) -> str:
+        return "event_id IS NOT NULL" if self.source.dedup == "key" else "true"
+
+    def _fresh_contenders(self) -> str:
+        """Rows of the batch that share a key with another row, or may do so."""
+        return (
+            f"SELECT {self._contest_columns}, {content_sql(self.plan.content)} AS content, false AS is_old "
+            "FROM temp.parsed SEMI JOIN temp.suspects USING (key_hash) "
+            "ANTI JOIN (SELECT * FROM temp.reasons WHERE len(reasons) > 0) r USING (file_id, source_position) "
+            f"WHERE {self._has_key}"
+        )
+
+    def _old_contenders(self, key: str, dates: Sequence[date], superseded: Sequence[int]) -> str:
+        """Rows of silver whose key a row of the batch has."""
+        content = content_sql(self.plan.content, known=self._known_columns())
+        is_same_key = "event_id" if key == "event_id" else content
+        return (
+            f"SELECT {self._contest_columns}, {content} AS content, true AS is_old FROM {self.table} "
+            f"WHERE {one_of('event_date', dates)} AND NOT ({one_of('file_id', superseded)}) AND {self._has_key} "
+            f"AND {is_same_key} IN (SELECT {key} FROM ({self._fresh_contenders()}))"
         )
 
     def choose(self, identity: str, order: str) -> None:
@@ -366,61 +219,55 @@ class Stage:
                 CAST(NULL AS BIGINT) AS kept_position, l.ingested_at AS quarantined_at
             FROM temp.lines l JOIN temp.reasons r USING (file_id, source_position) WHERE len(r.reasons) > 0
             UNION ALL
-            SELECT {_text(source)}, {batch_id}, l.file_id, l.source_path, l.source_position, ['conflict'], l.raw, 'open',
-                c.kept_file_id, c.kept_position, l.ingested_at
+            SELECT {_text(source)}, {batch_id}, l.file_id, l.source_path, l.source_position, ['conflict'], l.raw,
+                'open',                 c.kept_file_id, c.kept_position, l.ingested_at
             FROM temp.lines l JOIN temp.losers c USING (file_id, source_position) WHERE NOT c.is_same"""
         old = (
             self.engine.query("SELECT DISTINCT old_batch_id FROM temp.losers WHERE is_old AND NOT is_same")
             .column(0)
             .to_pylist()
         )
-        params = None
         if old:
-            params = {"old": old}
             bad += f"""
             UNION ALL
-            SELECT {_text(source)}, {batch_id}, b.file_id, b.source_path, b.source_position, ['conflict'], b.raw, 'open',
-                c.kept_file_id, c.kept_position, b.ingested_at
+            SELECT {_text(source)}, {batch_id}, b.file_id, b.source_path, b.source_position, ['conflict'], b.raw,
+                'open', c.kept_file_id, c.kept_position, b.ingested_at
             FROM bronze.{source} b JOIN temp.losers c USING (file_id, source_position)
-            WHERE c.is_old AND NOT c.is_same AND list_contains($old, b.batch_id)"""
-        self._replace_partition(QUARANTINE, bad, QUARANTINE_SCHEMA, batch_id, params)
+            WHERE c.is_old AND NOT c.is_same AND {one_of("b.batch_id", old)}"""
+        self._replace_partition(QUARANTINE, bad, QUARANTINE_SCHEMA, batch_id)
         if superseded:
             self._retire(superseded)
 
     def _retire(self, superseded: Sequence[int]) -> None:
         """Quarantined rows of files that were replaced stay to be seen, but no longer count as open."""
-        params = {"ids": list(superseded), "source": self.source.name}
+        is_gone = one_of("file_id", superseded)
         batches = (
             self.engine.query(
-                f"SELECT DISTINCT batch_id FROM {QUARANTINE} WHERE source = $source AND state = 'open' "
-                "AND list_contains($ids, file_id)",
-                params,
+                f"SELECT DISTINCT batch_id FROM {QUARANTINE} WHERE source = $source AND state = 'open' AND {is_gone}",
+                {"source": self.source.name},
             )
             .column(0)
             .to_pylist()
         )
         for batch in batches:
             self.engine.write(
-                f"SELECT * REPLACE (CASE WHEN list_contains($ids, file_id) THEN 'superseded' ELSE state END AS state) "
-                f"FROM {QUARANTINE} WHERE source = $source AND batch_id = {int(batch)}",
+                f"SELECT * REPLACE (CASE WHEN {is_gone} THEN 'superseded' ELSE state END AS state) "
+                f"FROM {QUARANTINE} WHERE source = {_text(self.source.name)} AND batch_id = {int(batch)}",
                 QUARANTINE,
                 "replace",
                 replace={"source": [self.source.name], "batch_id": [batch]},
-                params=params,
             )
 
     def _write_duplicates(self, batch_id: int) -> None:
         rows = (
-            f"SELECT {_text(self.source.name)} AS source, CAST({batch_id} AS BIGINT) AS batch_id, file_id, source_position, "
-            "kept_file_id, kept_position FROM temp.losers WHERE is_same"
+            f"SELECT {_text(self.source.name)} AS source, CAST({batch_id} AS BIGINT) AS batch_id, file_id, "
+            "source_position, kept_file_id, kept_position FROM temp.losers WHERE is_same"
         )
-        self._replace_partition(DUPLICATES, rows, DUPLICATES_SCHEMA, batch_id, None)
+        self._replace_partition(DUPLICATES, rows, DUPLICATES_SCHEMA, batch_id)
 
-    def _replace_partition(
-        self, table: str, select: str, schema: pa.Schema, batch_id: int, params: dict[str, object] | None
-    ) -> None:
+    def _replace_partition(self, table: str, select: str, schema: pa.Schema, batch_id: int) -> None:
         """Write the partition of (source, batch) as a whole; nothing is committed where there is nothing to say."""
-        self.engine.write(select, "temp.partition", params=params)
+        self.engine.write(select, "temp.partition")
         count = self.engine.query("SELECT count(*) FROM temp.partition").column(0)[0].as_py()
         is_there = self.engine.schema(table) is not None
         if not is_there:
@@ -465,30 +312,26 @@ class Stage:
         self, fresh: str, columns: str, batch_id: int, old_dates: Sequence[date], superseded: Sequence[int]
     ) -> None:
         """Append the batch and take old rows out of their dates, in one commit."""
-        known = set(self.engine.schema(self.table).names)
+        known = set(self._known_columns())
         old_columns = ", ".join(
             quoted(name) if name in known else f"NULL AS {quoted(name)}" for name in accepted_columns(self.plan)
         )
-        dates = (
-            self.engine.query(
-                f"SELECT DISTINCT event_date FROM {self.table} WHERE list_contains($dates, event_date) AND ("
-                "list_contains($superseded, file_id) OR (file_id, source_position) IN "
-                "(SELECT (file_id, source_position) FROM temp.losers WHERE is_old))",
-                {"dates": list(old_dates), "superseded": list(superseded)},
-            )
-            .column(0)
-            .to_pylist()
+        leaves = (
+            f"({one_of('file_id', superseded)} OR (file_id, source_position) IN "
+            "(SELECT (file_id, source_position) FROM temp.losers WHERE is_old))"
         )
+        found = self.engine.query(
+            f"SELECT DISTINCT event_date FROM {self.table} WHERE {one_of('event_date', old_dates)} AND {leaves}"
+        )
+        dates = found.column(0).to_pylist()
         self.engine.write(
-            f"{fresh} UNION ALL SELECT {old_columns} FROM {self.table} WHERE list_contains($dates, event_date) "
-            "AND NOT list_contains($superseded, file_id) AND (file_id, source_position) NOT IN "
-            "(SELECT (file_id, source_position) FROM temp.losers WHERE is_old)",
+            f"{fresh} UNION ALL SELECT {old_columns} FROM {self.table} WHERE {one_of('event_date', dates)} "
+            f"AND NOT {leaves}",
             self.table,
             "replace" if dates else "append",
             replace={"event_date": dates},
             transaction=Transaction(self.app_id, batch_id),
             layout=_BY_DATE,
-            params={"dates": dates, "superseded": list(superseded)},
             note={"definition": self.plan.definition, "batch_id": batch_id, "app_id": self.app_id},
         )
         moved = self.engine.query("SELECT DISTINCT file_id FROM temp.losers WHERE is_old").column(0).to_pylist()
@@ -526,17 +369,9 @@ class _Suspects:
     days: tuple[date, ...]
 
 
-def content_sql_with_nulls(columns: Sequence[str], known: set[str]) -> str:
-    """`content_sql` over a table that lacks some columns: they count as null."""
-    parts = ", ".join(
-        f"coalesce('v' || CAST({quoted(column)} AS VARCHAR), 'n')" if column in known else "'n'"
-        for column in sorted(columns)
-    )
-    return f"md5(concat_ws(chr(31), {parts}))"
-
-
-def _is_column_name(name: str) -> bool:
-    return 0 < len(name) <= 128 and name.isprintable() and not any(c in name for c in " ,;{}()\n\t=")
+def has_reason_sql() -> str:
+    """Condition on quarantined rows: a reason is `$reason`, or begins with it and a colon."""
+    return "len(list_filter(reasons, lambda item: item = $reason OR starts_with(item, $reason || ':'))) > 0"
 
 
 def _text(value: str) -> str:

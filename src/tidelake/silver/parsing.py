@@ -1,0 +1,191 @@
+"""One batch of lines read under its contract: `temp.parsed`, and the reasons of the rows that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tidelake.config import Project
+from tidelake.contracts.source import Source
+from tidelake.engine.base import Engine
+from tidelake.errors import ContractError
+from tidelake.lake import Lake
+from tidelake.lake.keys import KeyIndex
+from tidelake.silver.compile import (
+    LINEAGE,
+    SilverPlan,
+    accepted_columns,
+    key_lists_sql,
+    parsed_sql,
+    plan,
+    reasons_sql,
+    undeclared_sql,
+)
+from tidelake.silver.fields import reference_of
+
+_SAMPLE = 20_000
+_MOST_EXTRA = 200
+
+
+@dataclass
+class Parsing:
+    """What is kept between the batches of one source in one build.
+
+    Attributes:
+        app_id: Application id of silver's transactions; the version is the batch.
+        identical: Rows of a batch that equal an earlier one of it, where nothing is deduplicated.
+        extra: Undeclared fields that silver carries as text.
+        key_lists: Lists of field names that need no closer look.
+        touched_files: Files whose rows moved, so that the ledger counts them again.
+        warnings: Number of rows by reason that broke a rule which only warns.
+        messages: What a person should be told.
+    """
+
+    engine: Engine
+    lake: Lake
+    project: Project
+    source: Source
+    app_id: str
+    index: KeyIndex | None
+    identical: int = 0
+    extra: list[str] = field(default_factory=list)
+    key_lists: list[list[str]] = field(default_factory=list)
+    touched_files: set[int] = field(default_factory=set)
+    warnings: dict[str, int] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    evolved: list[str] = field(default_factory=list)
+    plan: SilverPlan = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._refuse_missing_dimensions()
+        self.plan = plan(self.source, self.project, self.extra)
+        known = self.engine.schema(f"silver.{self.source.name}")
+        if known is not None and self.source.contract.extra == "evolve":
+            own = {*accepted_columns(self.plan), *(f"{name}_field" for name in LINEAGE)}
+            self.extra = [name for name in known.names if name not in own]
+            self.plan = plan(self.source, self.project, self.extra)
+
+    def _known_columns(self) -> list[str]:
+        schema = self.engine.schema(self.table)
+        return list(schema.names) if schema is not None else []
+
+    def _refuse_missing_dimensions(self) -> None:
+        for field_name, rule in self.source.contract.fields.items():
+            if rule.references is None:
+                continue
+            dimension, _ = reference_of(rule.references)
+            if self.engine.schema(f"silver.{dimension}") is None:
+                raise ContractError(
+                    f"Source {self.source.name}: {field_name} refers to the dimension {dimension}, which has no "
+                    "rows yet.",
+                    hint=f"Bring its files and build it: tide build --select {dimension}.",
+                )
+
+    @property
+    def table(self) -> str:
+        return f"silver.{self.source.name}"
+
+    # --- reading
+
+    def parse(self) -> None:
+        """Make `temp.parsed`, `temp.unclean` and `temp.reasons` from `temp.lines`.
+
+        Raises:
+            ContractError: A field or rule whose policy is `fail` was broken, or a file lacks a required column.
+        """
+        if not self.key_lists:
+            self._learn_key_lists()
+        self._parse_once()
+        if self.source.contract.extra == "evolve" and self._evolve():
+            self._parse_once()
+        self.engine.write(reasons_sql(self.plan, "temp.lines", "temp.unclean"), "temp.reasons")
+        self._refuse_missing_columns()
+        self._refuse_failures()
+
+    def _learn_key_lists(self) -> None:
+        rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
+        lists = [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
+        dropped = {name for name, rule in self.source.privacy.items() if rule == "drop"}
+        known = {*self.plan.known_fields, *dropped}
+        if self.source.contract.extra != "ignore":
+            if self.source.contract.extra == "evolve":
+                self._add_extra(sorted({name for names in lists for name in names} - known))
+                known = {*self.plan.known_fields, *dropped}
+            lists = [names for names in lists if set(names) <= known]
+        self.key_lists = lists
+
+    def _parse_once(self) -> None:
+        self.engine.write(parsed_sql(self.plan, "temp.lines", self.key_lists), "temp.parsed")
+        self.engine.write("SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean")
+
+    def _evolve(self) -> bool:
+        """Take up fields that nothing declares; true when there are new ones."""
+        rows = self.engine.query(
+            undeclared_sql("temp.lines", "temp.unclean", [*self.plan.known_fields, *self.source.privacy])
+        ).to_pylist()
+        return self._add_extra([row["name"] for row in rows])
+
+    def _add_extra(self, names: Sequence[str]) -> bool:
+        taken = {column.lower() for column in accepted_columns(self.plan)}
+        new = [name for name in names if name and name.lower() not in taken and _is_column_name(name)]
+        new = new[: max(0, _MOST_EXTRA - len(self.extra))]
+        if not new:
+            return False
+        self.extra += new
+        self.evolved += new
+        self.plan = plan(self.source, self.project, self.extra)
+        self.key_lists = []
+        rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
+        known = {*self.plan.known_fields, *(n for n, rule in self.source.privacy.items() if rule == "drop")}
+        self.key_lists = [
+            row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"]) and set(row["keys"]) <= known
+        ]
+        return True
+
+    def _refuse_missing_columns(self) -> None:
+        """A table file (CSV, Parquet) without a required column is refused as a whole."""
+        required = [
+            item.field for item in self.plan.fields if any(c.reason.startswith("missing_required") for c in item.checks)
+        ]
+        if not required:
+            return
+        names = self.engine.query(
+            "SELECT DISTINCT l.source_path, json_keys(l.record) AS keys FROM temp.lines l JOIN temp.reasons r "
+            "USING (file_id, source_position) WHERE l.record IS NOT NULL AND l.problem IS NULL AND l.kind = 'record' "
+            "AND len(list_filter(r.reasons, lambda reason: starts_with(reason, 'missing_required'))) > 0 "
+            "ORDER BY l.source_path LIMIT 1000"
+        ).to_pylist()
+        for row in names:
+            missing = [name for name in required if name not in row["keys"]]
+            if missing:
+                raise ContractError(
+                    f"{row['source_path']}: the required column {missing[0]!r} is missing "
+                    f"(the file has {', '.join(row['keys'][:12])}). Nothing of this file was taken.",
+                    hint=f"Mend the file, or declare the column as not required in sources/{self.source.name}.yml.",
+                )
+
+    def _refuse_failures(self) -> None:
+        failing = [c.reason for item in self.plan.fields for c in item.checks if c.on_breach == "fail"]
+        failing += [f"rule:{rule.name}" for rule in self.source.contract.rules if rule.on_breach == "fail"]
+        if self.source.contract.extra == "fail":
+            failing.append("undeclared_field")
+        if not failing:
+            return
+        found = self.engine.query(
+            "SELECT reason, count(*) AS records, min(source_path || ':' || source_position) AS example FROM ("
+            "SELECT unnest(reasons) AS reason, file_id, source_position FROM temp.reasons) "
+            "JOIN temp.lines USING (file_id, source_position) WHERE list_contains($failing, reason) "
+            "GROUP BY reason ORDER BY records DESC",
+            {"failing": failing},
+        ).to_pylist()
+        if found:
+            row = found[0]
+            raise ContractError(
+                f"Source {self.source.name}: {row['records']:,} rows break '{row['reason']}', which stops the build "
+                f"(first: {row['example']}).",
+                hint="Mend the data, or set the rule to `quarantine` or `warn` in the contract.",
+            )
+
+
+def _is_column_name(name: str) -> bool:
+    return 0 < len(name) <= 128 and name.isprintable() and not any(c in name for c in " ,;{}()\n\t=")
