@@ -16,6 +16,15 @@ def test_a_line_only_after_some_seconds_with_rate_and_time_left() -> None:
     assert stream.getvalue() == "reading app: 500 of 1,000 rows, 100 rows/s, 5.0 s left\n"
 
 
+def test_a_stage_that_speaks_late_began_when_the_last_one_spoke() -> None:
+    ticks = iter([0.0, 2.0, 12.0])
+    stream = io.StringIO()
+    lines = PlainLines(stream, clock=lambda: next(ticks))
+    lines("reading app", 1, 1, "files")
+    lines("silver app", 100, 200, "rows")
+    assert stream.getvalue() == "silver app: 100 of 200 rows, 10 rows/s, 10 s left\n"
+
+
 def test_quiet_prints_only_what_is_said() -> None:
     ticks = iter([0.0, 100.0])
     stream = io.StringIO()

@@ -58,7 +58,7 @@ def demo(
     example, what = shelf.load_demo(name)
     place = folder or Path("tidelake-demo") / (name if data is None else f"{name}-own")
     again = shelf.copy_example(example, place)
-    say(f"{'Again in' if again else 'The project is in'} {place}")
+    say(f"{place} is there already: only what is new is taken" if again else f"The project is in {place}")
     _bring_data(place, what, data)
     _build(place, name, what, engine)
 
@@ -75,10 +75,8 @@ def _bring_data(place: Path, what: Demo, data: str | None) -> None:
 
     with meter() as progress:
         made = run_scenario(what.scenario, target, progress=progress, options=dict(what.options))
-    say(
-        f"{made.rows:,} events simulated (seed {made.seed}); "
-        f"the planted cause is in {made.truth.name}, which nothing reads"
-    )
+    say(f"{made.rows:,} events simulated (seed {made.seed})")
+    say(f"What was planted stands in {made.truth.name}, which no command reads")
 
 
 def _fetched(url: str, place: Path) -> str:
@@ -141,7 +139,7 @@ def _build(place: Path, name: str, what: Demo, engine: EngineName | None) -> Non
         lines = built.build_lines(result, seconds=seconds)
         if result.verdict == "unchanged":
             counts = built.lake_counts(session)
-            lines = [*lines, ("in the lake", ""), *row_lines(counts)]
+            lines = [*lines, ("in the lake", "of this build and earlier ones"), *row_lines(counts)]
         lines.append(("lake", near(session.lake.location.address)))
         put(what.about)
         built.panel(f"tide demo {name}", lines, good=not result.exit_code)
@@ -162,12 +160,13 @@ def _first_numbers(session: Session, what: Demo) -> None:
     from dataclasses import replace
 
     from tidelake.cli.output import emit
-    from tidelake.reports.reading import for_reading
+    from tidelake.reports.reading import both_ends, for_reading
 
     for table in what.first:
         result = session.measure(table.metric, by=table.by, grain=table.grain)
         put("")
-        emit(replace(for_reading(result), title=table.title or f"{table.metric} by {table.grain}"), limit=14)
+        shown = both_ends(for_reading(result))
+        emit(replace(shown, title=table.title or f"{table.metric} by {table.grain}"), limit=0)
 
 
 def _next(place: Path, what: Demo) -> None:

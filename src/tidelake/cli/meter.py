@@ -27,6 +27,24 @@ def meter(*, quiet: bool = False) -> Iterator[Progress]:
         yield TerminalBars(bars)
 
 
+class Pace:
+    """Since when each stage has been at work: since the last stage said something, for its first word may be late.
+
+    Args:
+        start: When work began.
+    """
+
+    def __init__(self, start: float) -> None:
+        self._last = start
+        self._started: dict[str, float] = {}
+
+    def seconds(self, stage: str, now: float) -> float:
+        """Seconds that a stage has been at work."""
+        started = self._started.setdefault(stage, self._last)
+        self._last = now
+        return now - started
+
+
 class PlainLines:
     """A line when some seconds have passed since the last one, so that logs stay short.
 
@@ -39,16 +57,16 @@ class PlainLines:
     def __init__(self, stream: TextIO, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream, self._quiet, self._clock = stream, quiet, clock
         self._printed = clock()
-        self._started: dict[str, float] = {}
+        self._pace = Pace(self._printed)
 
     def __call__(self, stage: str, done: int, total: int | None = None, unit: str = "rows") -> None:
         """Take note of how far a stage is."""
         now = self._clock()
-        started = self._started.setdefault(stage, now)
+        seconds = self._pace.seconds(stage, now)
         if self._quiet or now - self._printed < PLAIN_EVERY_S:
             return
         self._printed = now
-        self.say(_line(stage, done, total, unit, now - started))
+        self.say(_line(stage, done, total, unit, seconds))
 
     def say(self, text: str) -> None:
         """Print one sentence."""
@@ -87,20 +105,22 @@ def duration(seconds: float) -> str:
 
 
 class TerminalBars:
-    """One bar a stage; those that are done make room."""
+    """A bar for each stage that is at work, and a line that shows that something is."""
 
     def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._pace = Pace(time.monotonic())
+        self._alive = bars.add_task("at work", total=None, said="")
 
     def __call__(self, stage: str, done: int, total: int | None = None, unit: str = "rows") -> None:
         """Take note of how far a stage is."""
+        seconds = self._pace.seconds(stage, time.monotonic())
+        said = _line("", done, total, unit, seconds).removeprefix(": ")
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total, unit=unit)
-        task = self._tasks[stage]
-        self._bars.update(task, completed=done, total=total, unit=unit)
-        if total is not None and done >= total:
-            self._bars.update(task, visible=False)
+            self._tasks[stage] = self._bars.add_task(stage, total=total, said=said)
+        is_done = total is not None and done >= total
+        self._bars.update(self._tasks[stage], completed=done, total=total, said=said, visible=not is_done)
 
     def say(self, text: str) -> None:
         """Print one sentence."""
@@ -109,26 +129,15 @@ class TerminalBars:
 
 def _bars() -> Bars:
     from rich.console import Console
-    from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
-    from rich.text import Text
-
-    class Amount(ProgressColumn):
-        """What is done, how much there is, and how fast it goes."""
-
-        def render(self, task: Task) -> Text:
-            unit = str(task.fields.get("unit", ""))
-            text = amount(int(task.completed), unit)
-            if task.speed:
-                text += f"  {amount(int(task.speed), unit)}/s"
-            return Text(text, style="dim")
 
     return Bars(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        Amount(),
-        TimeRemainingColumn(compact=True),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[said]}", style="dim"),
         console=Console(stderr=True),
         transient=True,
     )

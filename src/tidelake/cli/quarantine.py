@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,12 +21,18 @@ from tidelake.cli.options import (
     examples,
 )
 from tidelake.cli.output import emit
+from tidelake.cli.streams import put
+
+if TYPE_CHECKING:
+    from tidelake.engine.result import Result
 
 app = typer.Typer(
     help="Rows that broke a rule: how many and why, each with its text and place, and taking them in again.",
     no_args_is_help=True,
     epilog=examples("tide quarantine list", "tide quarantine show --reason bad_json", "tide quarantine replay"),
 )
+
+RAW_SHOWN = 600  # characters of a row's text
 
 SourceOption = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only this source.")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", metavar="NAME", help="Only rows with this reason.")]
@@ -62,7 +68,29 @@ def show(
 ) -> None:
     """The rows themselves: reasons, file, line and text."""
     with opened(project, target=target, as_of=as_of) as session:
-        emit(session.quarantine(source=source, reason=reason), form=form, output=output, limit=limit)
+        result = session.quarantine(source=source, reason=reason)
+    if form is FormatName.table and output is None:
+        for line in as_blocks(result, limit=limit):
+            put(line)
+        return
+    emit(result, form=form, output=output, limit=limit)
+
+
+def as_blocks(result: Result, *, limit: int) -> list[str]:
+    """Two lines a row: where it stands and every reason, then its text."""
+    from tidelake.engine.tabletext import cell, number, visible
+
+    shown = result.table.slice(0, limit) if limit else result.table
+    lines = []
+    for row in shown.to_pylist():
+        lines.append(f"{row['source']}  {row['source_path']}:{row['source_position']}  {cell(row['reasons'])}")
+        raw = row["raw"]
+        text = "(its text was not kept)" if raw is None else visible(raw[:RAW_SHOWN])
+        cut = f" … ({number(len(raw))} characters in all)" if raw is not None and len(raw) > RAW_SHOWN else ""
+        lines += [f"    {text}{cut}", ""]
+    if len(shown) < len(result):
+        lines.append(f"{number(len(shown))} of {number(len(result))} rows shown")
+    return lines or ["no rows in quarantine"]
 
 
 @app.command(epilog=examples("tide quarantine replay", "tide quarantine replay --source app"))

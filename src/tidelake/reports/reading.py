@@ -30,6 +30,9 @@ def for_reading(result: Result) -> Result:
             gone.append(name)
             if (value := values[0].as_py()) is not None:
                 said.append(f"{_LABELS.get(name, name)} {cell(value)}")
+    unit = _unit(result)
+    if unit:
+        said.insert(0, f"value in {unit}")
     gone += [
         name
         for name in LEFT_OUT_WHEN_NULL
@@ -44,6 +47,24 @@ def for_reading(result: Result) -> Result:
         return result
     notes = (*result.notes, ", ".join(said)) if said else result.notes
     return replace(result, table=table.drop_columns(gone), notes=notes)
+
+
+def both_ends(result: Result, *, first: int = 4, last: int = 8) -> Result:
+    """The first and the last rows of a long result, with a note that says so."""
+    table = result.table
+    if table.num_rows <= first + last:
+        return result
+    ends = pa.concat_tables([table.slice(0, first), table.slice(table.num_rows - last)])
+    note = f"the first {first} and the last {last} of {table.num_rows:,} rows"
+    return replace(result, table=ends, notes=(note, *result.notes))
+
+
+def _unit(result: Result) -> str:
+    """What `value` is counted in, where its column says so."""
+    schema = result.table.schema
+    metadata = (schema.field("value").metadata or {}) if "value" in schema.names else {}
+    unit = metadata.get(b"unit", b"").decode()
+    return "" if unit == "share" else unit
 
 
 def _value(result: Result) -> pa.ChunkedArray | None:

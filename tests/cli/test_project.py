@@ -1,0 +1,192 @@
+"""A small project through every verb: what stands on stdout was worked out on paper."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from pyarrow import parquet
+
+from tidelake.cli import main
+
+PROJECT = """\
+name: tiny
+dimensions: [region]
+"""
+SOURCE = """\
+path: in/*.jsonl
+mapping: {event_time: ts, actor_id: user, event_name: event, event_id: id}
+dedup: key
+complete: daily_file
+contract:
+  max_quarantined_share: 0.5
+  fields:
+    id: {type: string, required: true}
+    ts: {type: timestamp, required: true}
+    user: {type: string}
+    event: {type: string, allowed: [open, play]}
+    region: {type: string}
+"""
+# Monday 17 November: a twice, b once; Tuesday: a once. One line is broken, one event is unknown, one is sent twice.
+DAY_1 = """\
+{"id": "1", "ts": "2025-11-17T08:00:00Z", "user": "a", "event": "open", "region": "EU"}
+{"id": "2", "ts": "2025-11-17T08:01:00Z", "user": "a", "event": "play", "region": "EU"}
+{"id": "2", "ts": "2025-11-17T08:01:00Z", "user": "a", "event": "play", "region": "EU"}
+
+{"id": "3", "ts": "2025-11-17T09:00:00Z", "user": "b", "event": "open", "region": "US"}
+{"id": "4", "ts": "2025-11-17T09
+{"id": "5", "ts": "2025-11-17T09:05:00Z", "user": "b", "event": "close", "region": "US"}
+"""
+DAY_2 = """\
+{"id": "6", "ts": "2025-11-18T08:00:00Z", "user": "a", "event": "open", "region": "EU"}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that was built once."""
+    folder = tmp_path_factory.mktemp("tiny")
+    for name, text in {
+        "tide.yml": PROJECT,
+        "sources/app.yml": SOURCE,
+        "in/day_2025-11-17.jsonl": DAY_1,
+        "in/day_2025-11-18.jsonl": DAY_2,
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    assert main(["build", "--project", str(folder), "--quiet"]) == 0
+    return folder
+
+
+class Printed:
+    """Runs a command and gives what stood on stdout."""
+
+    def __init__(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.project, self.capsys = project, capsys
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        self.capsys.readouterr()
+        assert main([*words, "--project", str(self.project)]) == code, self.capsys.readouterr().err
+        return self.capsys.readouterr().out
+
+    def rows(self, *words: str) -> list[dict[str, str]]:
+        return list(csv.DictReader(io.StringIO(self(*words, "--format", "csv"))))
+
+
+@pytest.fixture
+def tide(project: Path, capsys: pytest.CaptureFixture[str]) -> Printed:
+    return Printed(project, capsys)
+
+
+def test_ledger_accounts_for_every_line(tide: Printed) -> None:
+    rows = tide.rows("ledger")
+    parts = ("read", "accepted", "quarantined", "duplicate", "filtered", "superseded", "is_balanced")
+    assert [[row[part] for part in parts] for row in rows] == [
+        ["7", "3", "2", "1", "1", "0", "true"],
+        ["1", "1", "0", "0", "0", "0", "true"],
+    ]
+
+
+def test_measure_counts_people_by_day_and_region(tide: Printed) -> None:
+    rows = tide.rows("measure", "dau", "--by", "region")
+    assert [(row["period_start"], row["region"], float(row["value"]), row["status"]) for row in rows] == [
+        ("2025-11-17", "EU", 1.0, "complete"),
+        ("2025-11-17", "US", 1.0, "complete"),
+        ("2025-11-18", "EU", 1.0, "complete"),
+        ("2025-11-18", "US", 0.0, "complete"),  # the day was received: nobody came is a number, not a gap
+    ]
+
+
+def test_measure_as_a_table_says_its_metric_once(tide: Printed) -> None:
+    shown = tide("measure", "events").splitlines()
+    body = [line.split() for line in shown if line.startswith("2025")]
+    assert [line[:2] for line in body] == [["2025-11-17", "3"], ["2025-11-18", "1"]]
+    assert sum("metric events" in line for line in shown) == 1
+
+
+def test_unknown_metric_ends_with_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["measure", "dua", "--project", str(project)]) == 2
+    assert "'dau'" in capsys.readouterr().err
+
+
+def test_quarantine_says_why_and_where(tide: Printed) -> None:
+    reasons = {row["reason"]: row["rows"] for row in tide.rows("quarantine", "list")}
+    assert reasons == {"invalid_json": "1", "not_allowed:event": "1"}
+    shown = tide.rows("quarantine", "show", "--reason", "invalid_json")
+    assert [(row["source_path"].rsplit("/", 1)[-1], row["source_position"]) for row in shown] == [
+        ("day_2025-11-17.jsonl", "6")
+    ]
+    assert shown[0]["raw"] == '{"id": "4", "ts": "2025-11-17T09'
+
+
+def test_quarantine_shows_each_row_with_its_place_and_text(tide: Printed) -> None:
+    assert tide("quarantine", "show", "--reason", "invalid_json").splitlines() == [
+        "app  day_2025-11-17.jsonl:6  invalid_json",
+        '    {"id": "4", "ts": "2025-11-17T09',
+        "",
+    ]
+
+
+def test_sql_in_every_format(tide: Printed, tmp_path: Path) -> None:
+    query = "select event_name, count(*) as events from silver.app group by event_name order by event_name"
+    assert tide("sql", query, "--format", "csv") == 'event_name,events\n"open",3\n"play",1\n'
+    document = json.loads(tide("sql", query, "--format", "json"))
+    assert document["rows"] == [{"event_name": "open", "events": 3}, {"event_name": "play", "events": 1}]
+    assert [source["table"] for source in document["sources"]] == ["silver.app"]
+    target = tmp_path / "out.parquet"
+    assert tide("sql", query, "--format", "parquet", "--output", str(target)) == ""
+    assert parquet.read_table(target).to_pydict() == {"event_name": ["open", "play"], "events": [3, 1]}
+
+
+def test_sql_from_a_file_with_a_parameter(tide: Printed, tmp_path: Path) -> None:
+    query = tmp_path / "by_region.sql"
+    query.write_text("select count(*) as events from silver.app where region = $region")
+    assert tide("sql", str(query), "--param", "region=EU", "--format", "csv") == "events\n3\n"
+
+
+@pytest.mark.parametrize(
+    "query", ["drop table silver.app", "select 1 as a; select 2 as b", "selec 1", "select * from silver.no"]
+)
+def test_sql_that_is_not_one_select_over_known_tables_ends_with_2(
+    query: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sql", query, "--project", str(project)]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_nothing_new_is_said(tide: Printed) -> None:
+    assert "nothing new" in tide("build").splitlines()[0]
+    assert "2 unchanged" in tide("build", "--dry-run")
+
+
+def test_check_holds(tide: Printed) -> None:
+    pytest.importorskip("tidelake.session.checks")
+    assert "fail" not in {row["status"] for row in tide.rows("check", "--digest")}
+
+
+def test_docs_list_the_tables_that_were_built(tide: Printed) -> None:
+    shown = tide("docs")
+    assert "### silver.app\n\n4 rows, version" in shown
+    assert "gold_sessions" in shown
+
+
+def test_doctor_finds_the_lake_sound(tide: Printed) -> None:
+    found = {row["part"]: row["status"] for row in tide.rows("doctor")}
+    assert found["lake format"] == found["lake tables"] == found["project"] == "ok"
+
+
+def test_too_many_broken_rows_end_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in {
+        "tide.yml": PROJECT,
+        "sources/app.yml": SOURCE.replace("0.5", "0.01"),
+        "in/day_2025-11-17.jsonl": DAY_1,
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert main(["build", "--project", str(tmp_path), "--quiet"]) == 3
+    shown = capsys.readouterr().out
+    assert "✗ app: 2 of 7 rows are in quarantine" in shown
+    assert main(["build", "--project", str(tmp_path), "--quiet"]) == 0
