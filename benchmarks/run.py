@@ -287,6 +287,16 @@ def markdown(bench: Bench) -> str:
     return "\n".join(rows) + "\n"
 
 
+def _record(line: Line) -> dict[str, Any]:
+    """A line for the JSON report, without what the programs printed."""
+
+    def plain(runs: list[Run]) -> list[dict[str, Any]]:
+        return [{name: value for name, value in asdict(one).items() if name != "output"} for one in runs]
+
+    found = asdict(line) | {"runs": plain(line.runs), "base": plain(line.base)}
+    return found | {"ratio": line.ratio, "cpu_ratio": line.cpu_ratio}
+
+
 def machine() -> dict[str, Any]:
     """What a reader needs to know of the machine: nothing that names it."""
     import duckdb
@@ -340,8 +350,7 @@ def main() -> None:
     target = REPOSITORY / "target"
     target.mkdir(exist_ok=True)
     (target / "benchmark.md").write_text(markdown(bench))
-    lines = [asdict(line) | {"ratio": line.ratio, "cpu_ratio": line.cpu_ratio} for line in bench.lines]
-    report = {"machine": before, "lines": lines}
+    report = {"machine": before, "lines": [_record(line) for line in bench.lines]}
     (target / "benchmark.json").write_text(json.dumps(report, indent=1) + "\n")
     print("\n".join(show_line(line) for line in bench.lines))
     print(f"B is bare DuckDB over the same files. Written: {target / 'benchmark.md'}")
