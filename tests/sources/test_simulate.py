@@ -169,7 +169,7 @@ def test_truth_of_sessions_and_watch_time_equals_the_state_machine(small: Simula
     count = Counter(event["event_type"] for event in events)
     opens = Counter(event["timestamp"][:10] for event in events if event["event_type"] == "app_open")
     assert happened["sessions_by_date"] == dict(opens)
-    assert happened["sessions_without_close"] == count["app_open"] - count["app_close"] > 0
+    assert happened["sessions_without_close"] == count["app_open"] - count["app_close"] == 0
     assert happened["plays"] == count["video_play"]
     net, wall, unended = watch(events)
     assert sum(happened["watch_milliseconds_by_session_date"].values()) == net
@@ -216,7 +216,9 @@ def test_unknown_scenario_names_the_nearest(tmp_path: Path) -> None:
     assert "collapse" in str(caught.value.hint)
 
 
-@pytest.mark.parametrize("wrong", [{"days": 1}, {"last_day_hours": 0}, {"users": 0}, {"onset": date(2025, 11, 10)}])
+@pytest.mark.parametrize(
+    "wrong", [{"days": 1}, {"last_day_hours": 0}, {"users": 0}, {"missing_closes": 2}, {"onset": date(2025, 11, 10)}]
+)
 def test_sizes_out_of_range_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ProjectError):
         simulate("collapse", tmp_path / "logs", **wrong)
@@ -226,6 +228,17 @@ def test_a_partial_last_day_ends_where_it_should(tmp_path: Path) -> None:
     result = simulate("collapse", tmp_path / "logs", users=400, days=3, last_day_hours=9.5)
     events, _, _ = read(result)
     assert "2025-11-12T08:30" < events[-1]["timestamp"] < "2025-11-12T09:30:00.000Z"
+
+
+def test_closes_are_missing_when_asked(tmp_path: Path) -> None:
+    result = simulate("collapse", tmp_path / "logs", users=150, days=4, missing_closes=0.1)
+    events, _, _ = read(result)
+    count = Counter(event["event_type"] for event in events)
+    missing = count["app_open"] - count["app_close"]
+    assert 0.05 < missing / count["app_open"] < 0.15
+    happened = truth_of(result)["happened"]
+    assert happened["sessions_without_close"] == missing
+    assert sum(happened["watch_milliseconds_by_session_date"].values()) == watch(events)[0]
 
 
 def test_the_model_is_written_when_asked(tmp_path: Path) -> None:

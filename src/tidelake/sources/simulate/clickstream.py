@@ -2,7 +2,7 @@
 
 Times are whole milliseconds since 1970 (UTC). A session opens the app, sees the home page, and in
 most cases plays videos one after the other; a play is a row of playing stretches with pauses,
-buffers or seeks between them, and ends with complete or stop unless the app crashed. Sessions
+buffers or seeks between them, and ends with complete or stop unless the end was lost. Sessions
 start independently of each other, so that one user's sessions can overlap.
 """
 
@@ -45,7 +45,7 @@ _PLAY_PROBABILITY = 0.80
 _FURTHER_PLAYS = 0.85
 _ACTIVE = 0.62
 _FURTHER_SESSIONS = 1.35
-_CRASHES = 0.03
+_LOST_ENDS = 0.03
 _WEEKDAY = (0.97, 0.95, 0.96, 0.98, 1.03, 1.12, 1.10)
 _VALUES = {"region": REGIONS, "device": DEVICES, "app_version": VERSIONS, "model_version": MODELS}
 
@@ -90,12 +90,16 @@ class Clickstream:
     event: dict[str, Column] = field(default_factory=dict)
 
 
-def clickstream(plant: Plant, period: Period, users: int, seed: int) -> Clickstream:
-    """Simulate everything that happened, before any damage to the logs."""
+def clickstream(plant: Plant, period: Period, users: int, seed: int, *, missing_closes: float = 0.0) -> Clickstream:
+    """Simulate everything that happened, before any damage to the logs.
+
+    Args:
+        missing_closes: Share of sessions whose app died: no `app_close`, and no end of their last play.
+    """
     # One stream of chance a stage: a plant that changes one stage leaves the others as they were.
     visits, playing, stretches, small = np.random.default_rng([seed, 0xC0]).spawn(4)
     session = _sessions(plant, period, users, visits)
-    play = _plays(plant, period, session, playing)
+    play = _plays(plant, period, session, playing, missing_closes)
     stretch = _stretches(play, stretches)
     _timetable(session, play, period, small)
     _separate_contents(session, play, small)
@@ -171,7 +175,9 @@ def _clock(region: Column, day: Column, period: Period, rng: np.random.Generator
     return start
 
 
-def _plays(plant: Plant, period: Period, session: dict[str, Column], rng: np.random.Generator) -> dict[str, Column]:
+def _plays(
+    plant: Plant, period: Period, session: dict[str, Column], rng: np.random.Generator, missing_closes: float
+) -> dict[str, Column]:
     n = len(session["user"])
     probability = _PLAY_PROBABILITY * np.array(REGION_PLAY)[session["region"]]
     further = np.full(n, _FURTHER_PLAYS)
@@ -182,7 +188,9 @@ def _plays(plant: Plant, period: Period, session: dict[str, Column], rng: np.ran
         further = np.where(touched, further * effect.plays, further)
         minutes = np.where(touched, minutes * effect.minutes, minutes)
     session["plays"] = (rng.random(n) < probability) * (1 + rng.poisson(further))
-    session["crashed"] = rng.random(n) < _CRASHES
+    fate = rng.random(n)
+    session["crashed"] = fate < missing_closes
+    lost = session["crashed"] | (fate > 1 - _LOST_ENDS)
     owner = np.repeat(np.arange(n), session["plays"])
     first = np.cumsum(session["plays"]) - session["plays"]
     ordinal = np.arange(len(owner)) - first[owner]
@@ -194,7 +202,7 @@ def _plays(plant: Plant, period: Period, session: dict[str, Column], rng: np.ran
         "content": _content(len(owner), rng),
         "gap_ms": 2_000 + rng.exponential(15_000, len(owner)).astype(np.int64),
         "interruptions": np.minimum(rng.poisson(1.25, len(owner)), 12),
-        "ended": ~(last & session["crashed"][owner]),
+        "ended": ~(last & lost[owner]),
         "completed": rng.random(len(owner)) < 0.42,
     }
 

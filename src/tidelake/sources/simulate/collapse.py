@@ -86,6 +86,7 @@ def simulate_collapse(
     onset: date | None = None,
     last_day_hours: float = 24.0,
     model_version: bool = False,
+    missing_closes: float = 0.0,
     truth: Path | None = None,
     progress: Progress = silent,
 ) -> SimulationResult:
@@ -96,6 +97,8 @@ def simulate_collapse(
         users: People; 3,100 give more than 500,000 events in 14 days.
         onset: First day on which the plant acts; null = the middle of the period.
         last_day_hours: Hours of the last day that the logs hold (24 = the whole day).
+        missing_closes: Share of sessions whose app died, so that neither `app_close` nor the end of their last play
+            was logged. (Without them, 3 of 100 sessions still lack the end of their last play.)
         model_version: Also write the model that served each session (R0's raw form lacks it).
         truth: Where the answer goes; null = `OUT.truth.json` beside the folder.
 
@@ -103,13 +106,16 @@ def simulate_collapse(
         ProjectError: A size is out of range, or the folder holds other files.
     """
     period = _period(days, first_date, onset, last_day_hours)
-    if users < 1:
-        raise ProjectError(f"{users} users cannot be simulated.", hint="Give at least 1.")
+    if users < 1 or not 0 <= missing_closes <= 1:
+        raise ProjectError(
+            f"{users} users with {missing_closes:g} missing closes cannot be simulated.",
+            hint="Give at least 1 user, and a share from 0 to 1.",
+        )
     answer = truth_path(out, truth)
     names = [f"day_{first_date + timedelta(days=day)}.json" for day in range(days)]
     prepare(out, names)
     progress("simulating sessions", 0, 1, "steps")
-    stream = clickstream(PLANTS[plant], period, users, seed)
+    stream = clickstream(PLANTS[plant], period, users, seed, missing_closes=missing_closes)
     rng = np.random.default_rng([seed, 0x10C])
     logged = _logged(stream, PLANTS[plant], period, rng)
     lines = _lines(stream, logged, period, rng)
