@@ -89,9 +89,12 @@ def _sentences(result: BuildResult) -> list[tuple[str, str]]:
         name = report["source"]
         lines += _some("healed", [f"{name}: {text}" for text in report["healed"]])
         lines += _some("vanished", [f"{name}: {path} (its rows stay)" for path in report["files"]["vanished"]])
+        lines += _some("copy", [f"{name}: {text}: not taken again" for text in report["files"]["copies"]])
         lines += _some("truncated", [f"{name}: {path}" for path in report["files"]["truncated"]])
         lines += _some("warned", [f"{name}: {rule} {rows:,} rows" for rule, rows in report["warnings"].items()])
         lines += _some("note", [f"{name}: {text}" for text in report["messages"]])
+        if not any(report["files"].values()):
+            lines.append(("note", f"{name}: no files there yet"))
     return lines
 
 
