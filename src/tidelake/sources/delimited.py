@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +19,11 @@ from pyarrow import csv as arrow_csv
 
 from tidelake.sources.layouts import Layout, header_changed
 from tidelake.sources.lines import line_spans, path_heads, skip_bom
+from tidelake.sources.quoting import follow_record, split_record
 from tidelake.sources.spans import (
     BAD_QUOTING,
     BLANK,
+    BLOCK,
     GOOD,
     HEADER,
     RECORD,
@@ -28,6 +31,7 @@ from tidelake.sources.spans import (
     Bytes,
     Integers,
     Spans,
+    Truths,
     mark_blanks,
     newlines,
     offsets_of,
@@ -36,9 +40,7 @@ from tidelake.sources.spans import (
 )
 from tidelake.sources.text_groups import OpenFile, Region
 
-_QUOTE, _NEWLINE, _RETURN, _SPACE = 34, 10, 13, 32
-_NEEDS_ESCAPE = re.compile(rb'["\\\x00-\x09\x0b\x0c\x0e-\x1f]|\r(?!\n)')
-_NEEDS_ESCAPE_BESIDES_TAB = re.compile(rb'["\\\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)')
+_QUOTE, _NEWLINE, _RETURN, _SPACE, _TAB = 34, 10, 13, 32, 9
 _CONTROL = r"[\x00-\x1f]"
 _LEAST_BLOCK = 1 << 20
 
@@ -106,18 +108,14 @@ class Delimited:
         return _finished(buffer, region, starts, ends, _counts(delimiters, starts, ends) + 1)
 
     def _followed(self, buffer: Bytes, region: Region, low: int, delimiter: int) -> tuple[Spans, Integers]:
-        """Records where some quote stands where it should not: lines with quotes are followed one by one."""
-        lines = newlines(buffer, low, region.end + 1)
-        line_starts = np.concatenate([[low], lines[:-1] + 1]).astype(np.int64)
-        quotes = offsets_of(buffer, low, region.end, _QUOTE)
-        quoted = np.searchsorted(quotes, lines) > np.searchsorted(quotes, line_starts)
-        delimiters = offsets_of(buffer, low, region.end, delimiter)
-        widths = _counts(delimiters, line_starts, lines) + 1
-        text = buffer[: region.end].tobytes() if len(quotes) else b""
+        """Records where some quote stands where it should not: only lines with such quotes are followed."""
+        found = _lines_with_quotes(buffer, low, region.end, delimiter)
+        line_starts, lines, widths = found.start, found.end, found.widths
+        text = buffer[: region.end].tobytes()
         ends, keep, bad = lines.copy(), np.ones(len(lines), np.bool_), np.zeros(len(lines), np.bool_)
         region.consumed = region.end
         resume = low
-        for row in np.flatnonzero(quoted):
+        for row in np.flatnonzero(found.doubtful):
             start = int(line_starts[row])
             if start < resume:
                 continue
@@ -204,43 +202,54 @@ def _word_starts(buffer: Bytes, low: int, high: int) -> Integers:
 
 def _well_placed(buffer: Bytes, quotes: Integers, low: int, delimiter: int) -> bool:
     """Whether every quote opens a field at its start, closes one at its end, or is one of two for a quote."""
+    return bool(_placed(buffer, quotes, np.arange(len(quotes)) % 2 == 0, low, delimiter).all())
+
+
+def _placed(buffer: Bytes, quotes: Integers, opens: Truths, low: int, delimiter: int) -> Truths:
+    """Which quotes stand well, where `opens` says which of them should open a field."""
     before = buffer[np.maximum(quotes - 1, 0)]
     after = buffer[quotes + 1]
     edge_before = (before == delimiter) | (before == _NEWLINE) | (quotes == low)
-    edge_after = (after == delimiter) | (after == _NEWLINE) | (after == _RETURN)
+    edge_after = (after == delimiter) | (after == _NEWLINE) | ((after == _RETURN) & (buffer[quotes + 2] == _NEWLINE))
     twin = np.zeros(len(quotes), np.bool_)
     twin[1:] = np.diff(quotes) == 1
     twin_after = np.zeros(len(quotes), np.bool_)
     twin_after[:-1] = twin[1:]
-    opens = np.arange(len(quotes)) % 2 == 0
-    return bool(np.where(opens, edge_before | twin, edge_after | twin_after).all())
+    placed: Truths = np.where(opens, edge_before | twin, edge_after | twin_after)
+    return placed
 
 
-def follow_record(text: bytes, start: int, delimiter: int, limit: int) -> tuple[int, int, bool] | None:
-    """The record that begins at `start`: (offset of its line end, number of fields, whether quoting is broken).
+@dataclass(frozen=True)
+class _Lines:
+    """Lines of a text with quotes.
 
-    None when a quoted field does not end within the text or `limit` bytes. A quote inside of a field that
-    does not begin with one is an ordinary character.
+    Attributes:
+        widths: Fields of each line, where it is a record of its own.
+        doubtful: Lines that are none, or whose quotes do not stand well.
     """
-    high = len(text)
-    mark = bytes([delimiter])
-    at, width, broken = start, 1, False
-    while True:
-        if at < high and text[at] == _QUOTE:
-            closing = text.find(b'"', at + 1, min(high, start + limit))
-            while closing >= 0 and text[closing + 1 : closing + 2] == b'"':
-                closing = text.find(b'"', closing + 2, min(high, start + limit))
-            if closing < 0:
-                return None
-            at = closing + 1
-            broken |= at < high and text[at] not in (delimiter, _NEWLINE, _RETURN)
-        line_end = text.find(b"\n", at)
-        line_end = high if line_end < 0 else line_end
-        next_field = text.find(mark, at, line_end)
-        if next_field < 0:
-            return line_end, width, broken
-        at = next_field + 1
-        width += 1
+
+    start: Integers
+    end: Integers
+    widths: Integers
+    doubtful: Truths
+
+
+def _lines_with_quotes(buffer: Bytes, low: int, high: int, delimiter: int) -> _Lines:
+    """Lines, each looked at as if a record began there."""
+    end = newlines(buffer, low, high + 1)
+    start = np.concatenate([[low], end[:-1] + 1]).astype(np.int64)
+    quotes = offsets_of(buffer, low, high, _QUOTE)
+    first_quote = np.searchsorted(quotes, start)
+    count = np.searchsorted(quotes, end) - first_quote
+    line_of_quote = np.repeat(np.arange(len(end)), count)
+    opens = (np.arange(len(quotes)) - first_quote[line_of_quote]) % 2 == 0
+    doubtful = count % 2 == 1
+    doubtful[line_of_quote[~_placed(buffer, quotes, opens, low, delimiter)]] = True
+    marks = offsets_of(buffer, low, high, delimiter)
+    line_of_mark = np.searchsorted(end, marks)
+    outside = (np.searchsorted(quotes, marks) - first_quote[line_of_mark]) % 2 == 0
+    widths = np.bincount(line_of_mark[outside], minlength=len(end)).astype(np.int64) + 1
+    return _Lines(start, end, widths, doubtful)
 
 
 def _unmark_tabs(buffer: Bytes, spans: Spans, regions: Sequence[Region]) -> None:
@@ -285,13 +294,13 @@ def json_objects(
     if layout.runs:
         text = re.sub(rb"(?m)^ +| +(?=\r?$)", b"", text)
         text = re.sub(rb" {2,}", b" ", text)
-    columns = _split(text, layout, len(spans))
+    columns = _split(text, layout, len(spans), int((spans.end - spans.start).max()))
     if columns is None:
         pairs = zip(spans.start, spans.end, strict=True)
         columns = _split_singly((bytes(buffer[low:high]) for low, high in pairs), layout)
-    needs = _NEEDS_ESCAPE_BESIDES_TAB if layout.delimiter == "\t" else _NEEDS_ESCAPE
-    if needs.search(text):
-        columns = [escape_json(column) for column in columns]
+    special = _special_characters(text, layout.delimiter, len(spans))
+    if special:
+        columns = [escape_json(column, special) for column in columns]
     pieces: list[object] = []
     lead = "{"
     if heads is not None:
@@ -303,17 +312,15 @@ def json_objects(
     return pc.binary_join_element_wise(*pieces, pa.scalar('"}'), "")
 
 
-def _split(text: bytes, layout: Layout, count: int) -> list[pa.Array] | None:
+def _split(text: bytes, layout: Layout, count: int, longest: int) -> list[pa.Array] | None:
     """The columns' texts; None where pyarrow sees other records in the text."""
     keys = [str(number) for number in range(len(layout.names))]
     quoted = b'"' in text
-    longest = max(_LEAST_BLOCK, 2 * len(text)) if quoted else _LEAST_BLOCK
-    if not quoted and len(text) > _LEAST_BLOCK:
-        longest = max(_LEAST_BLOCK, 4 * max(map(len, text.split(b"\n"))))
+    block = max(_LEAST_BLOCK, 4 * longest if not quoted else 2 * len(text))
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(text),
-            read_options=arrow_csv.ReadOptions(column_names=keys, block_size=min(longest, (1 << 31) - 1)),
+            read_options=arrow_csv.ReadOptions(column_names=keys, block_size=min(block, (1 << 31) - 1)),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=layout.delimiter, newlines_in_values=quoted, ignore_empty_lines=False
             ),
@@ -337,36 +344,37 @@ def _split_singly(records: Iterable[bytes], layout: Layout) -> list[pa.Array]:
     return [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
 
 
-def split_record(record: str, delimiter: str) -> list[str]:
-    """The fields of one record whose quoting is right."""
-    fields, at = [], 0
-    while True:
-        if record[at : at + 1] == '"':
-            end = record.find('"', at + 1)
-            while record[end + 1 : end + 2] == '"':
-                end = record.find('"', end + 2)
-            fields.append(record[at + 1 : end].replace('""', '"'))
-            at = end + 1
-        else:
-            end = record.find(delimiter, at)
-            end = len(record) if end < 0 else end
-            fields.append(record[at:end])
-            at = end
-        if at >= len(record):
-            return fields
-        at += 1
+def _special_characters(text: bytes, delimiter: str, count: int) -> str:
+    r"""Characters that JSON writes in another way and that some value may hold; `\0` stands for all rare ones."""
+    found = "".join(character for character in '"\\' if character.encode() in text)
+    if text.count(b"\n") != count:
+        found += "\n"
+    if text.count(b"\r") != text.count(b"\r\n") or "\n" in found:
+        found += "\r"
+    if b"\t" in text and (delimiter != "\t" or '"' in found):
+        found += "\t"
+    array = np.frombuffer(text, np.uint8)
+    for first in range(0, len(array), BLOCK):
+        part = array[first : first + BLOCK]
+        usual = sum(np.count_nonzero(part == byte) for byte in (_NEWLINE, _RETURN, _TAB))
+        if np.count_nonzero(part < _SPACE) != usual:
+            return found + "\0"
+    return found
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
-def escape_json(column: pa.Array) -> pa.Array:
-    """Texts as they stand inside of JSON quotes."""
-    for plain, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
-        if pc.any(pc.match_substring(column, plain)).as_py():
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def escape_json(column: pa.Array, special: str = '\\"\n\r\t\0') -> pa.Array:
+    r"""Texts as they stand inside of JSON quotes; `special` are the characters to look for (`\0`: rare ones)."""
+    for plain, escaped in _ESCAPES.items():
+        if plain in special and pc.any(pc.match_substring(column, plain)).as_py():
             column = pc.replace_substring(column, plain, escaped)
-    if pc.any(pc.match_substring_regex(column, _CONTROL)).as_py():
+    if "\0" in special and pc.any(pc.match_substring_regex(column, _CONTROL)).as_py():
         for code in range(0x20):
             column = pc.replace_substring(column, chr(code), f"\\u{code:04x}")
     return column

@@ -111,6 +111,8 @@ class FilesReader:
             return self._parquet_layout(look, fields, compression)
         if form != "csv":
             return Layout(form, fields)
+        if len(head) == HEAD_BYTES and b"\n" not in head:
+            head, _ = self._head(look, self.source.max_line_bytes)
         layout = csv_layout(self.source, look, head, whole=len(head) < HEAD_BYTES)
         return replace(layout, notes=layout.notes + self._columns_checked(look, layout.names, fields))
 
@@ -133,11 +135,11 @@ class FilesReader:
         self._usual_columns = self._usual_columns or names
         return notes if names else ()
 
-    def _head(self, look: Look) -> tuple[bytes, str | None]:
+    def _head(self, look: Look, size: int = HEAD_BYTES) -> tuple[bytes, str | None]:
         """A file's first bytes, decompressed, and by what it was compressed."""
         content = FileBytes(self.listing, look)
         try:
-            return content.read(HEAD_BYTES), content.compression
+            return content.read(size), content.compression
         finally:
             content.close()
 

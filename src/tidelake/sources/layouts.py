@@ -12,6 +12,7 @@ from tidelake.contracts.source import Source
 from tidelake.errors import BusyError, ContractError, DefinitionError, SourceError
 from tidelake.sources.base import Look
 from tidelake.sources.lines import BOM
+from tidelake.sources.quoting import follow_record, split_record
 
 HEAD_BYTES = 1 << 16
 DELIMITERS = (",", ";", "\t", "|", " ")
@@ -122,7 +123,7 @@ def csv_layout(source: Source, look: Look, head: bytes, *, whole: bool) -> Layou
     text = head.removeprefix(BOM)
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{look.path} is UTF-16 text.", hint="Convert it to UTF-8, for example with iconv.")
-    lines = text.decode("utf-8", "backslashreplace").splitlines(keepends=True)
+    lines = [f"{line}\n" for line in text.decode("utf-8", "backslashreplace").split("\n")]
     if not whole and len(lines) > 1:
         lines.pop()
     lines = [line for line in lines[: 4 * _SAMPLE_ROWS] if line.strip()]
@@ -132,7 +133,8 @@ def csv_layout(source: Source, look: Look, head: bytes, *, whole: bool) -> Layou
     header = None
     if source.header == "yes":
         header = _first_record(text, delimiter)
-        names, notes = unique_names(rows[0] if rows else ())
+        shown = header.decode("utf-8", "backslashreplace")
+        names, notes = unique_names(shown.split() if runs else split_record(shown, delimiter) if shown else ())
     elif source.columns:
         names = source.columns
     else:
@@ -144,16 +146,15 @@ def csv_layout(source: Source, look: Look, head: bytes, *, whole: bool) -> Layou
 
 def _first_record(text: bytes, delimiter: str) -> bytes:
     """The text of the first record that is not blank, without its line end."""
+    blank = b" \r" if delimiter == "\t" else b" \t\r"
     start = 0
     while start < len(text):
         end = text.find(b"\n", start)
         end = len(text) if end < 0 else end
-        while text.count(b'"', start, end) % 2 and end < len(text):
-            following = text.find(b"\n", end + 1)
-            end = len(text) if following < 0 else following
-        record = text[start:end]
-        if record.strip(b" \t\r" if delimiter != "\t" else b" \r"):
-            return record.removesuffix(b"\r")
+        if text[start:end].strip(blank):
+            followed = follow_record(text, start, ord(delimiter), len(text))
+            end = followed[0] if followed else end
+            return text[start:end].removesuffix(b"\r")
         start = end + 1
     return b""
 
