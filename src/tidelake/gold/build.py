@@ -7,25 +7,33 @@ so data and note change together: a build that was killed is simply run again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
+
 from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.contracts.table import TableSpec, row_checks
+from tidelake.contracts.table import ColumnType
 from tidelake.engine.base import Engine, Layout
 from tidelake.engine.progress import Progress
-from tidelake.errors import ContractError, UnknownNameError
-from tidelake.gold.builtin import built_in_models
+from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.gold.builtin import built_in_models, column_type
+from tidelake.gold.checks import hold_rows
 from tidelake.gold.context import Gold, open_gold
+from tidelake.gold.coverage import closed_through
 from tidelake.gold.dates import Tables, changed_dates, chunks, rows_by_date
 from tidelake.gold.entities import TABLE as ENTITIES
 from tidelake.gold.entities import build_entities, count_sources
-from tidelake.gold.model import Input, Model, ModelRun
+from tidelake.gold.model import Input, Model, ModelRun, Restatement
+from tidelake.gold.models import project_models, read_models
+from tidelake.gold.restate import Numbers, compared, numbers_of, said_reason
 from tidelake.gold.sessions import TABLE as SESSIONS
 from tidelake.gold.sessions import build_sessions
-from tidelake.gold.sqltext import dates_condition
+from tidelake.gold.sqltext import dates_condition, sql_name
+
+Builder = Callable[..., ModelRun]
 
 
 def build_gold(
@@ -59,20 +67,57 @@ def build_gold(
         ContractError: Rows break a table's contract; the table stays as it was.
     """
     gold = open_gold(engine, lake, project, sources, progress)
-    models = ordered(built_in_models(gold))
-    has_counts = bool(count_sources(gold))
-    known = [SESSIONS, *(model.name for model in models)] if gold.events.sources else []
-    wanted = _wanted(select, [*known, ENTITIES] if has_counts else known)
+    steps = _steps(gold)
+    wanted = _wanted(select, list(steps))
     runs: list[ModelRun] = []
-    if gold.events.sources and SESSIONS in wanted:
-        runs.append(build_sessions(gold, full_refresh=full_refresh, dry_run=dry_run))
-    if has_counts and ENTITIES in wanted:
-        runs.append(build_entities(gold, full_refresh=full_refresh, dry_run=dry_run))
-    for model in models:
-        if model.name in wanted:
-            stale = {run.name for run in runs if not run.is_current} if dry_run else set()
-            runs.append(build_model(gold, model, full_refresh=full_refresh, dry_run=dry_run, stale=stale))
+    for name, step in steps.items():
+        if name not in wanted:
+            continue
+        if isinstance(step, Model):
+            stale = frozenset(run.name for run in runs if not run.is_current) if dry_run else frozenset()
+            runs.append(build_model(gold, step, full_refresh=full_refresh, dry_run=dry_run, stale=stale))
+        else:
+            runs.append(step(gold, full_refresh=full_refresh, dry_run=dry_run))
     return runs
+
+
+def _steps(gold: Gold) -> dict[str, Model | Builder]:
+    """Every table to build, in order."""
+    steps: dict[str, Model | Builder] = {}
+    if gold.events.sources:
+        steps[SESSIONS] = build_sessions
+    if count_sources(gold):
+        steps[ENTITIES] = build_entities
+    steps |= {model.name: model for model in ordered(built_in_models(gold))}
+    files = read_models(gold.project.root)
+    return steps | {model.name: model for model in project_models(files, _known(gold, steps), gold.project.root)}
+
+
+def _known(gold: Gold, steps: Mapping[str, Model | Builder]) -> dict[str, str | None]:
+    """Tables that models may read, with the date by which their changes are followed."""
+    built: dict[str, str | None] = {SESSIONS: "session_date", ENTITIES: "activity_date"}
+    known: dict[str, str | None] = {
+        table: None for table in gold.lake.tables() if table.partition(".")[0] in ("bronze", "silver", "ops")
+    }
+    for name, source in gold.sources.items():
+        known[f"silver.{name}"] = None if source.fact == "dimension" else "event_date"
+    for name, step in steps.items():
+        known[name] = step.spec.date if isinstance(step, Model) else built[name]
+    return known
+
+
+def lineage(gold: Gold) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
+    """The tables that each gold table reads, in the order of building: the built-in ones, and the project's own."""
+    built_in: dict[str, tuple[str, ...]] = {}
+    own: dict[str, tuple[str, ...]] = {}
+    for name, step in _steps(gold).items():
+        if isinstance(step, Model):
+            (built_in if step.is_built_in else own)[name] = tuple(item.table for item in step.inputs)
+        elif name == SESSIONS:
+            built_in[name] = tuple(gold.events.tables)
+        else:
+            built_in[name] = tuple(f"silver.{source}" for source in count_sources(gold))
+    return built_in, own
 
 
 def ordered(models: Sequence[Model]) -> list[Model]:
@@ -101,14 +146,13 @@ def _wanted(select: Iterable[str], known: Sequence[str]) -> set[str]:
 
 
 def build_model(
-    gold: Gold,
-    model: Model,
-    *,
-    full_refresh: bool,
-    dry_run: bool,
-    stale: set[str] = frozenset(),  # type: ignore[assignment]
+    gold: Gold, model: Model, *, full_refresh: bool, dry_run: bool, stale: frozenset[str] = frozenset()
 ) -> ModelRun:
-    """Bring one table up to date."""
+    """Bring one table up to date.
+
+    Args:
+        stale: In a dry run, tables that would change before this one is built.
+    """
     started = time.perf_counter()
     note = gold.lake.note(model.name)
     reason, touched = what_changed(gold, model, note, full_refresh=full_refresh)
@@ -118,21 +162,36 @@ def build_model(
     if reason == "nothing new":
         return ModelRun(model.name, reason, (), 0, version, time.perf_counter() - started)
     rows_at = _input_rows(gold, model)
-    if dry_run:
-        days = sorted(touched if touched is not None else set(rows_at))
-        return ModelRun(model.name, reason, tuple(days) if model.spec.date else None, None, version, 0.0)
-    if model.spec.date is None:
-        days, rows = [], _write_whole(gold, model)
+    is_dated = model.spec.date is not None
+    days = sorted(_own_dates(gold, model) | set(rows_at) if touched is None else touched) if is_dated else []
+    if dry_run or reason == "definition changed":
+        held = _held(gold, model, days)
+        if dry_run:
+            return ModelRun(model.name, reason, tuple(days) if is_dated else None, held, version, 0.0)
+        where = f"{len(days)} dates" if is_dated else "the whole table"
+        gold.progress.say(f"{model.name}: definition changed: {where} with {held:,} rows are made anew.")
+    if is_dated:
+        rows, restated = _write_dates(gold, model, days, rows_at, note, reason, is_full=touched is None)
     else:
-        days = sorted(_own_dates(gold, model) | set(rows_at) if touched is None else touched)
-        rows = _write_dates(gold, model, days, rows_at, note, is_full=touched is None)
+        rows, restated = _write_whole(gold, model), []
     return ModelRun(
         model.name,
         reason,
-        tuple(days) if model.spec.date else None,
+        tuple(days) if is_dated else None,
         rows,
         gold.lake.version(model.name),
         time.perf_counter() - started,
+        tuple(restated),
+    )
+
+
+def _held(gold: Gold, model: Model, days: Sequence[date]) -> int:
+    """Rows that the table has on these dates now."""
+    wanted = {day.isoformat() for day in days}
+    return sum(
+        file.records
+        for file in gold.lake.files(model.name)
+        if model.spec.date is None or file.partition.get(model.spec.date) in wanted
     )
 
 
@@ -172,41 +231,66 @@ def _input_rows(gold: Gold, model: Model) -> Any:
 
 
 def _own_dates(gold: Gold, model: Model) -> set[date]:
-    (column,) = model.spec.partitions
-    return set(rows_by_date(gold.lake, [(model.name, column)]))
+    assert model.spec.date is not None
+    return set(rows_by_date(gold.lake, [(model.name, model.spec.date)]))
 
 
 def _write_dates(
-    gold: Gold, model: Model, days: Sequence[date], rows_at: Any, note: Mapping[str, Any], *, is_full: bool
-) -> int:
+    gold: Gold,
+    model: Model,
+    days: Sequence[date],
+    rows_at: Any,
+    note: Mapping[str, Any],
+    reason: str,
+    *,
+    is_full: bool,
+) -> tuple[int, list[Restatement]]:
     """Replace the table's rows of these dates, in passes that fit into memory; the last one sets the note."""
     column = model.spec.date
     assert column is not None
     passes = chunks(days, rows_at) or [[]]
-    written = 0
+    written, restated = 0, list[Restatement]()
+    closed = date.fromisoformat(note["closed_through"]) if note.get("closed_through") else None
     for index, group in enumerate(passes):
         is_last = index == len(passes) - 1
-        inputs = gold.versions([item.table for item in model.inputs]) if is_last else note.get("inputs")
         select = model.select(None if is_full and len(passes) == 1 else model.inputs_for(group))
         gold.temp("model_rows", f"SELECT * FROM ({select}) AS made WHERE {dates_condition(column, group)}")
-        _check_rows(gold, model)
+        _check_shape(gold, model)
+        hold_rows(gold, model.spec, "temp.model_rows")
         written += _count(gold)
-        marked = {"definition": model.definition} if is_last or not is_full else {}
+        before = numbers_of(gold, model.name, column, [day for day in group if closed and day <= closed])
+        after: Numbers = {} if not before else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
         gold.engine.write(
             "SELECT * FROM temp.model_rows",
             model.name,
             "replace",
             replace={column: list(group) or [date.min]},
             layout=_layout(model),
-            note={**marked, **({"inputs": inputs} if inputs is not None else {})},
+            note=_note(gold, model, note, is_last=is_last, is_full=is_full),
         )
+        restated += compared(before, after, said_reason(reason))
         gold.progress(model.name.replace(".", " "), index + 1, len(passes), "passes")
-    return written
+    return written, restated
+
+
+def _note(gold: Gold, model: Model, before: Mapping[str, Any], *, is_last: bool, is_full: bool) -> dict[str, Any]:
+    """What a commit says of itself: before the last pass, that the inputs are still to be taken."""
+    if is_last:
+        through = closed_through(gold)
+        return {
+            "definition": model.definition,
+            "inputs": gold.versions([item.table for item in model.inputs]),
+            "closed_through": through.isoformat() if through else None,
+        }
+    if is_full:
+        return {"definition": model.definition}
+    return {name: before[name] for name in ("definition", "inputs", "closed_through") if name in before}
 
 
 def _write_whole(gold: Gold, model: Model) -> int:
     gold.temp("model_rows", model.select(None))
-    _check_rows(gold, model)
+    _check_shape(gold, model)
+    hold_rows(gold, model.spec, "temp.model_rows")
     gold.engine.write(
         "SELECT * FROM temp.model_rows",
         model.name,
@@ -225,23 +309,36 @@ def _count(gold: Gold) -> int:
     return int(gold.query("SELECT count(*) AS n FROM temp.model_rows")[0]["n"])
 
 
-def _check_rows(gold: Gold, model: Model) -> None:
-    """Hold the rows to be written against the table's contract."""
-    for name, broken in broken_checks(gold, model.spec, "temp.model_rows"):
-        raise ContractError(
-            f"{model.name}: {broken} rows break '{name}'. The table was left as it was.",
-            hint=f"SELECT the rows of {model.name} that break it, and mend the model or its contract.",
+def _check_shape(gold: Gold, model: Model) -> None:
+    """Hold the columns to be written against the contract and against the table as it is."""
+    made = gold.engine.schema("temp.model_rows")
+    assert made is not None
+    kinds = {field.name: _kind(field.type) for field in made}
+    for column, rule in model.spec.columns.items():
+        if column not in kinds:
+            raise DefinitionError(
+                f"{model.name}: the contract declares the column '{column}', which the SELECT does not give.",
+                hint=f"It gives: {', '.join(kinds)}.",
+            )
+        if not model.is_built_in and rule.type != kinds[column]:
+            raise DefinitionError(f"{model.name}: column '{column}' is declared {rule.type} and is {kinds[column]}.")
+    if model.spec.date is not None and kinds.get(model.spec.date) != "date":
+        raise DefinitionError(
+            f"{model.name}: `date: {model.spec.date}` must be a column of dates that the SELECT gives.",
+            hint=f"It gives: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}.",
         )
+    for field in gold.lake.schema(model.name) or ():
+        if field.name in kinds and kinds[field.name] != _kind(field.type):
+            raise DefinitionError(
+                f"{model.name}: column '{field.name}' was {_kind(field.type)} and is {kinds[field.name]} now.",
+                hint="Give the column another name, or the table (rename the file).",
+            )
 
 
-def broken_checks(gold: Gold, spec: TableSpec, rows: str) -> list[tuple[str, int]]:
-    """The checks of a contract that rows break, with how many do."""
-    checks = row_checks(spec, rows)
-    single = [check for check in checks if check.broken is not None]
-    found: list[tuple[str, int]] = []
-    if single:
-        counts = ", ".join(f"count(*) FILTER (WHERE {check.broken}) AS c{i}" for i, check in enumerate(single))
-        (counted,) = gold.query(f"SELECT {counts} FROM {rows}")
-        found += [(check.name, counted[f"c{i}"]) for i, check in enumerate(single)]
-    found += [(check.name, gold.query(check.sql)[0]["broken"]) for check in checks if check.broken is None]
-    return [(name, broken) for name, broken in found if broken]
+def _kind(kind: pa.DataType) -> ColumnType:
+    """A contract's word for an Arrow type."""
+    if pa.types.is_decimal(kind):
+        return "integer" if kind.scale == 0 else "number"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return "list"
+    return column_type(sql_name(kind))

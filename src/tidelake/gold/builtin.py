@@ -37,11 +37,18 @@ def sessions_spec(events: Events) -> TableSpec:
     added = _measures(events, distinct=False)
     types = events.types
     for name in events.project.dimensions:
-        added[f"first_{name}"] = ColumnSpec(type=_type(types[name]), description=f"{name} at the first event")
+        added[f"first_{name}"] = ColumnSpec(type=column_type(types[name]), description=f"{name} at the first event")
         if events.has_watch:
             added[f"first_watch_{name}"] = ColumnSpec(
-                type=_type(types[name]), description=f"{name} at the earliest watch event"
+                type=column_type(types[name]), description=f"{name} at the earliest watch event"
             )
+    if events.project.session.mode == "bracket":
+        added["ambiguous_event_count"] = ColumnSpec(
+            type="integer", unit="events", description="events that lay in several open sessions and were given to this"
+        )
+        added["is_closed"] = ColumnSpec(type="boolean", required=True, description="an end event closed it")
+        added["chain_started_at"] = ColumnSpec(type="timestamp", description="start of the run of overlapping sessions")
+        added["chain_date"] = ColumnSpec(type="date", description="local date of chain_started_at")
     if events.has_watch:
         added["first_watch_content"] = ColumnSpec(description="content of the earliest watch event")
     return _spec("sessions", added)
@@ -78,13 +85,14 @@ def _measures(events: Events, *, distinct: bool = True) -> dict[str, ColumnSpec]
 def _edges(events: Events) -> dict[str, ColumnSpec]:
     types = events.types
     return {
-        f"{edge}_{name}": ColumnSpec(type=_type(types[name]), description=f"{name} at the day's {edge} event")
+        f"{edge}_{name}": ColumnSpec(type=column_type(types[name]), description=f"{name} at the day's {edge} event")
         for name in events.project.dimensions
         for edge in ("first", "last")
     }
 
 
-def _type(sql: str) -> ColumnType:
+def column_type(sql: str) -> ColumnType:
+    """A contract's word for a portable SQL type."""
     names: dict[str, ColumnType] = {
         "BIGINT": "integer",
         "DOUBLE": "number",

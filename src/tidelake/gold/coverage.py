@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from tidelake.gold.context import Gold
@@ -12,6 +12,7 @@ from tidelake.gold.dates import rows_by_date
 from tidelake.gold.sqltext import runs
 
 COVERAGE = "ops.coverage"
+WATERMARKS = "ops.watermarks"
 CLOSED_AFTER = 28  # received days of absence at the end after which an entity is closed
 
 
@@ -96,3 +97,47 @@ def _calendar(gold: Gold, source: str, told: Sequence[dict[str, Any]]) -> Calend
         bare = Calendar(min(days), max(days))
         noted = {day: "missing" for day in bare.days() if not held[day]}
     return Calendar(min(days), max(days), noted)
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """How far sources claim to be complete.
+
+    Attributes:
+        instant: The least of the sources' watermarks; None where one has no rows.
+        lateness: How long after it a row may still come.
+    """
+
+    instant: datetime | None
+    lateness: timedelta
+
+
+def watermark(gold: Gold, sources: Sequence[str]) -> Watermark:
+    """The watermark of some sources: from `ops.watermarks`, else the largest event time of silver."""
+    told: dict[str, dict[str, Any]] = {}
+    if gold.lake.version(WATERMARKS) is not None:
+        rows = gold.query(f"SELECT source, watermark, lateness_seconds FROM {WATERMARKS}")
+        told = {row["source"]: row for row in rows}
+    instants: list[datetime | None] = []
+    lateness = timedelta()
+    for name in sources:
+        row = told.get(name)
+        if row is None:
+            held = gold.lake.version(f"silver.{name}") is not None
+            found = gold.query(f"SELECT max(event_time) AS latest FROM silver.{name}") if held else []
+            row = {"watermark": found[0]["latest"] if found else None, "lateness_seconds": 0.0}
+        instants.append(row["watermark"])
+        lateness = max(lateness, timedelta(seconds=row["lateness_seconds"] or 0))
+    known = [instant for instant in instants if instant is not None]
+    declared = gold.project.lateness
+    return Watermark(
+        min(known) if known and len(known) == len(instants) else None, lateness if declared is None else declared
+    )
+
+
+def closed_through(gold: Gold) -> date | None:
+    """The last local date of events that has ended by the watermark minus lateness."""
+    mark = watermark(gold, [source.name for source in gold.events.sources])
+    if mark.instant is None:
+        return None
+    return (mark.instant - mark.lateness).astimezone(gold.project.zone).date() - timedelta(days=1)

@@ -18,6 +18,7 @@ import pyarrow as pa
 from tidelake.contracts.table import ColumnSpec, TableSpec, literal, load_table
 from tidelake.engine.base import Layout
 from tidelake.errors import DefinitionError
+from tidelake.gold.checks import hold_rows
 from tidelake.gold.context import Gold
 from tidelake.gold.coverage import Calendar, calendars
 from tidelake.gold.dates import changed_dates, chunks
@@ -176,6 +177,7 @@ class _Entities:
         for index, group in enumerate(groups):
             self.gold.temp("entity_days", self._days(group))
             self.gold.temp("model_rows", self._select(group))
+            hold_rows(self.gold, entities_spec(self.gold), "temp.model_rows")
             left -= set(group)
             written += self.gold.query("SELECT count(*) AS n FROM temp.model_rows")[0]["n"]
             self.gold.engine.write(

@@ -70,7 +70,8 @@ class Restatement:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.date:%d %b %Y} {_shown(self.before)} -> {_shown(self.after)}, {self.reason}"
+        name = "DAU" if self.metric == "dau" else self.metric
+        return f"{name} {self.date:%d %b %Y} {_shown(self.before)} -> {_shown(self.after)}, {self.reason}"
 
 
 @dataclass(frozen=True)

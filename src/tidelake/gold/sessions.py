@@ -25,6 +25,8 @@ from typing import Any
 import pyarrow as pa
 
 from tidelake.engine.base import Layout
+from tidelake.gold.builtin import sessions_spec
+from tidelake.gold.checks import hold_rows
 from tidelake.gold.context import Gold
 from tidelake.gold.dates import changed_dates, rows_by_date, stretches
 from tidelake.gold.model import ModelRun, definition_hash
@@ -77,6 +79,9 @@ def build_sessions(gold: Gold, *, full_refresh: bool, dry_run: bool) -> ModelRun
     if dry_run:
         days = touched if touched is not None else set(work.data)
         return ModelRun(TABLE, reason, tuple(sorted(days)), None, gold.lake.version(TABLE), 0.0)
+    if reason == "definition changed":
+        held = sum(file.records for file in gold.lake.files(TABLE))
+        gold.progress.say(f"{TABLE}: definition changed: all dates with {held:,} rows are made anew.")
     if touched is None:
         days, rows = work.everything()
     elif mode == "ignore":
@@ -346,6 +351,7 @@ class _Work:
             note |= {"everything": True} if is_full else {}
         else:
             note |= {"inputs": self.inputs}
+        hold_rows(self.gold, sessions_spec(self.gold.events), "temp.session_rows")
         rows = self.gold.engine.query("SELECT count(*) AS n FROM temp.session_rows").column("n")[0].as_py()
         self.gold.engine.write(
             "SELECT * FROM temp.session_rows",

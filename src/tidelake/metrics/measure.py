@@ -13,6 +13,7 @@ from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.result import Result
+from tidelake.engine.sql import check_expression
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
@@ -78,9 +79,12 @@ def measure(
     Raises:
         UnknownNameError: Unknown metric, dimension or grain.
         DefinitionError: The metric has no such grain, or its fact no such dimension.
+        QueryError: `where` is not one portable condition, or names a column that is not there.
     """
     gold = open_gold(engine, lake, project, sources)
     definition = find_metric(metric, project, sources)
+    if where is not None:
+        check_expression(where)
     by = (by,) if isinstance(by, str) else tuple(by)
     chosen = _checked_grain(definition, grain)
     check_dimensions(gold, definition, by)

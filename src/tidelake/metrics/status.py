@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from tidelake.gold.context import Gold
-from tidelake.gold.coverage import calendars
+from tidelake.gold.coverage import calendars, watermark
 from tidelake.gold.sqltext import day_start
 from tidelake.metrics.periods import dates_between
 
@@ -97,18 +97,11 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
     `ops.watermarks` and `ops.coverage` say it; where they have no row, silver does: the largest event time
     is the watermark, and a date without any row of a source between its first and last is missing.
     """
-    told = {row["source"]: row for row in _rows(gold, "ops.watermarks", sources)}
-    found = calendars(gold, sources)
+    found, mark = calendars(gold, sources), watermark(gold, sources)
     covered: dict[str, dict[date, Status]] = {
         name: {day: "missing" if status == "missing" else "degraded" for day, status in calendar.noted.items()}
         for name, calendar in found.items()
     }
-    watermarks: list[datetime | None] = []
-    latenesses = [timedelta()]
-    for name in sources:
-        row = told.get(name) or _from_silver(gold, name)
-        watermarks.append(row["watermark"])
-        latenesses.append(timedelta(seconds=row["lateness_seconds"] or 0))
     days: dict[date, Status] = {}
     for noted in covered.values():
         for day, status in noted.items():
@@ -117,8 +110,8 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
         days = _parts(days, covered)
     return Observed(
         zone=gold.project.zone,
-        watermark=None if None in watermarks else min((w for w in watermarks if w is not None), default=None),
-        lateness=gold.project.lateness if gold.project.lateness is not None else max(latenesses),
+        watermark=mark.instant,
+        lateness=mark.lateness,
         first=min((one.first for one in found.values() if one.first is not None), default=None),
         last=max((one.last for one in found.values() if one.last is not None), default=None),
         days=days,
@@ -131,16 +124,3 @@ def _parts(days: Mapping[date, Status], covered: Mapping[str, Mapping[date, Stat
         day: "degraded" if status == "missing" and any(of.get(day) != "missing" for of in covered.values()) else status
         for day, status in days.items()
     }
-
-
-def _rows(gold: Gold, table: str, sources: Sequence[str]) -> list[dict[str, Any]]:
-    if gold.lake.version(table) is None:
-        return []
-    return [row for row in gold.query(f"SELECT * FROM {table}") if row["source"] in sources]
-
-
-def _from_silver(gold: Gold, source: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"watermark": None}
-    if gold.lake.version(f"silver.{source}") is not None:
-        (row,) = gold.query(f"SELECT max(event_time) AS watermark FROM silver.{source}")
-    return {**row, "lateness_seconds": 0.0}

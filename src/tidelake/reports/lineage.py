@@ -10,11 +10,9 @@ import pyarrow as pa
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import DataFile, Engine
-from tidelake.gold.build import ordered
-from tidelake.gold.builtin import built_in_models
+from tidelake.gold.build import lineage as gold_lineage
 from tidelake.gold.context import Gold
 from tidelake.gold.events import Events, event_sources
-from tidelake.gold.sessions import TABLE as SESSIONS
 
 Needs = dict[str, tuple[str, ...]]
 
@@ -37,13 +35,7 @@ def lineage(project: Project, sources: Mapping[str, Source]) -> tuple[Needs, Nee
     events = Events(project, event_sources(sources, known))
     # Definitions look at schemas only; no query is run.
     gold = Gold(cast(Engine, None), _Declared(schemas), project, sources, events)
-    models = ordered(built_in_models(gold))
-    built_in: Needs = {SESSIONS: tuple(events.tables)} if events.sources else {}
-    own: Needs = {}
-    for model in models:
-        needs = built_in if model.is_built_in else own
-        needs[model.name] = tuple(item.table for item in model.inputs)
-    return built_in, own
+    return gold_lineage(gold)
 
 
 def declared_schema(source: Source, project: Project) -> pa.Schema:
@@ -60,6 +52,8 @@ def declared_schema(source: Source, project: Project) -> pa.Schema:
     sums = [measure.sum for measure in project.measures.values() if measure.sum]
     for name in (*sums, *([project.watch.column] if project.watch.column else [])):
         columns.setdefault(name, pa.float64())
+    for name in source.measures or (("views",) if source.fact == "count" else ()):
+        columns.setdefault(name, pa.int64())
     for name in asked:
         columns.setdefault(name, pa.string())
     return pa.schema(list(columns.items()))

@@ -1,0 +1,161 @@
+"""The project's own tables: order, dates, contracts, definitions that change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.gold.tiny import Tiny
+from tidelake.errors import ContractError, DefinitionError, UnknownNameError
+from tidelake.gold.models import restricted
+
+PLAYS = "SELECT event_date, actor_id, count(*) AS events FROM silver.app GROUP BY event_date, actor_id"
+PLAYS_CONTRACT = """
+date: event_date
+key: [event_date, actor_id]
+columns:
+  event_date: {type: date, required: true}
+  actor_id:
+  events: integer
+tests:
+  - {name: has_events, expression: events > 0}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Tiny]:
+    with Tiny(tmp_path) as made:
+        made.add([{"event_time": f"2025-03-0{day} 10:00", "event_id": f"d{day}"} for day in (1, 2, 3)])
+        yield made
+
+
+def write(tiny: Tiny, name: str, sql: str, contract: str | None = None) -> None:
+    folder = tiny.project.root / "models"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.sql").write_text(sql, encoding="utf-8")
+    if contract is not None:
+        (folder / f"{name}.yml").write_text(contract, encoding="utf-8")
+
+
+def test_models_are_built_after_what_they_read(tiny: Tiny) -> None:
+    write(tiny, "a_total", "SELECT sum(events) AS events FROM gold.plays_day")
+    write(tiny, "plays_day", PLAYS, PLAYS_CONTRACT)
+    names = [run.name for run in tiny.build()]
+    assert names.index("gold.plays_day") < names.index("gold.a_total")
+    assert tiny.query("SELECT events FROM gold.a_total") == [{"events": 3}]
+
+
+def test_a_dated_model_is_made_by_touched_dates_and_others_as_a_whole(tiny: Tiny) -> None:
+    write(tiny, "plays_day", PLAYS, PLAYS_CONTRACT)
+    write(tiny, "total", "SELECT count(*) AS n FROM silver.app")
+    tiny.build()
+    tiny.add([{"event_time": "2025-03-02 11:00", "event_id": "late"}])
+    runs = {run.name: run for run in tiny.build()}
+    assert runs["gold.plays_day"].dates == (date(2025, 3, 2),)
+    assert runs["gold.total"].dates is None
+    found = tiny.query("SELECT events FROM gold.plays_day ORDER BY event_date")
+    assert [row["events"] for row in found] == [1, 2, 1]
+    assert tiny.query("SELECT n FROM gold.total") == [{"n": 4}]
+    assert {run.reason for run in tiny.build()} == {"nothing new"}
+
+
+def test_lookback_reads_and_remakes_neighbouring_days(tiny: Tiny) -> None:
+    sql = """
+    SELECT days.event_date, count(DISTINCT events.event_id) AS events
+    FROM silver.app AS days
+    JOIN silver.app AS events
+      ON events.event_date <= days.event_date AND days_between(events.event_date, days.event_date) <= 1
+    GROUP BY days.event_date
+    """
+    write(tiny, "two_days", sql, "date: event_date\nlookback_days: 1\n")
+    tiny.build()
+    tiny.add([{"event_time": "2025-03-01 11:00", "event_id": "late"}])
+    runs = {run.name: run for run in tiny.build()}
+    assert runs["gold.two_days"].dates == (date(2025, 3, 1), date(2025, 3, 2))
+    found = tiny.query("SELECT events FROM gold.two_days ORDER BY event_date")
+    assert [row["events"] for row in found] == [2, 3, 2]
+
+
+def test_a_changed_definition_says_what_it_restates_before_it_does(tiny: Tiny) -> None:
+    write(tiny, "plays_day", PLAYS, PLAYS_CONTRACT)
+    tiny.build()
+    write(tiny, "plays_day", PLAYS.replace("count(*)", "2 * count(*)"))
+    (run,) = tiny.build(select=["plays_day"], dry_run=True)
+    assert (run.reason, run.rows, len(run.dates or ())) == ("definition changed", 3, 3)
+    assert tiny.query("SELECT max(events) AS n FROM gold.plays_day") == [{"n": 1}]
+    tiny.build(select=["plays_day"])
+    assert tiny.query("SELECT max(events) AS n FROM gold.plays_day") == [{"n": 2}]
+
+
+def test_rows_that_break_the_contract_leave_the_table_as_it_was(tiny: Tiny) -> None:
+    write(tiny, "plays_day", PLAYS, PLAYS_CONTRACT)
+    tiny.build()
+    write(tiny, "plays_day", PLAYS.replace("count(*)", "count(*) - 1"))
+    with pytest.raises(ContractError, match="3 rows break 'has_events'"):
+        tiny.build()
+    assert tiny.query("SELECT max(events) AS n FROM gold.plays_day") == [{"n": 1}]
+    write(tiny, "plays_day", "SELECT event_date, actor_id, 1 AS events FROM silver.app UNION ALL "
+                             "SELECT event_date, actor_id, 1 AS events FROM silver.app")  # fmt: skip
+    with pytest.raises(ContractError, match="is unique"):
+        tiny.build()
+
+
+def test_unknown_tables_circles_and_taken_names_are_refused(tiny: Tiny) -> None:
+    write(tiny, "one", "SELECT 1 AS x FROM silver.ap")
+    with pytest.raises(UnknownNameError) as caught:
+        tiny.build()
+    assert "silver.app" in str(caught.value.hint)
+    assert "models/one.sql" in str(caught.value)
+    write(tiny, "one", "SELECT x FROM gold.two")
+    write(tiny, "two", "SELECT x FROM gold.one")
+    with pytest.raises(DefinitionError, match=r"gold.one -> gold.two -> gold.one"):
+        tiny.build()
+    write(tiny, "one", "SELECT 1 AS x FROM silver.app")
+    write(tiny, "two", "SELECT 1 AS x FROM silver.app")
+    write(tiny, "sessions", "SELECT 1 AS x FROM silver.app")
+    with pytest.raises(DefinitionError, match="which Tidelake makes itself"):
+        tiny.build()
+
+
+def test_what_is_not_portable_is_refused_with_its_file(tiny: Tiny) -> None:
+    write(tiny, "one", "SELECT hash(actor_id) AS x FROM silver.app")
+    with pytest.raises(DefinitionError, match=r"models/one.sql"):
+        tiny.build()
+
+
+def test_declared_columns_must_be_there_and_of_their_type(tiny: Tiny) -> None:
+    write(tiny, "one", "SELECT 1 AS x FROM silver.app", "columns: {y: integer}\n")
+    with pytest.raises(DefinitionError, match="declares the column 'y'"):
+        tiny.build()
+    write(tiny, "one", "SELECT 'a' AS x FROM silver.app", "columns: {x: integer}\n")
+    with pytest.raises(DefinitionError, match="declared integer and is string"):
+        tiny.build()
+
+
+def test_dates_are_put_into_every_from() -> None:
+    text = "WITH a AS (SELECT * FROM silver.app) SELECT app.x FROM silver.app JOIN gold.t AS u ON u.x = app.x"
+    found = restricted(text, {"silver.app": "event_date"}, [date(2025, 3, 1), date(2025, 3, 2)])
+    part = "(SELECT * FROM silver.app WHERE event_date BETWEEN DATE '2025-03-01' AND DATE '2025-03-02') AS app"
+    assert found == f"WITH a AS (SELECT * FROM {part}) SELECT app.x FROM {part} JOIN gold.t AS u ON u.x = app.x"
+
+
+def test_late_events_on_closed_days_are_restated(tmp_path: Path) -> None:
+    with Tiny(tmp_path) as tiny:
+        tiny.add([{"event_time": f"2025-03-0{day} 10:00", "event_id": f"d{day}"} for day in (1, 2, 3)])
+        assert all(not run.restatements for run in tiny.build())
+        tiny.add(
+            [
+                {"event_time": "2025-03-02 12:00", "actor_id": "bob", "event_id": "l1"},
+                {"event_time": "2025-03-02 12:01", "actor_id": "bob", "event_id": "l2"},
+                {"event_time": "2025-03-03 12:00", "actor_id": "bob", "event_id": "open"},
+            ]
+        )
+        said = [str(item) for run in tiny.build() for item in run.restatements]
+        assert said == [
+            "DAU 02 Mar 2025 1 -> 2, 2 late events",
+            "sessions 02 Mar 2025 1 -> 2, 2 late events",
+            "events 02 Mar 2025 1 -> 3, 2 late events",
+        ]
