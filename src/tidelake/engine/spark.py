@@ -43,6 +43,7 @@ _SETTINGS = {
     "spark.log.level": "ERROR",
     "spark.sql.shuffle.partitions": "4",
     "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.writeChecksumFile.enabled": "false",
 }
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
@@ -53,12 +54,15 @@ _SESSION = {
 }
 
 
-def local_session(*, jars: str | None = None, cores: int = 2) -> SparkSession:
+def local_session(
+    *, jars: str | None = None, cores: int = 2, settings: Mapping[str, str] | None = None
+) -> SparkSession:
     """A Spark session on this machine that can read and write Delta tables. Stop it when done.
 
     Args:
         jars: Folder that holds Delta's jars; None takes `TIDELAKE_SPARK_JARS`, else Spark fetches them.
         cores: Threads.
+        settings: Spark's own settings, on top of those that Tidelake needs.
 
     Raises:
         UnsupportedError: Java, pyspark or Delta is missing; says how to get it.
@@ -70,7 +74,8 @@ def local_session(*, jars: str | None = None, cores: int = 2) -> SparkSession:
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)  # it repeats every error on stderr
     scratch = tempfile.mkdtemp(prefix="tidelake-spark-")
     builder = SparkSession.builder.master(f"local[{cores}]").appName("tidelake")
-    for name, value in {**_SETTINGS, **_SESSION, **_jar_settings(jars), "spark.local.dir": scratch}.items():
+    every = {**_SETTINGS, **_SESSION, **_jar_settings(jars), "spark.local.dir": scratch, **(settings or {})}
+    for name, value in every.items():
         builder = builder.config(name, value)
     try:
         return builder.config("spark.sql.warehouse.dir", os.path.join(scratch, "warehouse")).getOrCreate()
@@ -255,12 +260,20 @@ class SparkEngine:
 
     def _write_temp(self, select: str | pa.Table, name: str, params: Mapping[str, Any] | None) -> None:
         with _explained():
-            rows = self._rows(select, params).persist()
-            rows.count()
+            rows = self._kept(self._rows(select, params))
             view = f"temp__{name}__{uuid.uuid4().hex[:8]}"
             rows.createOrReplaceTempView(view)
         self.drop(name)
         self._temps[name] = (view, rows)
+
+    def _kept(self, rows: DataFrame) -> DataFrame:
+        """The rows, worked out now. On one machine also without their history, which makes later plans short."""
+        assert self.session is not None
+        if str(self.session.conf.get("spark.master", "")).startswith("local"):
+            return rows.localCheckpoint(eager=True)
+        rows = rows.persist()
+        rows.count()
+        return rows
 
     def _prepared(self, lake: Catalog, table: str, rows: DataFrame, layout: Layout) -> Layout:
         """Make the table, or give it the columns that it has not yet; its layout."""
