@@ -198,7 +198,25 @@ def load_sources(root: Path) -> dict[str, Source]:
         found[path.stem] = load_yaml(path, Source, name=path.stem)
     if not found:
         raise DefinitionError(f"{root / 'sources'} holds no source.", hint="Add one with `tide init DIR --from GLOB`.")
+    _check_references(found)
     return found
+
+
+def _check_references(sources: dict[str, Source]) -> None:
+    """Raise where a field refers to a dimension or column that nothing declares."""
+    dimensions = {name: source for name, source in sources.items() if source.fact == "dimension"}
+    for source in sources.values():
+        for field, rule in source.contract.fields.items():
+            if rule.references is None:
+                continue
+            name, _, column = rule.references.partition(".")
+            where = f"sources/{source.name}.yml, {field}: references"
+            if name not in dimensions:
+                raise UnknownNameError("dimension", name, dimensions, where=where)
+            parts = {given: part for part, given in dimensions[name].mapping.items()}
+            columns = [parts.get(item, item) for item in (*dimensions[name].contract.fields, *dimensions[name].key)]
+            if column not in columns:
+                raise UnknownNameError("column", column, columns, where=where)
 
 
 def source_from(data: dict[str, Any]) -> Source:

@@ -281,17 +281,23 @@ class Lake:
         """Make the lake's folder and format file, or check that this program may use them.
 
         Raises:
-            LakeError: The lake cannot be written, or was made by a newer Tidelake.
+            LakeError: The lake cannot be written, or was made by a newer or older Tidelake.
         """
         self.location.check_writable()
-        if self.check_format() is None:
+        version = self.check_format()
+        if version is not None and version < FORMAT_VERSION:
+            raise LakeError(
+                f"The lake {self.location.address} has the older format {version}.",
+                hint="`tide migrate` brings it to the present one; its rows stay as they are.",
+            )
+        if version is None:
             self.location.write_text(json.dumps({"format": FORMAT_VERSION}) + "\n", FORMAT_FILE)
 
     def check_format(self) -> int | None:
         """The lake's format version; None for a lake that does not exist yet.
 
         Raises:
-            LakeError: It is newer, or older, than this program's.
+            LakeError: It is newer than this program's.
         """
         text = self.location.read_text(FORMAT_FILE)
         if text is None:

@@ -139,8 +139,9 @@ def migrate(lake: Lake) -> Result:
     Raises:
         LakeError: The lake is newer, or of a format that this program cannot bring forward.
     """
-    lake.prepare()
-    version = lake.check_format() or FORMAT_VERSION
+    lake.location.check_writable()
+    found = lake.check_format()
+    version = FORMAT_VERSION if found is None else found
     steps: list[dict[str, Any]] = []
     while version < FORMAT_VERSION:
         if version not in UPGRADES:

@@ -1,0 +1,167 @@
+"""Commits happen once, the past can be read, and what would be misread is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from tidelake.engine.base import Layout, Transaction
+from tidelake.engine.duckdb import DuckEngine
+from tidelake.engine.progress import silent
+from tidelake.errors import BusyError, LakeError, UnsupportedError
+from tidelake.lake import Lake
+from tidelake.lake.builds import record_build, versions_at
+from tidelake.lake.upkeep import UPGRADES, compact, migrate, skipped_share, vacuum
+
+BY_DAY = Layout(partition_by=("day",))
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    made = Lake(str(tmp_path / "lake"))
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def engine(lake: Lake) -> Iterator[DuckEngine]:
+    with DuckEngine(lake) as made:
+        yield made
+
+
+def rows(day: str, *values: int) -> pa.Table:
+    return pa.table({"day": pa.array([day] * len(values)), "value": pa.array(values, pa.int64())})
+
+
+def total(engine: DuckEngine) -> int:
+    return int(engine.query("SELECT coalesce(sum(value), 0) AS s FROM gold.t").column(0)[0].as_py())
+
+
+def test_a_transaction_is_written_once(engine: DuckEngine, lake: Lake) -> None:
+    for _ in range(2):
+        engine.write(rows("a", 1), "gold.t", transaction=Transaction("app", 1), layout=BY_DAY)
+    engine.write(rows("a", 2), "gold.t", transaction=Transaction("app", 2))
+    assert total(engine) == 3
+    assert lake.transaction_version("gold.t", "app") == 2
+    assert lake.transaction_version("gold.t", "other") is None
+
+
+def test_a_stale_writer_fails_instead_of_doubling(engine: DuckEngine, lake: Lake) -> None:
+    engine.write(rows("a", 1), "gold.t", layout=BY_DAY)
+    other = Lake(lake.location.address)
+    with DuckEngine(other) as second:
+        assert total(second) == 1
+        engine.write(rows("a", 10), "gold.t")
+        with pytest.raises(BusyError, match=r"gold\.t"):
+            second.write(rows("a", 5), "gold.t", "replace", replace={"day": ["a"]})
+    assert total(engine) == 11
+
+
+def test_replacing_takes_empty_partitions_too(engine: DuckEngine) -> None:
+    engine.write(pa.concat_tables([rows("a", 1), rows("b", 2), rows("c", 4)]), "gold.t", layout=BY_DAY)
+    engine.write(rows("a", 8), "gold.t", "replace", replace={"day": ["a", "b"]})
+    assert total(engine) == 12
+
+
+def test_changed_partitions_come_from_the_log_and_compaction_is_no_change(engine: DuckEngine, lake: Lake) -> None:
+    engine.write(rows("a", 1), "gold.t", layout=BY_DAY)
+    first = lake.version("gold.t")
+    assert first is not None
+    engine.write(rows("b", 2), "gold.t")
+    engine.write(rows("b", 3), "gold.t")
+    before = lake.version("gold.t")
+    assert before is not None
+    said = compact(engine, lake, {"gold.t": ("value",)}, silent).to_dicts()[0]
+    assert (said["files_before"], said["files_after"]) == (3, 2)
+    assert total(engine) == 6
+    assert lake.changed_partitions("gold.t", "day", first) == ["b"]
+    assert lake.changed_partitions("gold.t", "day", before) == []
+
+
+def test_sorted_files_let_a_query_skip(engine: DuckEngine, lake: Lake) -> None:
+    # Four files of one partition, each with values from all over, then one sorted file a partition.
+    for offset in range(4):
+        engine.write(rows("a", *range(offset, 40, 4)), "gold.t", layout=BY_DAY)
+    assert skipped_share(lake.files("gold.t"), "value") == pytest.approx(1 - 10 / 16)
+    compact(engine, lake, {"gold.t": ("value",)}, silent)
+    (file,) = lake.files("gold.t")
+    values = [row["value"] for row in engine.query(f"SELECT value FROM read_parquet('{file.path}')").to_pylist()]
+    assert values == sorted(values)
+
+
+def test_columns_that_come_later_are_null_before(engine: DuckEngine) -> None:
+    engine.write(rows("a", 1), "gold.t", layout=BY_DAY)
+    engine.write("SELECT 'a' AS day, 2 AS value, 'red' AS color", "gold.t")
+    engine.write(rows("b", 3), "gold.t")
+    found = engine.query("SELECT value, color FROM gold.t ORDER BY value").to_pylist()
+    assert [row["color"] for row in found] == [None, "red", None]
+
+
+def test_a_build_in_the_past_is_read_as_it_was(engine: DuckEngine, lake: Lake) -> None:
+    from datetime import UTC, datetime
+
+    engine.write(rows("a", 1), "gold.t", layout=BY_DAY)
+    record_build(engine, lake, "one", datetime(2025, 11, 1, 12, tzinfo=UTC))
+    engine.write(rows("a", 2), "gold.t", "overwrite")
+    engine.write(rows("a", 2), "gold.later")
+    record_build(engine, lake, "two", datetime(2025, 11, 2, 12, tzinfo=UTC))
+    for as_of, expected in (("1", 1), ("2", 2), ("2025-11-01", 1), ("2025-11-02T11:59:59Z", 1), ("2025-11-02", 2)):
+        past = Lake(lake.location.address, versions=versions_at(engine, as_of))
+        with DuckEngine(past) as reader:
+            assert total(reader) == expected, as_of
+            with pytest.raises(LakeError, match="read-only"):
+                reader.write(rows("a", 1), "gold.t")
+    assert "gold.later" not in Lake(lake.location.address, versions=versions_at(engine, "1")).tables()
+    for wrong in ("3", "2025-10-31", "yesterday"):
+        with pytest.raises(ValueError, match="build"):
+            versions_at(engine, wrong)
+
+
+def test_vacuum_deletes_what_nothing_refers_to(engine: DuckEngine, lake: Lake, tmp_path: Path) -> None:
+    engine.write(rows("a", 1), "gold.t", layout=BY_DAY)
+    engine.write(rows("a", 2), "gold.t", "overwrite")
+    orphan = tmp_path / "lake" / "gold" / "t" / "day=a" / "orphan.parquet"
+    orphan.write_bytes(b"never committed")
+    assert vacuum(lake, keep_hours=0, dry_run=True).to_dicts() == [{"table": "gold.t", "files": 2}]
+    vacuum(lake, keep_hours=0, dry_run=False)
+    assert not orphan.exists()
+    assert len(list((tmp_path / "lake").rglob("*.parquet"))) == 1
+    assert total(engine) == 2
+
+
+def test_deletion_vectors_are_refused(tmp_path: Path, lake: Lake) -> None:
+    path = tmp_path / "lake" / "gold" / "t"
+    write_deltalake(str(path), rows("a", 1), configuration={"delta.enableDeletionVectors": "true"})
+    assert "deletionVectors" in (DeltaTable(str(path)).protocol().reader_features or [])
+    with pytest.raises(UnsupportedError, match="deletionVectors"):
+        Lake(lake.location.address).version("gold.t")
+
+
+def test_lakes_of_other_formats(tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = tmp_path / "lake" / "_tidelake.json"
+    said.write_text(json.dumps({"format": 99}))
+    with pytest.raises(LakeError, match="format 99") as caught:
+        lake.prepare()
+    assert "newer Tidelake" in (caught.value.hint or "")
+    said.write_text(json.dumps({"format": 0}))
+    with pytest.raises(LakeError, match="older format 0"):
+        lake.prepare()
+    with pytest.raises(LakeError, match="format 0"):
+        migrate(lake)
+    seen: list[str] = []
+    monkeypatch.setitem(UPGRADES, 0, lambda old: seen.append(old.location.address))
+    assert migrate(lake).to_dicts() == [{"format": 1, "state": "migrated"}]
+    assert migrate(lake).to_dicts() == [{"format": 1, "state": "newest"}]
+    assert seen == [lake.location.address]
+
+
+def test_statistics_keep_full_microseconds(engine: DuckEngine, lake: Lake) -> None:
+    engine.write("SELECT TIMESTAMPTZ '2024-01-01 00:00:00.123456+00' AS moment, 'x' AS text, 1.5 AS share", "gold.t")
+    log = (Path(lake.uri("gold.t")) / "_delta_log").glob("*1.json")
+    (added,) = [json.loads(line)["add"] for path in log for line in path.read_text().splitlines() if '"add"' in line]
+    assert json.loads(added["stats"])["maxValues"]["moment"] == "2024-01-01T00:00:00.123456Z"

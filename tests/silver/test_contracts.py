@@ -1,0 +1,327 @@
+"""Every type and policy of a contract, on rows whose fate is worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from tests.silver.conftest import Built
+from tidelake.errors import ContractError
+
+Declare = Callable[..., Built]
+AT = "2024-03-01T10:00:00Z"
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    return {"at": AT, "user": "u", "name": "play", **changes}
+
+
+# given JSON value, declared type -> value in silver, or None where the row goes to quarantine
+COERCED = [
+    ("integer", 12, 12),
+    ("integer", "12", 12),
+    ("integer", 12.0, 12),
+    ("integer", 12.5, None),
+    ("integer", "twelve", None),
+    ("integer", 9_223_372_036_854_775_807, 9_223_372_036_854_775_807),
+    ("integer", 9_223_372_036_854_775_808, None),
+    ("integer", True, None),
+    ("number", 1.5, 1.5),
+    ("number", "1.5", 1.5),
+    ("number", 3, 3.0),
+    ("number", "", None),
+    ("number", [1], None),
+    ("boolean", True, True),
+    ("boolean", "false", False),
+    ("boolean", "maybe", None),
+    ("string", "1.10", "1.10"),
+    ("string", 7, "7"),
+    ("string", "", ""),
+    ("string", "[draft] title", "[draft] title"),
+    ("string", {"a": 1}, None),
+    ("string", [1, 2], None),
+    ("date", "2024-02-29", date(2024, 2, 29)),
+    ("date", "2023-02-29", None),
+    ("json", {"a": [1, "x"]}, '{"a":[1,"x"]}'),
+]
+
+
+@pytest.mark.parametrize(("kind", "given", "kept"), COERCED)
+def test_coerce_casts_what_loses_nothing(events: Declare, kind: str, given: Any, kept: Any) -> None:
+    project = events({"value": {"type": kind}})
+    project.lines("events/a.jsonl", row(value=given))
+    project.build()
+    found = [item["value"] for item in project.rows("SELECT value FROM silver.events")]
+    assert found == ([] if kept is None else [kept])
+    assert project.reasons() == ({1: ["wrong_type:value"]} if kept is None else {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "is_kept"),
+    [
+        ("integer", 12, True),
+        ("integer", "12", False),
+        ("number", "1.5", False),
+        ("boolean", "true", False),
+        ("boolean", False, True),
+        ("string", "12", True),
+        ("string", "true", True),
+        ("string", 12, False),
+        ("string", True, False),
+    ],
+)
+def test_quarantine_takes_the_declared_type_only(events: Declare, kind: str, given: Any, is_kept: bool) -> None:
+    project = events({"value": {"type": kind, "on_mismatch": "quarantine"}})
+    project.lines("events/a.jsonl", row(value=given))
+    project.build()
+    assert project.reasons() == ({} if is_kept else {1: ["wrong_type:value"]})
+
+
+def test_evolve_keeps_the_text_of_another_type_beside_the_column(events: Declare) -> None:
+    project = events({"value": {"type": "integer", "on_mismatch": "evolve"}})
+    project.lines("events/a.jsonl", row(value=1), row(value="many"), row())
+    project.build()
+    found = project.rows("SELECT value, value_text FROM silver.events ORDER BY source_position")
+    assert [tuple(item.values()) for item in found] == [(1, None), (None, "many"), (None, None)]
+
+
+def test_fail_stops_the_build_and_takes_nothing(events: Declare) -> None:
+    project = events({"value": {"type": "integer", "on_mismatch": "fail"}})
+    project.lines("events/a.jsonl", row(value=1), row(value="many"))
+    with pytest.raises(ContractError, match=r"wrong_type:value.*a\.jsonl:2"):
+        project.build()
+    with pytest.raises(Exception, match="no table"):
+        project.rows("SELECT * FROM bronze.events")
+
+
+def test_a_row_that_breaks_several_rules_carries_every_reason(events: Declare) -> None:
+    project = events(
+        {
+            "user": {"required": True, "pattern": "u[0-9]+"},
+            "value": {"type": "integer", "minimum": 0, "maximum": 10},
+            "kind": {"allowed": ["a", "b"]},
+        }
+    )
+    project.lines(
+        "events/a.jsonl",
+        row(user="u1", value=5, kind="a"),
+        row(user="x1", value=-1, kind="c"),
+        row(user=None, value=11, kind=None),
+    )
+    project.build()
+    reasons = {place: sorted(found) for place, found in project.reasons().items()}
+    assert reasons == {
+        2: ["not_allowed:kind", "out_of_range:value", "pattern:user"],
+        3: ["missing_required:user", "out_of_range:value"],
+    }
+
+
+def test_a_breach_that_only_warns_is_counted_and_taken(events: Declare) -> None:
+    project = events(
+        {"value": {"type": "integer", "minimum": 0, "on_breach": "warn"}},
+        {"rules": [{"name": "named", "where": "event_name IS NOT NULL", "on_breach": "warn"}]},
+    )
+    project.lines("events/a.jsonl", row(value=-1), row(value=-2, name=None), row(value=3))
+    result = project.build()
+    assert result.sources[0]["warnings"] == {"out_of_range:value": 2, "rule:named": 1}
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 3}]
+
+
+def test_a_rule_over_the_whole_row(events: Declare) -> None:
+    project = events(
+        {"first": {"type": "integer"}, "last": {"type": "integer"}},
+        {"rules": [{"name": "in_order", "where": "first <= last"}]},
+    )
+    project.lines("events/a.jsonl", row(first=1, last=2), row(first=3, last=2), row(first=3))
+    project.build()
+    assert project.reasons() == {2: ["rule:in_order"]}
+
+
+@pytest.mark.parametrize(("policy", "reasons"), [("quarantine", {2: ["undeclared_field"]}), ("ignore", {})])
+def test_undeclared_fields(events: Declare, policy: str, reasons: dict[int, list[str]]) -> None:
+    project = events(contract={"extra": policy})
+    project.lines("events/a.jsonl", row(), row(color="red"))
+    project.build()
+    assert project.reasons() == reasons
+    assert "color" not in project.rows("SELECT * FROM silver.events")[0]
+
+
+def test_undeclared_fields_evolve_over_several_builds(events: Declare) -> None:
+    project = events()
+    project.lines("events/a.jsonl", row(), row(color="red"))
+    first = project.build()
+    project.lines("events/b.jsonl", row(size=1.10), row(color="blue", size="L"))
+    project.build()
+    assert first.sources[0]["new_fields"] == ["color"]
+    found = project.rows("SELECT color, size FROM silver.events ORDER BY file_id = 0, batch_id, source_position")
+    assert [tuple(item.values()) for item in found] == [(None, None), ("red", None), (None, "1.1"), ("blue", "L")]
+
+
+def test_instants_in_every_form(events: Declare) -> None:
+    project = events()
+    forms = [
+        "2024-03-01T10:00:00Z",
+        "2024-03-01T12:00:00+02:00",
+        "2024-03-01 10:00:00",
+        1_709_287_200,
+        1_709_287_200_000,
+        1_709_287_200_000_000,
+        "1709287200",
+        1_709_287_200.25,
+    ]
+    project.lines("events/a.jsonl", *(row(at=form) for form in forms))
+    project.build()
+    found = [
+        item["event_time"] for item in project.rows("SELECT event_time FROM silver.events ORDER BY source_position")
+    ]
+    instant = datetime(2024, 3, 1, 10, tzinfo=UTC)
+    assert found == [instant] * 7 + [instant.replace(microsecond=250_000)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("2024-13-01T00:00:00Z", "wrong_time:at"),
+        ("01/02/2024", "ambiguous_time:at"),
+        ("soon", "wrong_time:at"),
+        ("1970-01-01T00:00:00Z", "clock_skew:event_time"),
+        ("2106-02-07T06:28:15Z", "clock_skew:event_time"),
+        ("infinity", "wrong_time:at"),
+    ],
+)
+def test_instants_that_cannot_be(events: Declare, text: str, reason: str) -> None:
+    project = events()
+    project.lines("events/a.jsonl", row(at=text), row())
+    project.build()
+    assert project.reasons() == {1: [reason]}
+
+
+def test_a_declared_form_and_zone_of_instants(events: Declare) -> None:
+    # Berlin: 31 March 2024 02:30 does not exist, 27 October 2024 02:30 exists twice.
+    project = events(time_format="%d/%m/%Y %H:%M", timezone="Europe/Berlin")
+    project.lines(
+        "events/a.jsonl",
+        row(at="01/03/2024 11:00"),
+        row(at="01/07/2024 12:00"),
+        row(at="31/03/2024 02:30"),
+        row(at="27/10/2024 02:30"),
+        row(at="27/10/2024 03:00"),
+    )
+    project.build()
+    assert project.reasons() == {3: ["nonexistent_time:at"], 4: ["ambiguous_time:at"]}
+    found = [item["event_time"] for item in project.rows("SELECT event_time FROM silver.events ORDER BY event_time")]
+    assert [(moment.day, moment.hour) for moment in found] == [(1, 10), (1, 10), (27, 2)]
+
+
+def test_local_dates_follow_the_project(events: Declare) -> None:
+    project = events()
+    project.settings["timezone"] = "America/Sao_Paulo"  # UTC-3 in March 2024
+    project.lines("events/a.jsonl", row(at="2024-03-01T02:59:59Z"), row(at="2024-03-01T03:00:00Z"))
+    project.build()
+    found = project.rows("SELECT event_date FROM silver.events ORDER BY event_time")
+    assert [item["event_date"] for item in found] == [date(2024, 2, 29), date(2024, 3, 1)]
+
+
+def test_a_wrong_device_clock_cancels_out(events: Declare) -> None:
+    # Segment's rule: event_time = received - (sent - original). The device is one day ahead.
+    fields = {"sent": {"type": "timestamp"}, "received": {"type": "timestamp"}}
+    project = events(
+        fields,
+        mapping={
+            "event_time": "at",
+            "actor_id": "user",
+            "event_name": "name",
+            "sent_at": "sent",
+            "received_at": "received",
+        },
+    )
+    project.lines(
+        "events/a.jsonl",
+        row(at="2024-03-02T10:00:00Z", sent="2024-03-02T10:00:05Z", received="2024-03-01T10:00:06Z"),
+        row(at="2024-03-01T10:00:00Z", sent="2024-03-01T09:00:00Z", received="2024-03-01T10:00:06Z"),
+    )
+    project.build()
+    found = project.rows("SELECT event_time FROM silver.events")
+    assert [item["event_time"] for item in found] == [datetime(2024, 3, 1, 10, 0, 1, tzinfo=UTC)]
+    assert project.reasons() == {2: ["clock_skew:event_time"]}
+
+
+def test_traffic_is_classed_by_the_first_rule_that_matches(events: Declare) -> None:
+    project = events(
+        {"agent": {}},
+        traffic=[
+            {"class": "bot", "where": "agent LIKE '%bot%'"},
+            {"class": "internal", "where": "actor_id LIKE 'staff%'"},
+        ],
+    )
+    project.lines("events/a.jsonl", row(agent="Googlebot", user="staff1"), row(user="staff1"), row(agent="Mozilla"))
+    project.build()
+    found = project.rows("SELECT traffic_class FROM silver.events ORDER BY source_position")
+    assert [item["traffic_class"] for item in found] == ["bot", "internal", "human"]
+
+
+def test_identical_rows_stay_where_nothing_is_deduplicated(events: Declare) -> None:
+    project = events()
+    project.lines("events/a.jsonl", row(), row(), row(user="v"))
+    result = project.build()
+    assert result.sources[0]["identical_rows"] == 1
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 3}]
+
+
+def test_content_is_compared_field_by_field_not_letter_by_letter(events: Declare) -> None:
+    project = events({"value": {"type": "number"}}, dedup="content")
+    project.lines(
+        "events/a.jsonl",
+        row(value=1),
+        '{"user": "u", "at": "2024-03-01T11:00:00+01:00", "name": "play", "value": 1.0}',
+        row(value=None),
+        row(),
+        row(value=2),
+    )
+    result = project.build()
+    assert result.sources[0]["rows"]["duplicate"] == 2
+    assert sorted(str(item["value"]) for item in project.rows("SELECT value FROM silver.events")) == [
+        "1.0",
+        "2.0",
+        "None",
+    ]
+
+
+def test_of_one_key_the_latest_receipt_wins(events: Declare) -> None:
+    fields = {"id": {"required": True}, "received": {"type": "timestamp"}, "value": {"type": "integer"}}
+    project = events(
+        fields,
+        dedup="key",
+        mapping={
+            "event_time": "at",
+            "event_id": "id",
+            "actor_id": "user",
+            "event_name": "name",
+            "received_at": "received",
+        },
+    )
+    late, early = "2024-03-01T10:00:09Z", "2024-03-01T10:00:02Z"
+    project.lines("events/a.jsonl", row(id="a", received=late, value=2), row(id="b", received=early, value=1))
+    project.build()
+    project.lines("events/b.jsonl", row(id="a", received=early, value=1), row(id="b", received=late, value=2))
+    result = project.build()
+    assert project.rows("SELECT DISTINCT value FROM silver.events") == [{"value": 2}]
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 2}]
+    assert [item["reasons"] for item in project.rows("SELECT reasons FROM silver.quarantine")] == [["conflict"]] * 2
+    assert result.verdict == "balanced"
+
+
+def test_the_same_key_on_another_day_is_the_same_event(events: Declare) -> None:
+    project = events(
+        {"id": {"required": True}},
+        dedup="key",
+        mapping={"event_time": "at", "event_id": "id", "actor_id": "user", "event_name": "name"},
+    )
+    project.lines("events/a.jsonl", row(id="a", at="2024-03-01T10:00:00Z"))
+    project.build()
+    project.lines("events/b.jsonl", row(id="a", at="2024-03-09T10:00:00Z"))
+    project.build()
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 1}]

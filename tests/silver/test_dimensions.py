@@ -1,0 +1,102 @@
+"""Dimension tables: one row a key, history where it is declared, and references to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.silver.conftest import EVENTS, Built
+from tidelake.errors import ContractError, UnknownNameError
+
+USERS: dict[str, Any] = {
+    "path": "data/users",
+    "format": "csv",
+    "fact": "dimension",
+    "key": ["user_id"],
+    "contract": {"fields": {"user_id": {"required": True}, "plan": {}}, "max_quarantined_share": 1},
+}
+
+
+def test_the_last_file_has_the_last_word(project: Built) -> None:
+    project.source("users", **USERS)
+    project.lines("users/1.csv", "user_id,plan", "a,free", "b,free", "b,free")
+    project.build()
+    project.lines("users/2.csv", "user_id,plan", "a,paid")
+    result = project.build()
+    found = {row["user_id"]: row["plan"] for row in project.rows("SELECT user_id, plan FROM silver.users")}
+    assert found == {"a": "paid", "b": "free"}
+    assert result.sources[0]["rows"] == {
+        "read": 6,
+        "accepted": 2,
+        "quarantined": 1,  # a,free: another content of the same key
+        "duplicate": 1,  # the second b,free
+        "filtered": 2,  # two headers
+        "superseded": 0,
+    }
+
+
+def test_history_holds_from_each_date_until_the_next(project: Built) -> None:
+    fields = {
+        "product": {"required": True},
+        "price": {"type": "number"},
+        "since": {"type": "timestamp", "required": True},
+    }
+    project.source(
+        "products",
+        path="data/products",
+        format="csv",
+        fact="dimension",
+        key=["product"],
+        history="scd2",
+        mapping={"valid_from": "since"},
+        contract={"fields": fields},
+    )
+    project.lines("products/1.csv", "product,price,since", "p,10,2024-01-01", "p,12,2024-03-01", "q,5,2024-02-01")
+    project.build()
+    rows = project.rows("SELECT * FROM silver.products ORDER BY product, valid_from")
+    assert [(row["product"], row["price"], row["valid_from"].month) for row in rows] == [
+        ("p", 10, 1),
+        ("p", 12, 3),
+        ("q", 5, 2),
+    ]
+    assert [row["valid_to"].month if row["valid_to"] else None for row in rows] == [3, None, None]
+    assert [row["is_current"] for row in rows] == [False, True, True]
+
+
+def test_unknown_references_are_set_aside(project: Built) -> None:
+    project.source("users", **USERS)
+    project.lines("users/1.csv", "user_id,plan", "a,free")
+    contract = {
+        **EVENTS["contract"],
+        "fields": {**EVENTS["contract"]["fields"], "user": {"references": "users.user_id"}},
+    }
+    project.source("events", **{**EVENTS, "contract": contract})
+    at = "2024-03-01T10:00:00Z"
+    project.lines("events/a.jsonl", {"at": at, "user": "a"}, {"at": at, "user": "z"}, {"at": at, "user": None})
+    project.build()
+    found = project.rows("SELECT source, source_position, reasons FROM silver.quarantine")
+    assert found == [{"source": "events", "source_position": 2, "reasons": ["unknown_reference:user"]}]
+
+
+def test_reference_to_a_dimension_without_rows_says_what_to_build(project: Built) -> None:
+    project.source("users", **USERS)
+    (project.root / "data" / "users").mkdir(parents=True)
+    contract = {
+        **EVENTS["contract"],
+        "fields": {**EVENTS["contract"]["fields"], "user": {"references": "users.user_id"}},
+    }
+    project.source("events", **{**EVENTS, "contract": contract})
+    project.lines("events/a.jsonl", {"at": "2024-03-01T10:00:00Z", "user": "a"})
+    with pytest.raises(ContractError, match="no rows yet"):
+        project.build()
+
+
+@pytest.mark.parametrize(("reference", "guess"), [("usres.user_id", "users"), ("users.user", "user_id")])
+def test_a_wrong_reference_is_said_when_the_project_is_opened(project: Built, reference: str, guess: str) -> None:
+    project.source("users", **USERS)
+    contract = {"fields": {**EVENTS["contract"]["fields"], "user": {"references": reference}}}
+    project.source("events", **{**EVENTS, "contract": contract})
+    with pytest.raises(UnknownNameError) as caught:
+        project.build()
+    assert guess in (caught.value.hint or "")

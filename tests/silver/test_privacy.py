@@ -1,0 +1,78 @@
+"""Personal data never reaches the lake, in no table and no file of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.silver.conftest import Built
+
+Declare = Callable[..., Built]
+SECRETS = ("alice@example.org", "203.0.113.77", "2001:db8:85a3:8d3:1319:8a2e:370:7348", "Alice Example")
+FIELDS: dict[str, Any] = {
+    "email": {"privacy": "hash"},
+    "ip": {"privacy": "truncate_ip"},
+    "full_name": {"privacy": "drop"},
+}
+
+
+def _in_lake(root: Path, text: str) -> list[str]:
+    """Tables that hold a text in any column, as plain Parquet says."""
+    import pyarrow.parquet as pq
+
+    found = []
+    for path in (root / "lake").rglob("*.parquet"):
+        if text in str(pq.ParquetFile(path).read().to_pylist()):
+            found.append(path.relative_to(root).parts[1])
+    found += [str(path) for path in (root / "lake").rglob("*.json") if text in path.read_text()]
+    return found
+
+
+def test_nothing_personal_is_written(events: Declare) -> None:
+    project = events(FIELDS)
+    person = {"email": SECRETS[0], "ip": SECRETS[1], "full_name": SECRETS[3]}
+    at = "2024-03-01T10:00:00Z"
+    project.lines(
+        "events/a.jsonl",
+        {"at": at, "user": "u", "name": "play", **person},
+        {"at": at, "user": "v", "name": "play", **person, "ip": SECRETS[2]},
+        {"at": "never", "user": "w", "name": "play", **person},
+        '{"at": "2024-03-01", "email": "alice@example.org", "full_name": "Alice Example", broken',
+    )
+    project.build()
+    assert {secret: _in_lake(project.root, secret) for secret in SECRETS} == {secret: [] for secret in SECRETS}
+    rows = project.rows("SELECT email, ip FROM silver.events ORDER BY source_position")
+    assert [row["ip"] for row in rows] == ["203.0.113.0", "2001:db8:85a3::"]
+    assert rows[0]["email"] == rows[1]["email"]
+    assert len(rows[0]["email"]) == 32
+    assert project.reasons() == {3: ["wrong_time:at"], 4: ["invalid_json"]}
+
+
+def test_hashes_differ_between_projects(events: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = set()
+    for key in ("one", "two"):
+        monkeypatch.setenv("TIDELAKE_HASH_KEY", key)
+        project = events(FIELDS, path=f"data/{key}")
+        project.lines(f"{key}/{key}.jsonl", {"at": "2024-03-01", "user": key, "name": "n", "email": SECRETS[0]})
+        project.build()
+        seen |= {row["email"] for row in project.rows("SELECT email FROM silver.events")}
+    assert len(seen) == 2
+
+
+def test_text_that_cannot_be_read_is_kept_where_the_contract_says_so(events: Declare) -> None:
+    project = events(FIELDS, {"keep_unparsable": True})
+    project.lines("events/a.jsonl", "not json at all")
+    project.build()
+    assert project.rows("SELECT raw FROM silver.quarantine") == [{"raw": "not json at all"}]
+
+
+def test_csv_keeps_no_personal_text_either(events: Declare) -> None:
+    project = events(FIELDS, format="csv")
+    project.lines(
+        "events/a.csv", "at,user,name,email,ip,full_name", f"2024-03-01,u,play,{SECRETS[0]},{SECRETS[1]},{SECRETS[3]}"
+    )
+    project.build()
+    assert {secret: _in_lake(project.root, secret) for secret in SECRETS} == {secret: [] for secret in SECRETS}
