@@ -190,3 +190,24 @@ def test_too_many_broken_rows_end_with_3(tmp_path: Path, capsys: pytest.CaptureF
     shown = capsys.readouterr().out
     assert "✗ app: 2 of 7 rows are in quarantine" in shown
     assert main(["build", "--project", str(tmp_path), "--quiet"]) == 0
+
+
+def test_replay_takes_rows_in_once_the_contract_is_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in {"tide.yml": PROJECT, "sources/app.yml": SOURCE, "in/day_2025-11-17.jsonl": DAY_1}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert main(["build", "--project", str(tmp_path), "--quiet"]) == 0
+    source = tmp_path / "sources" / "app.yml"
+    source.write_text(source.read_text().replace("[open, play]", "[open, play, close]"))
+    capsys.readouterr()
+    assert main(["quarantine", "replay", "--project", str(tmp_path)]) == 0
+    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["were", "in", "quarantine", "2"] in shown
+    assert ["now", "accepted", "1"] in shown
+    assert ["still", "there", "1", "(invalid_json", "1)"] in shown
+
+
+def test_ledger_as_a_table_ends_with_its_sums(tide: Printed) -> None:
+    assert tide("ledger").splitlines()[-1] == (
+        "2 files, 8 read = 4 accepted + 2 quarantined + 1 duplicate + 1 filtered + 0 superseded; every file balances"
+    )

@@ -58,7 +58,7 @@ def build_lines(result: BuildResult, *, seconds: float | None = None) -> list[tu
         if len(result.sources) > 1:
             lines.insert(2, ("  of", _each(report for report in result.sources)))
         lines.append(("ledger", ledger_line(result.verdict)))
-    if made := [run for run in result.models if not run.is_current]:
+    if made := [run for run in result.models if not run.is_current and run.rows]:
         lines.append(("gold", ", ".join(_made(run) for run in made)))
     lines.append(pace_line(counts.read, result.seconds if seconds is None else seconds))
     return lines + _sentences(result)
@@ -119,6 +119,21 @@ def counts_of(report: Mapping[str, Any]) -> Counts:
         filtered=int(rows["filtered"]),
         superseded=int(rows["superseded"]),
     )
+
+
+def replay_lines(result: BuildResult, before: Counts, after: Counts) -> list[tuple[str, str]]:
+    """What judging the quarantine again changed, by the ledger before and after."""
+    reasons = ", ".join(f"{name} {rows:,}" for name, rows in after.quarantined.items())
+    lines = [
+        ("were in quarantine", f"{before.quarantined_rows:,}"),
+        ("  now accepted", f"{after.accepted - before.accepted:,}"),
+        ("  now duplicates", f"{after.duplicates - before.duplicates:,}"),
+        ("  still there", f"{after.quarantined_rows:,}" + (f"  ({reasons})" if reasons else "")),
+        ("ledger", ledger_line(result.verdict)),
+    ]
+    if made := [run for run in result.models if not run.is_current and run.rows]:
+        lines.append(("gold", ", ".join(_made(run) for run in made)))
+    return [*lines, pace_line(0, result.seconds), *_sentences(result)]
 
 
 def plan_lines(result: BuildResult) -> list[tuple[str, str]]:

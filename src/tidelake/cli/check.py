@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +23,10 @@ from tidelake.cli.options import (
 )
 from tidelake.cli.output import emit
 
+if TYPE_CHECKING:
+    from tidelake.engine.result import Result
+
+LEDGER_PARTS = ("read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
 CHECK_EXAMPLES = examples("tide check", "tide check --deep", "tide check --digest --format json")
 LEDGER_EXAMPLES = examples("tide ledger", "tide ledger --format csv --output ledger.csv")
 
@@ -60,4 +65,21 @@ def ledger(
 ) -> None:
     """Every file: rows read = accepted + quarantined + duplicate + filtered + superseded."""
     with opened(project, target=target, as_of=as_of) as session:
-        emit(session.ledger(), form=form, output=output, limit=limit)
+        result = session.ledger()
+    if form is FormatName.table:
+        result = ledger_for_reading(result)
+    emit(result, form=form, output=output, limit=limit)
+
+
+def ledger_for_reading(result: Result) -> Result:
+    """The ledger without file numbers, its sums below it."""
+    files = result.to_dicts()
+    if not files:
+        return result
+    sums = {name: sum(row[name] for row in files) for name in LEDGER_PARTS}
+    parts = " + ".join(f"{sums[name]:,} {name}" for name in LEDGER_PARTS[1:])
+    wrong = sum(not row["is_balanced"] for row in files)
+    verdict = f"{wrong:,} of them do not balance" if wrong else "every file balances"
+    note = f"{len(files):,} files, {sums['read']:,} read = {parts}; {verdict}"
+    left = [name for name in ("file_id", "lines") if name in result.table.column_names]
+    return replace(result, table=result.table.drop_columns(left), notes=(*result.notes, note))

@@ -80,7 +80,9 @@ def _line(stage: str, done: int, total: int | None, unit: str, seconds: float) -
         part = f"{done:,}" if unit != "bytes" else amount(done, unit)
         line = f"{stage}: {part} of {amount(total, unit)}"
     if seconds > 0 and done > 0:
-        line += f", {amount(int(done / seconds), unit)}/s"
+        rate = done / seconds
+        if rate >= 1:
+            line += f", {amount(int(rate), unit)}/s"
         if total is not None and total > done:
             line += f", {duration((total - done) * seconds / done)} left"
     return line

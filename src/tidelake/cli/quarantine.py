@@ -97,6 +97,7 @@ def as_blocks(result: Result, *, limit: int) -> list[str]:
 def replay(
     *,
     source: SourceOption = None,
+    reason: ReasonOption = None,
     project: ProjectOption = HERE,
     target: TargetOption = None,
     form: FormatOption = FormatName.table,
@@ -106,8 +107,13 @@ def replay(
     from tidelake.cli import built
 
     with opened(project, target=target) as session:
+        before = built.lake_counts(session)
         with meter() as progress:
-            result = session.replay(source=source, progress=progress)
-        built.tell(result, title=session.project.name, form=form, output=output)
+            result = session.replay(source=source, reason=reason, progress=progress)
+        if form is not FormatName.table or output is not None:
+            built.tell(result, title=session.project.name, form=form, output=output)
+        else:
+            lines = built.replay_lines(result, before, built.lake_counts(session))
+            built.panel(f"{session.project.name}: quarantine judged again", lines, good=not result.exit_code)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
