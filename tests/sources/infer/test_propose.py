@@ -146,6 +146,42 @@ def test_columns_in_another_order_are_the_same_source(tmp_path: Path) -> None:
     assert dict(actions.counts) == {"go": 30, "stop": 30}
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "columns"),
+    [
+        ("user_id,ts,x,x", "u1,2025-01-01T00:00:00Z,1,2", {"user_id", "ts", "x", "x_2"}),
+        ("user_id,ts,,x", "u1,2025-01-01T00:00:00Z,1,2", {"user_id", "ts", "column_3", "x"}),
+        ("user_id,ts,x,", "u1,2025-01-01T00:00:00Z,1,", {"user_id", "ts", "x", "column_4"}),
+        (",user_id, ts", "0,u1,2025-01-01T00:00:00Z", {"column_1", "user_id", "ts"}),
+    ],
+)
+def test_headers_with_empty_and_repeated_names(tmp_path: Path, header: str, row: str, columns: set[str]) -> None:
+    (tmp_path / "log.csv").write_text(f"{header}\n" + f"{row}\n" * 30)
+    source = only(propose(str(tmp_path))).source
+    assert (source.header, set(source.contract.fields)) == ("yes", columns)
+    assert source.mapping.event_time == "ts"
+
+
+def test_names_that_differ_in_case_only(tmp_path: Path) -> None:
+    records = [
+        {"userId": "u1", "userid": "u1", "ts": "2025-01-01T00:00:00Z"},
+        {"userId": "u2", "ts": "2025-01-02T00:00:00Z"},
+    ]
+    (tmp_path / "log.jsonl").write_text(lines(records * 20))
+    found = only(propose(str(tmp_path)))
+    assert set(found.source.contract.fields) == {"userId", "ts"}
+    assert found.source.contract.extra == "ignore"
+    assert "userid: left out" in " ".join(found.notes)
+
+
+def test_an_address_that_is_the_actor_is_hashed(tmp_path: Path) -> None:
+    rows = "".join(f"a{number % 9}@example.org,2025-01-01T00:00:{number:02d}Z,go\n" for number in range(60))
+    (tmp_path / "log.csv").write_text("email,ts,event\n" + rows)
+    source = only(propose(str(tmp_path))).source
+    assert source.mapping.actor_id == "email"
+    assert (source.contract.fields["email"].privacy, source.contract.fields["email"].required) == ("hash", True)
+
+
 def test_empty_files_join_their_neighbours(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(lines(EVENTS))
     (tmp_path / "b.jsonl").write_text("")

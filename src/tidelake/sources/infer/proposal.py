@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -194,8 +194,22 @@ def _profiles(group: FileGroup, records: Sequence[Record], *, named: bool) -> li
     names = dict.fromkeys(group.shape.columns)
     for record in records:
         names.update(dict.fromkeys(record))
+    for name in _same_but_for_case(names, records):
+        del names[name]
     columns = ((name, [record.get(name, MISSING) for record in records]) for name in names)
     return [profile_column(name, values, textual=textual, unnamed=not named) for name, values in columns]
+
+
+def _same_but_for_case(names: Iterable[str], records: Sequence[Record]) -> list[str]:
+    """Fields whose name differs from a more filled one in case only: a table cannot hold both."""
+    names = list(names)
+    if len({name.lower() for name in names}) == len(names):
+        return []
+    filled = {name: sum(record.get(name) not in (None, "") for record in records) for name in names}
+    best: dict[str, str] = {}
+    for name in sorted(filled, key=lambda name: -filled[name]):
+        best.setdefault(name.lower(), name)
+    return [name for name in filled if best[name.lower()] != name]
 
 
 def _rename(
@@ -308,8 +322,9 @@ def _contract(group: FileGroup, roles: Roles, samples: Mapping[Path, FileSample]
     bulk = sum(sample.bulk_lines for sample in samples.values())
     records = sum(len(sample.records) for sample in samples.values())
     contract: dict[str, Any] = {}
-    if bulk:
-        contract["extra"] = "ignore"  # else the instructions would become columns
+    some = [record for sample in samples.values() for record in sample.records]
+    if bulk or _same_but_for_case({name for record in some for name in record}, some):
+        contract["extra"] = "ignore"  # else instructions, and names that differ in case only, would become columns
     total = _sum_of_the_others(group, roles)
     if total is not None:
         contract["rules"] = [{"name": "is_no_total", "where": f"entity <> '{total}'"}]
@@ -385,6 +400,9 @@ def _notes(
             f"{bulk:,} lines are instructions to a search engine (a bulk file), not records. A build puts them into "
             "quarantine, so the limit below is raised. Better: leave them out, e.g. grep -v '^{\"index\"'."
         )
+    records = [record for sample in samples.values() for record in sample.records]
+    if alike := _same_but_for_case({name for record in records for name in record}, records):
+        notes.append(f"{', '.join(sorted(alike))}: left out, because another field's name differs in case only.")
     if contract.get("rules"):
         notes.append(
             "One file is, on every date, the sum of all the others. The rule `is_no_total` puts its rows into "

@@ -29,7 +29,8 @@ _SENT = ("sent_at", "sent_time", "sent_ts", "client_sent_at")
 _ACTOR = (
     "actor_id", "user_id", "userid", "profile_id", "customer_id", "customerid", "member_id", "visitor_id",
     "player_id", "subscriber_id", "client_id", "anonymous_id", "distinct_id", "account_id", "person_id",
-    "user_uuid", "uid", "device_id", "user", "customer", "member", "client", "username", "src", "source_id", "sender",
+    "user_uuid", "uid", "device_id", "user", "customer", "member", "client", "username", "email",
+    "user_email", "src", "source_id", "sender",
     "from_id",
 )  # fmt: skip
 _EVENT_NAME = (

@@ -18,6 +18,7 @@ from typing import IO, Any, Literal
 import orjson
 
 from tidelake.sources.infer.times import detect_time_text
+from tidelake.sources.layouts import unique_names
 
 Format = Literal["jsonl", "json", "csv", "tsv", "parquet", "projectviews"]
 Record = dict[str, Any]
@@ -174,7 +175,7 @@ def _csv_shape(lines: list[str], *, bom: bool, prefer_tab: bool) -> Shape:
     rows = list(_split(some, delimiter))
     header = _has_header(rows)
     width = max(len(row) for row in rows[:50])
-    columns = tuple(rows[0]) if header else tuple(f"column_{number}" for number in range(1, width + 1))
+    columns = unique_names(rows[0])[0] if header else tuple(f"column_{number}" for number in range(1, width + 1))
     return Shape("tsv" if delimiter == "\t" else "csv", columns, header, None if delimiter == "\t" else delimiter, bom)
 
 
@@ -198,14 +199,17 @@ def _split(lines: Sequence[str], delimiter: str) -> Iterator[list[str]]:
 
 
 def _has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row names the columns: unique words, none a number or a date, not found again below."""
-    first = [cell.strip() for cell in rows[0]]
-    if not all(_NAME.fullmatch(cell) for cell in first) or len(set(first)) < len(first):
+    """Whether the first row names the columns: words, none a number or a date, not found again below."""
+    given = [cell.strip() for cell in rows[0]]
+    first = [cell for cell in given if cell]
+    if not first or not all(_NAME.fullmatch(cell) for cell in first) or 2 * len(set(first)) <= len(first):
         return False
     if any(_NUMBER.fullmatch(cell) or detect_time_text({cell: 1}, named=False) for cell in first):
         return False
     below = rows[1:]
-    return not any(cell in {row[index] for row in below if index < len(row)} for index, cell in enumerate(first))
+    return not any(
+        cell and cell in {row[index] for row in below if index < len(row)} for index, cell in enumerate(given)
+    )
 
 
 def sample_file(path: Path, shape: Shape, *, limit: int) -> FileSample:
@@ -310,7 +314,7 @@ def _sample_csv(data: bytes, shape: Shape, limit: int, *, whole: bool) -> FileSa
     else:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
     # The first line of this file says how its columns stand, which need not be the order of the first file.
-    columns = tuple(rows[0]) if shape.header and rows else shape.columns
+    columns = unique_names(rows[0])[0] if shape.header and rows else shape.columns
     body = rows[1:] if shape.header else rows
     records, unreadable = [], 0
     for start, end in spread(len(body), limit):
