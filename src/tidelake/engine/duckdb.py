@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 import tempfile
@@ -30,11 +28,12 @@ from tidelake.engine.base import (
     Transaction,
     WriteMode,
 )
+from tidelake.engine.columns import file_statistics, in_utc, sql_type
 from tidelake.engine.sql import duckdb_macros, macros_in
 from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, UnknownNameError
 
 ROW_GROUP_ROWS = 40_960
-_STATISTIC_TEXT = 32  # longest text that statistics hold: longer ones are cut by readers anyway
+_MANY_PARTITIONS = 64  # beyond it, rows are ordered first: reading all of them once for each would be slower
 _TEMP_NAME = re.compile(r"\btemp\.([a-z_][a-z0-9_]*)", re.IGNORECASE)
 # Columns of one temp table, perhaps filtered: cheap enough to be read once for each partition.
 _FILTERED_TEMP = re.compile(r"SELECT [^()]+ FROM temp\.[a-z_0-9]+( WHERE (?!.*\b(?:JOIN|UNION|GROUP)\b).*)?", re.DOTALL)
@@ -212,7 +211,7 @@ class DuckEngine:
             found = self._connection.sql(sql, params=dict(params) if params else None)
             if found is None:
                 raise QueryError("That statement gives no rows.", hint="Write one SELECT.")
-            return _utc(found.to_arrow_table())
+            return in_utc(found.to_arrow_table())
         except duckdb.Error as error:
             raise self._explained(error) from error
 
@@ -318,11 +317,39 @@ class DuckEngine:
             return [whole] if whole is not None else []
         keys = ", ".join(_quoted(name) for name in layout.partition_by)
         values = self._run(f"SELECT DISTINCT {keys} FROM ({rows}) ORDER BY ALL", None).fetchall()
+        if len(values) > _MANY_PARTITIONS:
+            with self._ordered(rows, keys) as ordered:
+                return self._write_partitions(ordered, schema, columns, order, values, lake, table, layout)
+        return self._write_partitions(rows, schema, columns, order, values, lake, table, layout)
+
+    @contextmanager
+    def _ordered(self, rows: str, keys: str) -> Iterator[str]:
+        """The rows in a table ordered by partition, so that each partition is found without reading the others."""
+        name = f"ordered_{uuid.uuid4().hex[:12]}"
+        self._run(f"CREATE TABLE scratch.{name} AS SELECT * FROM ({rows}) ORDER BY {keys}", None)
+        try:
+            yield f"SELECT * FROM scratch.{name}"
+        finally:
+            self._run(f"DROP TABLE scratch.{name}", None)
+
+    def _write_partitions(
+        self,
+        rows: str,
+        schema: pa.Schema,
+        columns: str,
+        order: str,
+        values: Sequence[tuple[Any, ...]],
+        lake: Catalog,
+        table: str,
+        layout: Layout,
+    ) -> list[NewFile]:
+        """One file a partition, two at a time."""
 
         def one(key: tuple[Any, ...]) -> NewFile | None:
             partition = dict(zip(layout.partition_by, (_partition_text(value) for value in key), strict=True))
+            # Plain comparisons only: DuckDB then skips the row groups that hold other partitions.
             condition = " AND ".join(
-                f"{_quoted(name)} IS NOT DISTINCT FROM {_value(value)}"
+                f"{_quoted(name)} IS NULL" if value is None else f"{_quoted(name)} = {_value(value)}"
                 for name, value in zip(layout.partition_by, key, strict=True)
             )
             sql = f"SELECT {columns} FROM ({rows}) WHERE {condition}{order}"
@@ -379,7 +406,7 @@ class DuckEngine:
             relative=f"{address}/{relative.rsplit('/', 1)[-1]}".lstrip("/"),
             partition=partition,
             size=size,
-            stats=_statistics(count, columns, schema),
+            stats=file_statistics(count, columns, schema),
         )
 
     def _lake_of(self, table: str) -> Catalog:
@@ -396,44 +423,6 @@ class DuckEngine:
 
 
 _TABLE_NAME = re.compile(rf"\b(?:{'|'.join(LAYERS)})\.[A-Za-z_][A-Za-z0-9_]*")
-_SQL_TYPES = {
-    pa.int8(): "TINYINT",
-    pa.int16(): "SMALLINT",
-    pa.int32(): "INTEGER",
-    pa.int64(): "BIGINT",
-    pa.float32(): "FLOAT",
-    pa.float64(): "DOUBLE",
-    pa.bool_(): "BOOLEAN",
-    pa.string(): "VARCHAR",
-    pa.binary(): "BLOB",
-    pa.date32(): "DATE",
-    pa.timestamp("us", "UTC"): "TIMESTAMPTZ",
-    pa.timestamp("us"): "TIMESTAMP",
-    pa.null(): "INTEGER",
-}
-
-
-def sql_type(kind: pa.DataType) -> str:
-    """DuckDB's name of an Arrow type.
-
-    Raises:
-        EngineError: DuckDB tables of Tidelake have no such type.
-    """
-    if kind in _SQL_TYPES:
-        return _SQL_TYPES[kind]
-    if pa.types.is_decimal(kind):
-        return f"DECIMAL({kind.precision},{kind.scale})"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():
-        return "VARCHAR"
-    if pa.types.is_timestamp(kind):
-        return "TIMESTAMPTZ" if kind.tz else "TIMESTAMP"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return f"{sql_type(kind.value_type)}[]"
-    if pa.types.is_struct(kind):
-        return "STRUCT(" + ", ".join(f"{_quoted(item.name)} {sql_type(item.type)}" for item in kind) + ")"
-    if pa.types.is_map(kind):
-        return f"MAP({sql_type(kind.key_type)}, {sql_type(kind.item_type)})"
-    raise EngineError(f"No SQL type for {kind}.", hint="Cast the column in the SELECT.")
 
 
 def _quoted(name: str) -> str:
@@ -473,53 +462,3 @@ def _removed(lake: Catalog, table: str, mode: WriteMode, replace: Mapping[str, S
         raise EngineError(f"Replacing partitions of {table} needs the partitions' values.")
     wanted = {name: {_partition_text(value) for value in values} for name, values in replace.items()}
     return [file for file in files if all(file.partition.get(name) in values for name, values in wanted.items())]
-
-
-def _statistics(count: int, columns: Mapping[str, Mapping[str, str]], schema: pa.Schema) -> str:
-    """Delta's statistics of one file, from what DuckDB returns of it."""
-    minimum: dict[str, Any] = {}
-    maximum: dict[str, Any] = {}
-    nulls: dict[str, int] = {}
-    for quoted, found in columns.items():
-        name = quoted.strip('"').replace('""', '"')
-        if '"."' in quoted or name not in schema.names:
-            continue
-        if "null_count" in found:
-            nulls[name] = int(found["null_count"])
-        if found.get("min_is_exact") == "false" or found.get("max_is_exact") == "false":
-            continue
-        low, high = (_statistic(found.get(edge), schema.field(name).type) for edge in ("min", "max"))
-        if low is not None and high is not None:
-            minimum[name], maximum[name] = low, high
-    return json.dumps({"numRecords": count, "minValues": minimum, "maxValues": maximum, "nullCount": nulls})
-
-
-def _statistic(text: str | None, kind: pa.DataType) -> Any:
-    """A minimum or maximum as Delta writes it; None where it is left out (nested, boolean, long text)."""
-    if text is None:
-        return None
-    if pa.types.is_integer(kind):
-        return int(text)
-    if pa.types.is_floating(kind):
-        return float(text) if math.isfinite(float(text)) else None
-    if pa.types.is_timestamp(kind) and kind.tz is not None:
-        # Full microseconds: a maximum that is cut to milliseconds would prune files that hold it.
-        return text.removesuffix("+00").replace(" ", "T") + "Z" if text.endswith("+00") else None
-    if pa.types.is_date(kind):
-        return text if len(text) == len("2024-01-01") else None
-    return text if pa.types.is_string(kind) and len(text) <= _STATISTIC_TEXT else None
-
-
-def _utc(table: pa.Table) -> pa.Table:
-    """The rows with timestamps in UTC microseconds and integers that Delta has."""
-    for index, field in enumerate(table.schema):
-        kind = field.type
-        if pa.types.is_timestamp(kind) and kind.tz is not None and kind != pa.timestamp("us", "UTC"):
-            kind = pa.timestamp("us", "UTC")
-        elif pa.types.is_decimal(kind) and kind.scale == 0 and kind.precision == 38:
-            kind = pa.int64()
-        elif kind == pa.string_view() or pa.types.is_large_string(kind):
-            kind = pa.string()
-        if kind != field.type:
-            table = table.set_column(index, pa.field(field.name, kind), table.column(index).cast(kind))
-    return table
