@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tidelake.cli.options import FormatName
 from tidelake.cli.output import emit
 from tidelake.cli.streams import put
-from tidelake.reports.summary import Counts, Lines, pace_line, plain_panel, row_lines, show_panel, total
+from tidelake.reports.summary import Counts, Lines, pace_line, plain_panel, reason_lines, row_lines, show_panel, total
 
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
@@ -123,12 +123,12 @@ def counts_of(report: Mapping[str, Any]) -> Counts:
 
 def replay_lines(result: BuildResult, before: Counts, after: Counts) -> list[tuple[str, str]]:
     """What judging the quarantine again changed, by the ledger before and after."""
-    reasons = ", ".join(f"{name} {rows:,}" for name, rows in after.quarantined.items())
     lines = [
         ("were in quarantine", f"{before.quarantined_rows:,}"),
         ("  now accepted", f"{after.accepted - before.accepted:,}"),
         ("  now duplicates", f"{after.duplicates - before.duplicates:,}"),
-        ("  still there", f"{after.quarantined_rows:,}" + (f"  ({reasons})" if reasons else "")),
+        ("  still there", f"{after.quarantined_rows:,}"),
+        *reason_lines(after.quarantined),
         ("ledger", ledger_line(result.verdict)),
     ]
     if made := [run for run in result.models if not run.is_current and run.rows]:

@@ -12,7 +12,8 @@ from tidelake.engine.tabletext import cell
 SAID_ONCE = ("metric", "definition_version", "grain", "watermark", "engine")
 LEFT_OUT_WHEN_NULL = ("numerator", "denominator", "n", "ci_low", "ci_high")
 SAME_AS_VALUE = ("numerator", "n")
-_LABELS = {"definition_version": "definition"}
+NOT_SAID = ("definition_version",)  # for programs that compare runs
+_UNITS = {"s": "seconds"}
 
 
 def for_reading(result: Result) -> Result:
@@ -28,8 +29,8 @@ def for_reading(result: Result) -> Result:
     for name in SAID_ONCE:
         if name in table.column_names and len(values := table.column(name).unique()) == 1:
             gone.append(name)
-            if (value := values[0].as_py()) is not None:
-                said.append(f"{_LABELS.get(name, name)} {cell(value)}")
+            if (value := values[0].as_py()) is not None and name not in NOT_SAID:
+                said.append(f"{name} {cell(value)}")
     unit = _unit(result)
     if unit:
         said.insert(0, f"value in {unit}")
@@ -64,7 +65,7 @@ def _unit(result: Result) -> str:
     schema = result.table.schema
     metadata = (schema.field("value").metadata or {}) if "value" in schema.names else {}
     unit = metadata.get(b"unit", b"").decode()
-    return "" if unit == "share" else unit
+    return "" if unit == "share" else _UNITS.get(unit, unit)
 
 
 def _value(result: Result) -> pa.ChunkedArray | None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+REASONS_SHOWN = 10
 Lines = Sequence[tuple[str, str]]
 
 
@@ -64,14 +65,22 @@ def row_lines(counts: Counts) -> list[tuple[str, str]]:
     size = f"  ({_size(counts.bytes)})" if counts.bytes else ""
     lines = [("files read", f"{counts.files:,}{size}"), ("rows read", f"{counts.read:,}")]
     lines.append(("  accepted", f"{counts.accepted:,}"))
-    reasons = ", ".join(f"{name} {rows:,}" for name, rows in sorted(counts.quarantined.items(), key=_most_first))
-    lines.append(("  quarantined", f"{counts.quarantined_rows:,}" + (f"  ({reasons})" if reasons else "")))
+    lines.append(("  quarantined", f"{counts.quarantined_rows:,}"))
+    lines += reason_lines(counts.quarantined)
     lines.append(("  duplicates", f"{counts.duplicates:,}"))
     if counts.filtered:
         lines.append(("  filtered", f"{counts.filtered:,}  (blank lines and headers)"))
     if counts.superseded:
         lines.append(("  superseded", f"{counts.superseded:,}  (by a newer version of their file)"))
     return lines
+
+
+def reason_lines(reasons: Mapping[str, int]) -> list[tuple[str, str]]:
+    """One line a reason, the most frequent first; the rarest are added up when there are many."""
+    ranked = sorted(reasons.items(), key=_most_first)
+    lines = [(f"    {name}", f"{rows:,}") for name, rows in ranked[:REASONS_SHOWN]]
+    rest = ranked[REASONS_SHOWN:]
+    return [*lines, (f"    {len(rest)} more", f"{sum(rows for _, rows in rest):,}")] if rest else lines
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, str]:
