@@ -22,8 +22,8 @@ class Run:
         seconds: Wall time, interpreter and imports included.
         peak_mb: Largest memory (resident set, 1 MB = 10^6 bytes): what the system accounts to the process, or the
             sum over it and its children seen by samples (a Java machine below Python), whichever is more.
-        cpu_seconds: Processor time of it and of its children that it waited for, over all cores. On a busy
-            machine it says more than wall time.
+        cpu_seconds: Processor time over all cores of it and its children, accounted or sampled like memory. On
+            a busy machine it says more than wall time.
         output: What it wrote on stdout.
     """
 
@@ -50,7 +50,12 @@ def run(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, st
         child = subprocess.Popen(command, cwd=cwd, env=full, stdout=out, stderr=err)
         sampler = _Sampler(child.pid)
         sampler.start()
-        _, status, usage = os.wait4(child.pid, 0)
+        try:
+            _, status, usage = os.wait4(child.pid, 0)
+        except BaseException:  # interrupted: leave nothing behind
+            child.kill()
+            child.wait()
+            raise
         seconds = time.perf_counter() - started
         sampler.finish()
         child.returncode = os.waitstatus_to_exitcode(status)
@@ -62,17 +67,24 @@ def run(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, st
         tail = "\n".join((texts[0] + texts[1]).splitlines()[-15:])
         raise ChildError(f"exit code {child.returncode}: {' '.join(command)}\n{tail}")
     own = usage.ru_maxrss * 1024 / 1e6 if os.uname().sysname == "Linux" else usage.ru_maxrss / 1e6
-    return Run(seconds, max(own, sampler.peak_mb), usage.ru_utime + usage.ru_stime, texts[0])
+    processor = max(usage.ru_utime + usage.ru_stime, sampler.cpu_seconds)
+    return Run(seconds, max(own, sampler.peak_mb), processor, texts[0])
 
 
 class _Sampler(threading.Thread):
-    """Adds up the memory of a process and its descendants, five times a second (Linux only)."""
+    """Adds up memory and processor time of a process and its descendants, five times a second (Linux only)."""
 
     def __init__(self, root: int) -> None:
         super().__init__(daemon=True)
         self.root = root
         self.peak_mb = 0.0
+        self._cpu: dict[int, float] = {}
         self._done = threading.Event()
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of the whole family when it was last seen."""
+        return sum(self._cpu.values())
 
     def run(self) -> None:
         while not self._done.wait(0.2):
@@ -96,6 +108,8 @@ class _Sampler(threading.Thread):
         for pid in family:
             try:
                 total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+                words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                self._cpu[pid] = (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
             except (OSError, IndexError):
                 continue
         return total

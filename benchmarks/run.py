@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -340,6 +341,7 @@ def main() -> None:
         large=asked.large,
     )
     before = machine()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for name in PARTS:
             if name in chosen:
