@@ -50,6 +50,10 @@ def test_collapse_accounts_for_every_simulated_line(tmp_path: Path, capsys: pyte
     records = Counter(line for line in lines)
     assert parts[2] >= sum(count - 1 for count in records.values())
     assert panel["ledger"].startswith("✓ balanced")
+    readme = " ".join((load_demo("collapse")[0] / "README.md").read_text(encoding="utf-8").split())
+    accepted, quarantined, duplicates = (f"{part:,}" for part in parts)
+    assert f"Of {len(lines):,} lines {accepted} are accepted, {quarantined} are in quarantine with" in readme
+    assert f"reasons, {duplicates} were sent twice" in readme
     assert panel["lake"].endswith("collapse/lake")
     assert truth["scenario"] in ("collapse", "regional_model_failure")
     assert "truth" not in captured.out
@@ -85,6 +89,9 @@ def test_wikimedia_equals_the_published_sums(tmp_path: Path, capsys: pytest.Capt
     with (folder / "data" / "all.csv").open() as stream:
         published = {row["Date"]: int(row["Total"]) for row in csv.DictReader(stream)}
     assert len(published) == 611
+    readme = (load_demo("wikimedia")[0] / "README.md").read_text(encoding="utf-8")
+    assert f"{rows:,} rows of daily counts" in readme
+    assert f"{sum(published.values()):,} views in all" in readme
     assert measured == published
     assert sum(published.values()) == sum(pc.sum(table.column("total")).as_py() for table in tables)
 

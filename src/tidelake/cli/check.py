@@ -41,7 +41,6 @@ def check(
     target: TargetOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
 ) -> None:
     """Compare the tables with the ledger, with each other and (--deep) with the input files.
 
@@ -49,9 +48,22 @@ def check(
     """
     with opened(project, target=target) as session:
         result = session.check(deep=deep, digest=digest)
-    emit(result, form=form, output=output, limit=limit)
-    if "status" in result.table.column_names and "fail" in result.table.column("status").to_pylist():
+    is_broken = "fail" in result.table.column("status").to_pylist()
+    if form is FormatName.table:
+        result = checks_for_reading(result)
+    emit(result, form=form, output=output, limit=0)
+    if is_broken:
         raise typer.Exit(3)
+
+
+def checks_for_reading(result: Result) -> Result:
+    """The checks with a verdict below them, and whole what a narrow terminal would shorten: faults and digests."""
+    rows = result.to_dicts()
+    whole = [row for row in rows if row["status"] != "ok" or row["check"] == "digest"]
+    faults = sum(row["status"] == "fail" for row in rows)
+    verdict = f"{faults} of {len(rows)} checks do not hold" if faults else f"all {len(rows)} checks hold"
+    notes = (*(f"{row['check']} {row['table']}: {row['detail']}" for row in whole), verdict)
+    return replace(result, notes=(*result.notes, *notes))
 
 
 def ledger(
