@@ -16,7 +16,7 @@ from tidelake.sources.quoting import follow_record, split_record
 
 HEAD_BYTES = 1 << 16
 DELIMITERS = (",", ";", "\t", "|", " ")
-_SAMPLE_ROWS = 50
+_SAMPLE_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ def csv_layout(source: Source, look: Look, head: bytes, *, whole: bool) -> Layou
     text = head.removeprefix(BOM)
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{look.path} is UTF-16 text.", hint="Convert it to UTF-8, for example with iconv.")
-    lines = [f"{line}\n" for line in text.decode("utf-8", "backslashreplace").split("\n")]
-    if not whole and len(lines) > 1:
-        lines.pop()
-    lines = [line for line in lines[: 4 * _SAMPLE_ROWS] if line.strip()]
+    pieces = text.split(b"\n", 2 * _SAMPLE_ROWS)
+    if len(pieces) > 2 * _SAMPLE_ROWS or (not whole and len(pieces) > 1):
+        pieces.pop()
+    lines = [f"{line}\n" for line in b"\n".join(pieces).decode("utf-8", "backslashreplace").split("\n") if line.strip()]
     delimiter, runs = _delimiter(source, look, lines)
     rows = _rows(lines, delimiter, runs=runs)
     notes: tuple[str, ...] = ()
