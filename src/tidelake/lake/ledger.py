@@ -6,7 +6,7 @@ bronze holds of the file, and is held against the number of lines that reading i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 import pyarrow as pa
@@ -73,7 +73,8 @@ def count_files(
     is_gone = one_of("file_id", superseded) if superseded else "false"
     parts = [
         (
-            f"SELECT file_id, count(*) AS read, count(*) FILTER (WHERE kind <> 'record' AND NOT ({is_gone})) AS filtered, "
+            "SELECT file_id, count(*) AS read, "
+            f"count(*) FILTER (WHERE kind <> 'record' AND NOT ({is_gone})) AS filtered, "
             f"count(*) FILTER (WHERE {is_gone}) AS superseded, 0 AS accepted, 0 AS quarantined, 0 AS duplicate "
             f"FROM bronze.{source} WHERE {of_files} AND {of_batches} GROUP BY file_id"
         )
@@ -109,11 +110,14 @@ def balanced(row: dict[str, int]) -> bool:
     return row["read"] == row["lines"] and row["read"] == sum(row[name] for name in parts)
 
 
-def merge_ledger(engine: Engine, source: str, rows: Sequence[dict[str, object]], *, whole: bool) -> None:
+def merge_ledger(
+    engine: Engine, source: str, rows: Sequence[dict[str, object]], *, whole: bool, versions: Mapping[str, int | None]
+) -> None:
     """Put new ledger rows in the place of old ones of the same files.
 
     Args:
         whole: The rows are all that the source has.
+        versions: Silver's version by source, of which the ledger now speaks; kept as the commit's note.
     """
     kept: list[dict[str, object]] = []
     if engine.schema(LEDGER) is not None:
@@ -124,4 +128,5 @@ def merge_ledger(engine: Engine, source: str, rows: Sequence[dict[str, object]],
             if row["source"] != source or not (whole or row["file_id"] in fresh)
         ]
     every = sorted([*kept, *rows], key=lambda row: (str(row["source"]), str(row["source_path"]), str(row["file_id"])))
-    engine.write(pa.Table.from_pylist(every, schema=LEDGER_SCHEMA), LEDGER, "overwrite")
+    rows_table = pa.Table.from_pylist(every, schema=LEDGER_SCHEMA)
+    engine.write(rows_table, LEDGER, "overwrite", note={"silver": dict(versions)})

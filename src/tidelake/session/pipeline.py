@@ -24,7 +24,7 @@ from tidelake.lake import Lake
 from tidelake.lake.builds import record_build
 from tidelake.lake.lake import storage_error
 from tidelake.silver.ingest import Ingest, SourceRun
-from tidelake.silver.quality import keep_coverage, keep_reports, quality_report, reconcile
+from tidelake.silver.quality import keep_coverage, keep_reports, ledger_versions, quality_report, reconcile
 from tidelake.sources import make_reader
 
 RESTATEMENTS = "ops.restatements"
@@ -140,6 +140,10 @@ class Pipeline:
         started: float,
     ) -> BuildResult:
         """Ledger, coverage, gold and reports, once silver is up to date."""
+        counted = ledger_versions(self.lake)
+        for source, run, _ in runs:
+            if not run.is_changed and counted.get(source.name) != self.lake.version(f"silver.{source.name}"):
+                run.healed.append("ledger")
         is_changed = any(run.is_changed for _, run, _ in runs)
         ledgers = [
             reconcile(self.engine, self.lake, source, run, since=since) if run.is_changed else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -184,7 +183,11 @@ class Ingest:
         """Settle the batches that bronze has and silver has not: after a crash, or for a restatement."""
         taken = self.lake.transaction_version(self.bronze, self.source.name)
         done = self.lake.transaction_version(self.silver, self.app_id) or 0
-        if taken is None or done >= taken:
+        if taken is None:
+            return
+        if "retake" in self.lake.note(self.bronze) and done >= taken:
+            self._drop_retaken(taken)
+        if done >= taken:
             return
         for batch_id in range(done + 1, taken + 1):
             self._settle_from_bronze(stage, batch_id)
@@ -364,23 +367,36 @@ class Ingest:
         stage.settle(batch_id)
         files = self.engine.query("SELECT DISTINCT file_id FROM temp.again").column(0).to_pylist()
         stage.touched_files |= set(files)
-        self._drop_retaken(batch_id, batches)
+        self._drop_retaken(batch_id)
         self.run_report.batches.append(batch_id)
         return count
 
-    def _drop_retaken(self, batch_id: int, batches: Sequence[int]) -> None:
-        """Old quarantine and duplicate rows that the new batch has judged again go away."""
+    def _drop_retaken(self, batch_id: int) -> None:
+        """Old quarantine and duplicate rows that a later batch has judged again go away.
+
+        The new batch holds each of them, in silver, quarantine or duplicates: whatever a crash left, the same
+        rows are dropped when this runs again.
+        """
+        of_batch = f"batch_id = {batch_id}"
+        judged = f"SELECT file_id, source_position FROM {self.silver} WHERE {of_batch}"
         for table in (QUARANTINE, DUPLICATES):
-            for old in batches:
-                if old == batch_id:
-                    continue
+            judged += f" UNION ALL SELECT file_id, source_position FROM {table} WHERE source = $source AND {of_batch}"
+        source = {"source": self.source.name}
+        self.engine.write(judged, "temp.judged", params=source)
+        for table in (QUARANTINE, DUPLICATES):
+            old = self.engine.query(
+                f"SELECT DISTINCT batch_id FROM {table} SEMI JOIN temp.judged USING (file_id, source_position) "
+                f"WHERE source = $source AND batch_id < {batch_id}",
+                source,
+            )
+            for earlier in old.column(0).to_pylist():
                 self.engine.write(
-                    f"SELECT * FROM {table} WHERE source = $source AND batch_id = $old AND (file_id, source_position) "
-                    "NOT IN (SELECT (file_id, source_position) FROM temp.again)",
+                    f"SELECT * FROM {table} ANTI JOIN temp.judged USING (file_id, source_position) "
+                    f"WHERE source = $source AND batch_id = {earlier}",
                     table,
                     "replace",
-                    replace={"source": [self.source.name], "batch_id": [old]},
-                    params={"source": self.source.name, "old": old},
+                    replace={"source": [self.source.name], "batch_id": [earlier]},
+                    params=source,
                 )
 
     def _empty_silver(self) -> None:

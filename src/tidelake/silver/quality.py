@@ -18,7 +18,7 @@ from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.errors import LedgerError
 from tidelake.lake import Lake
-from tidelake.lake.ledger import balanced, count_files, merge_ledger, one_of
+from tidelake.lake.ledger import LEDGER, balanced, count_files, merge_ledger, one_of
 from tidelake.silver.ingest import SourceRun
 
 COVERAGE = "ops.coverage"
@@ -92,7 +92,8 @@ def reconcile(
         }
         full["is_balanced"] = balanced(full)
         rows.append(full)
-    merge_ledger(engine, name, rows, whole=ids is None)
+    versions = {**ledger_versions(lake), name: lake.version(f"silver.{name}")}
+    merge_ledger(engine, name, rows, whole=ids is None, versions=versions)
     wrong = [row for row in rows if not row["is_balanced"]]
     if wrong:
         row = wrong[0]
@@ -104,6 +105,11 @@ def reconcile(
             hint="`tide build --full-refresh` makes silver again from bronze; `tide ledger` shows every file.",
         )
     return rows
+
+
+def ledger_versions(lake: Lake) -> dict[str, int | None]:
+    """Silver's version by source when its ledger was last counted; behind the table's own after a crash."""
+    return dict(lake.note(LEDGER).get("silver") or {})
 
 
 def _scope(
