@@ -7,8 +7,9 @@ so data and note change together: a build that was killed is simply run again.
 from __future__ import annotations
 
 import time
+from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -232,7 +233,17 @@ def _input_rows(gold: Gold, model: Model) -> Any:
 
 def _own_dates(gold: Gold, model: Model) -> set[date]:
     assert model.spec.date is not None
-    return set(rows_by_date(gold.lake, [(model.name, model.spec.date)]))
+    return set(rows_by_date(gold.lake, [(model.name, model.spec.date)])) | _days_of_months(gold, model)
+
+
+def _days_of_months(gold: Gold, model: Model) -> set[date]:
+    """Every day of the months that a table partitioned by month has."""
+    found: set[date] = set()
+    for column in model.spec.partitions:
+        if column != model.spec.date:
+            for first in rows_by_date(gold.lake, [(model.name, column)]):
+                found |= {first + timedelta(days=offset) for offset in range(monthrange(first.year, first.month)[1])}
+    return found
 
 
 def _write_dates(
@@ -253,24 +264,47 @@ def _write_dates(
     closed = date.fromisoformat(note["closed_through"]) if note.get("closed_through") else None
     for index, group in enumerate(passes):
         is_last = index == len(passes) - 1
-        select = model.select(None if is_full and len(passes) == 1 else model.inputs_for(group))
-        gold.temp("model_rows", f"SELECT * FROM ({select}) AS made WHERE {dates_condition(column, group)}")
+        read = None if is_full and len(passes) == 1 else model.inputs_for(group)
+        if model.prepare is not None:
+            model.prepare(gold, read)
+        made = f"SELECT * FROM ({model.select(read)}) AS made WHERE {dates_condition(column, group)}"
+        gold.temp("model_rows", made)
         _check_shape(gold, model)
         hold_rows(gold, model.spec, "temp.model_rows")
         written += _count(gold)
+        replaced = _replaced(gold, model, group)
         before = numbers_of(gold, model.name, column, [day for day in group if closed and day <= closed])
         after: Numbers = {} if not before else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
         gold.engine.write(
             "SELECT * FROM temp.model_rows",
             model.name,
             "replace",
-            replace={column: list(group) or [date.min]},
+            replace=replaced,
             layout=_layout(model),
             note=_note(gold, model, note, is_last=is_last, is_full=is_full),
         )
         restated += compared(before, after, said_reason(reason))
         gold.progress(model.name.replace(".", " "), index + 1, len(passes), "passes")
     return written, restated
+
+
+def _replaced(gold: Gold, model: Model, group: Sequence[date]) -> dict[str, list[date]]:
+    """The partitions to replace; where they are wider than a date, `temp.model_rows` gets their other dates too."""
+    column = model.spec.date
+    assert column is not None
+    if column in model.spec.partitions:
+        return {column: list(group) or [date.min]}
+    (wide,) = model.spec.partitions
+    found = sorted({day.replace(day=1) for day in group})
+    if found and gold.lake.version(model.name) is not None:
+        fresh = gold.engine.query("SELECT * FROM temp.model_rows LIMIT 0").column_names
+        columns = ", ".join(fresh)
+        kept = f"{dates_condition(wide, found)} AND NOT {dates_condition(column, group)}"
+        gold.temp("kept_rows", f"SELECT {columns} FROM {model.name} WHERE {kept}")
+        rows = f"SELECT {columns} FROM temp.model_rows UNION ALL SELECT {columns} FROM temp.kept_rows"
+        gold.temp("all_rows", rows)
+        gold.temp("model_rows", "SELECT * FROM temp.all_rows")
+    return {wide: found or [date.min]}
 
 
 def _note(gold: Gold, model: Model, before: Mapping[str, Any], *, is_last: bool, is_full: bool) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from tidelake.contracts.table import ColumnSpec, ColumnType, TableSpec, load_table
 from tidelake.gold.context import Gold
+from tidelake.gold.day_groups import DayGroups, value_of
 from tidelake.gold.events import Events
 from tidelake.gold.model import Days, Input, Model, definition_hash
 from tidelake.gold.sqltext import EXACT, dates_condition, quoted, render
@@ -20,16 +21,13 @@ def built_in_models(gold: Gold) -> list[Model]:
     """The gold tables made from events, in no special order; sessions are built by `gold.sessions`."""
     if not gold.events.sources:
         return []
-    events = gold.events
+    events, groups = gold.events, DayGroups(gold.events)
     silver = tuple(Input(table, "event_date") for table in events.tables)
     sessions = Input("gold.sessions", "session_date")
-    found = [
-        _model("user_day", (*silver, sessions), events, _UserDay(events), _measures(events) | _edges(events)),
-        _model("event_day", silver, events, _EventDay(events), _measures(events)),
-    ]
+    found = [_model("user_day", (*silver, sessions), _UserDay(groups), _measures(events) | _edges(events))]
     if events.project.dimensions:
-        found.append(_model("user_day_value", silver, events, _UserDayValue(events), _measures(events)))
-    return found
+        found.append(_model("user_day_value", silver, _UserDayValue(groups), _measures(events)))
+    return [*found, _model("event_day", silver, _EventDay(groups), _measures(events, distinct=False))]
 
 
 def sessions_spec(events: Events) -> TableSpec:
@@ -54,14 +52,14 @@ def sessions_spec(events: Events) -> TableSpec:
     return _spec("sessions", added)
 
 
-def _model(
-    name: str, inputs: tuple[Input, ...], events: Events, select: _Select, added: Mapping[str, ColumnSpec]
-) -> Model:
+def _model(name: str, inputs: tuple[Input, ...], select: _Select, added: Mapping[str, ColumnSpec]) -> Model:
+    groups = select.groups
     return Model(
         spec=_spec(name, added),
         inputs=inputs,
         select=select,
-        definition=definition_hash(CODE_VERSION, events.project.timezone, select(None)),
+        definition=definition_hash(CODE_VERSION, groups.events.project.timezone, select(None), groups.texts()),
+        prepare=groups.prepare,
     )
 
 
@@ -104,10 +102,10 @@ def column_type(sql: str) -> ColumnType:
 
 
 class _Select:
-    """The SELECT of one table over the input rows of some dates."""
+    """The SELECT of one table over `temp.event_groups`, which hold the rows of some dates."""
 
-    def __init__(self, events: Events) -> None:
-        self.events = events
+    def __init__(self, groups: DayGroups) -> None:
+        self.groups = groups
 
     def __call__(self, days: Days) -> str:
         raise NotImplementedError
@@ -115,24 +113,21 @@ class _Select:
 
 class _UserDay(_Select):
     def __call__(self, days: Days) -> str:
-        events, dimensions = self.events, self.events.project.dimensions
-        edges = joins = ""
-        outputs = "".join(f",\n       days.{quoted(name)}" for name in events.project.measures)
-        if dimensions:
-            edges = ",\n" + render("user_day_edges", columns=", ".join(quoted(name) for name in dimensions))
-            for edge, place in (("first", "place"), ("last", "back_place")):
-                joins += (
-                    f"\nJOIN edges AS {edge}_edge ON {edge}_edge.actor_id = days.actor_id "
-                    f"AND {edge}_edge.event_date = days.event_date AND {edge}_edge.{place} = 1"
-                )
-                outputs += "".join(
-                    f",\n       {edge}_edge.{quoted(name)} AS {quoted(f'{edge}_{name}')}" for name in dimensions
-                )
+        groups, events = self.groups, self.groups.events
+        outputs = "".join(f",\n       days.{quoted(name)}" for name in groups.additive)
+        joins = ""
+        if groups.dimensions:
+            joins += _joined("day_edges", "days")
+            outputs += "".join(
+                f",\n       day_edges.{quoted(f'{edge}_{name}')}"
+                for name in groups.dimensions
+                for edge in ("first", "last")
+            )
+        for name in groups.distinct:
+            joins += _joined(f"distinct_{name}", "days", kind="LEFT JOIN")
+            outputs += f",\n       coalesce(distinct_{name}.{quoted(name)}, 0) AS {quoted(name)}"
         return render(
             "user_day",
-            events=events.select(days=days),
-            measures=_listed(events.measure_columns()),
-            edges=edges,
             exact=EXACT,
             session_days=dates_condition("session_date", days),
             outputs=outputs,
@@ -145,38 +140,51 @@ class _UserDay(_Select):
 
 class _UserDayValue(_Select):
     def __call__(self, days: Days) -> str:
-        return _by_value(self.events, "user_day_value", self.events.select(days=days), None)
+        groups = self.groups
+        outputs = "".join(f", parts.{quoted(name)}" for name in groups.additive)
+        joins = ""
+        for name in groups.distinct:
+            whole, part = f"distinct_{name}", f"distinct_{name}_value"
+            joins += _joined(whole, "parts", kind="LEFT JOIN")
+            joins += (
+                _joined(part, "parts", kind="LEFT JOIN")
+                + f" AND {part}.dimension = '{{dimension}}' AND {part}.value = parts.value"
+            )
+            outputs += (
+                f",\n       CASE WHEN varied.actor_id IS NULL THEN coalesce({whole}.{quoted(name)}, 0)\n"
+                f"            ELSE coalesce({part}.{quoted(name)}, 0) END AS {quoted(name)}"
+            )
+        if groups.distinct:
+            joins += (
+                "\nLEFT JOIN temp.varied_days AS varied ON varied.actor_id = parts.actor_id"
+                " AND varied.event_date = parts.event_date AND varied.dimension = '{dimension}'"
+            )
+        parts = [
+            render(
+                "user_day_value",
+                dimension=name,
+                value=value_of(name),
+                measures=groups.added_up(),
+                outputs=outputs,
+                joins=joins.replace("{dimension}", name),
+            )
+            for name in groups.dimensions
+        ]
+        return "\nUNION ALL\n".join(parts)
 
 
 class _EventDay(_Select):
     def __call__(self, days: Days) -> str:
-        events = self.events
-        rows = events.select(days=days, everything=True)
-        total = render(
-            "event_day", dimension=ALL, value=f"'{ALL}'", measures=_listed(events.measure_columns("is_counted"))
-        )
-        parts = [total] + [
-            render(
-                "event_day",
-                dimension=name,
-                value=f"coalesce(CAST({quoted(name)} AS VARCHAR), '(unknown)')",
-                measures=_listed(events.measure_columns("is_counted")),
-            )
-            for name in events.project.dimensions
-        ]
-        return f"WITH events AS (\n{rows}\n)\n" + "\nUNION ALL\n".join(parts)
+        measures = self.groups.added_up("is_counted")
+        values = [(ALL, f"'{ALL}'"), *((name, value_of(name)) for name in self.groups.dimensions)]
+        parts = [render("event_day", dimension=name, value=value, measures=measures) for name, value in values]
+        return "\nUNION ALL\n".join(parts)
 
 
-def _by_value(events: Events, template: str, rows: str, where: str | None) -> str:
-    parts = [
-        render(template, dimension=name, column=quoted(name), measures=_listed(events.measure_columns(where)))
-        for name in events.project.dimensions
-    ]
-    return f"WITH events AS (\n{rows}\n)\n" + "\nUNION ALL\n".join(parts)
-
-
-def _listed(columns: Sequence[str]) -> str:
-    return "".join(f",\n       {column}" for column in columns)
+def _joined(table: str, to: str, *, kind: str = "JOIN") -> str:
+    return (
+        f"\n{kind} temp.{table} AS {table} ON {table}.actor_id = {to}.actor_id AND {table}.event_date = {to}.event_date"
+    )
 
 
 def _known(column: str, is_known: bool, kind: str = "DOUBLE") -> str:

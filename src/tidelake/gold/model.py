@@ -7,9 +7,12 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidelake.contracts.table import TableSpec
+
+if TYPE_CHECKING:
+    from tidelake.gold.context import Gold
 
 Days = Sequence[date] | None
 
@@ -36,6 +39,7 @@ class Model:
         select: Gives the SELECT over the input rows of some dates; None = of all.
         definition: Hash of everything that its rows depend on besides its inputs.
         is_built_in: Part of Tidelake, not of the project.
+        prepare: Makes the `temp` tables that the SELECT reads.
     """
 
     spec: TableSpec
@@ -43,6 +47,7 @@ class Model:
     select: Callable[[Days], str] = field(compare=False)
     definition: str
     is_built_in: bool = True
+    prepare: Callable[[Gold, Days], None] | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:

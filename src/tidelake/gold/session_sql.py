@@ -214,66 +214,71 @@ class SessionSql:
             order="events.event_time, events.rank, events.seq NULLS LAST, events.event_id, events.tie_break",
         )
 
-    def sessions(self, events: str, *, days: Sequence[date] | None) -> str:
+    def totals(self) -> str:
+        """SELECT of `temp.session_totals`: the parts of each session added up."""
+        is_bracket = self.mode == "bracket"
+        return render(
+            "session_totals",
+            ended_at="max(session_ended_at)" if is_bracket else "max(last_time)",
+            ended_date="max(session_ended_date)" if is_bracket else "max(event_date)",
+            last_micros=instant_micros("last_time"),
+            first_micros=instant_micros("first_time"),
+            before_micros=instant_micros("part_before"),
+            engaged_cap=str(micros(self.events.project.session.engaged_cap)),
+            combined=self._combined_columns(),
+        )
+
+    def points(self, events: str, *, days: Sequence[date] | None) -> str:
+        """SELECT of `temp.session_points`: first and earliest watch event of sessions that start on these dates."""
+        content = self.events.project.watch.content
+        has_content = content in self.events.types
+        return render(
+            "session_points",
+            events=events,
+            content=f"CAST(events.{quoted(content)} AS VARCHAR)" if has_content else "CAST(NULL AS VARCHAR)",
+            values="".join(f", events.{quoted(name)}" for name in self.events.project.dimensions),
+            starting=dates_condition("session_date", days),
+        )
+
+    def sessions(self, *, days: Sequence[date] | None) -> str:
         """SELECT of `gold.sessions` for sessions that start on these dates."""
         dimensions = self.events.project.dimensions
-        has_watch = self.events.has_watch
-        at_first = "".join(f", events.{quoted(name)} AS {quoted('first_' + name)}" for name in dimensions)
         outputs = "".join(f", sessions.{quoted(name)}" for name in self._partials() if name != "watch_value")
-        outputs += "".join(f", first_events.{quoted('first_' + name)}" for name in dimensions)
+        outputs += "".join(f", firsts.{quoted(name)} AS {quoted('first_' + name)}" for name in dimensions)
+        joins = ""
         if self.mode == "bracket":
             outputs += ", sessions.closed_flag = 1 AS is_closed, sessions.chain_started_at, sessions.chain_date"
-        watches = joins = ""
-        if has_watch:
-            watches = self._first_watches(events)
-            joins = _joined("first_watches", kind="LEFT JOIN")
-            outputs += ", first_watches.first_watch_content"
-            outputs += "".join(f", first_watches.{quoted('first_watch_' + name)}" for name in dimensions)
+        if self.events.has_watch:
+            joins += _joined("temp.session_points", "watches") + " AND watches.kind = 'watch'"
+            outputs += ", watches.content AS first_watch_content"
+            outputs += "".join(f", watches.{quoted(name)} AS {quoted('first_watch_' + name)}" for name in dimensions)
         if self.events.has_states:
-            joins += _joined("temp.session_watch", "watch", kind="LEFT JOIN")
-            outputs += (
+            joins += _joined("temp.session_watch", "watch")
+        started = instant_micros("sessions.started_at")
+        first = "sessions.unit" if self.mode == "bracket" else "firsts.event_id"
+        return render(
+            "sessions",
+            session_id=f"md5(concat(sessions.actor_id, '|', CAST({started} AS VARCHAR), '|', {first}))",
+            ended_micros=instant_micros("sessions.ended_at"),
+            started_micros=started,
+            outputs=outputs + self._watch_outputs(),
+            joins=joins,
+            starting=dates_condition("sessions.session_date", days),
+        )
+
+    def _watch_outputs(self) -> str:
+        if self.events.has_states:
+            return (
                 ", CAST(coalesce(watch.watch_micros, 0) AS DOUBLE) / 1000000 AS watch_seconds"
                 ", CAST(coalesce(watch.wall_micros, 0) AS DOUBLE) / 1000000 AS watch_seconds_wall"
                 ", coalesce(watch.watch_open_ended_count, 0) AS watch_open_ended_count"
                 ", coalesce(watch.play_count, 0) AS play_count"
             )
-        else:
-            declared = "sessions.watch_value" if has_watch else "CAST(NULL AS DOUBLE)"
-            outputs += (
-                f", {declared} AS watch_seconds, CAST(NULL AS DOUBLE) AS watch_seconds_wall, "
-                "CAST(NULL AS BIGINT) AS watch_open_ended_count, CAST(NULL AS BIGINT) AS play_count"
-            )
-        is_bracket = self.mode == "bracket"
-        started = instant_micros("sessions.started_at")
-        first = "sessions.unit" if is_bracket else "first_events.event_id"
-        return render(
-            "sessions",
-            events=events,
-            last_micros=instant_micros("last_time"),
-            first_micros=instant_micros("first_time"),
-            before_micros=instant_micros("part_before"),
-            engaged_cap=str(micros(self.events.project.session.engaged_cap)),
-            ended_at="max(session_ended_at)" if is_bracket else "max(last_time)",
-            ended_date="max(session_ended_date)" if is_bracket else "max(event_date)",
-            combined=self._combined_columns(),
-            at_first=at_first,
-            watches=watches,
-            session_id=f"md5(concat(sessions.actor_id, '|', CAST({started} AS VARCHAR), '|', {first}))",
-            ended_micros=instant_micros("sessions.ended_at"),
-            started_micros=started,
-            outputs=outputs,
-            joins=joins,
-            starting=dates_condition("sessions.session_date", days),
+        declared = "sessions.watch_value" if self.events.has_watch else "CAST(NULL AS DOUBLE)"
+        return (
+            f", {declared} AS watch_seconds, CAST(NULL AS DOUBLE) AS watch_seconds_wall, "
+            "CAST(NULL AS BIGINT) AS watch_open_ended_count, CAST(NULL AS BIGINT) AS play_count"
         )
-
-    def _first_watches(self, events: str) -> str:
-        content = quoted(self.events.project.watch.content)
-        has_content = self.events.project.watch.content in self.events.types
-        found = f"CAST(events.{content} AS VARCHAR)" if has_content else "CAST(NULL AS VARCHAR)"
-        listed = "".join(
-            f", events.{quoted(name)} AS {quoted('first_watch_' + name)}" for name in self.events.project.dimensions
-        )
-        return ",\n" + render("session_first_watches", content=found, values=listed, events=events)
 
     # --- measures: added up in parts, then by session
 
@@ -312,11 +317,9 @@ class SessionSql:
         return found
 
 
-def _joined(table: str, alias: str | None = None, *, kind: str = "JOIN") -> str:
-    alias = alias or table
-    named = f"{table} AS {alias}" if alias != table else table
+def _joined(table: str, alias: str) -> str:
     return (
-        f"\n{kind} {named}\n  ON {alias}.actor_id = sessions.actor_id AND {alias}.unit = sessions.unit"
+        f"\nLEFT JOIN {table} AS {alias}\n  ON {alias}.actor_id = sessions.actor_id AND {alias}.unit = sessions.unit"
         f"\n AND {alias}.started_at = sessions.started_at"
     )
 

@@ -60,7 +60,9 @@ def sessions_definition(gold: Gold) -> str:
         project.watch.model_dump(),
         sql.bins(sql.unit_events(None)),
         sql.bracket_sessions(),
-        sql.sessions("", days=None),
+        sql.totals(),
+        sql.points("", days=None),
+        sql.sessions(days=None),
     )
 
 
@@ -178,7 +180,9 @@ class _Work:
         """`temp.NAME`: the sessions made from the events of some dates."""
         events = self._bracketed(sql, days) if sql.mode == "bracket" else sql.unit_events(days)
         self._parts(sql, events)
-        self.gold.temp(name, sql.sessions(events, days=starting))
+        self.gold.temp("session_totals", sql.totals())
+        self.gold.temp("session_points", sql.points(events, days=starting))
+        self.gold.temp(name, sql.sessions(days=starting))
 
     def _bracketed(self, sql: SessionSql, days: Sequence[date] | None) -> str:
         """The events that sessions between start and end events hold."""

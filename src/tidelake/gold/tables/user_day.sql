@@ -1,18 +1,6 @@
 -- One row per (actor, local date) with an event that counts: counts, measures, first and last values,
 -- and the sessions that start on the date with their watch time.
-WITH events AS (
-    {events}
-),
-days AS (
-    SELECT actor_id, event_date,
-           count(*) AS event_count,
-           count(*) FILTER (WHERE is_active) AS active_event_count,
-           min(event_time) AS first_event_time,
-           max(event_time) AS last_event_time{measures}
-    FROM events
-    GROUP BY actor_id, event_date
-){edges},
-visits AS (
+WITH visits AS (
     SELECT actor_id, session_date, count(*) AS session_count,
            CAST(sum(CAST(duration_seconds AS {exact})) AS DOUBLE) AS session_seconds,
            CAST(sum(CAST(engaged_seconds AS {exact})) AS DOUBLE) AS engaged_seconds,
@@ -36,5 +24,5 @@ SELECT days.actor_id,
        {watch_seconds} AS watch_seconds,
        {watch_seconds_wall} AS watch_seconds_wall,
        {watch_open_ended_count} AS watch_open_ended_count
-FROM days
+FROM temp.actor_days AS days
 LEFT JOIN visits ON visits.actor_id = days.actor_id AND visits.session_date = days.event_date{joins}
