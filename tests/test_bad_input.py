@@ -270,6 +270,15 @@ def test_extra_columns_evolve(tmp_path: Path) -> None:
     project.check_balance()
 
 
+def test_fields_whose_names_differ_in_case_only(project: TinyProject) -> None:
+    project.write("a.jsonl", lines([event(number, User="x", NEW=1, new=2) for number in range(20)]))
+    project.build()
+    assert len(project.ids()) == 20
+    row = project.rows("silver.app")[0]
+    assert (row["actor_id"], row["NEW"]) == ("u0", "1")
+    project.check_balance()
+
+
 def test_missing_required_column_takes_nothing(tmp_path: Path) -> None:
     project = TinyProject.make(tmp_path / "p", CSV)
     project.write("a.csv", f"{HEADER}\n{csv_rows(0, 50)}")

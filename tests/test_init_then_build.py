@@ -20,7 +20,7 @@ import pytest
 from deltalake import DeltaTable
 
 from tidelake import session as sessions
-from tidelake.sources.infer import propose, write_project
+from tidelake.sources.infer import TEMPLATES, propose, write_project, write_template
 
 Shared = Callable[[str], Path]
 
@@ -207,3 +207,24 @@ def test_opensearch_bulk_file(shared_data: Shared, tmp_path: Path) -> None:
     silver = built.table("silver.ubi_queries_events")
     assert set(silver.column("actor_id").to_pylist()) == {item["client_id"] for item in records}
     assert silver.column("event_name").null_count == sum("action_name" not in item for item in records)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_builds_before_its_data_have_come(tmp_path: Path, template: str) -> None:
+    write_template(template, tmp_path / "p")
+    with sessions.open(tmp_path / "p") as session:
+        result = session.build()
+    assert result.exit_code == 0
+    assert all(item["rows"]["read"] == 0 for item in result.sources)
+
+
+def test_shop_template_takes_the_files_of_a_shop(shared_data: Shared, tmp_path: Path) -> None:
+    folder = find(shared_data("ecommerce_challenge"), "events.csv").parent
+    write_template("shop", tmp_path / "p")
+    for name in ("users", "products", "events"):
+        shutil.copy(folder / f"{name}.csv", tmp_path / "p" / "data" / name)
+    with sessions.open(tmp_path / "p") as session:
+        result = session.build()
+    accepted = {item["source"]: item["rows"]["accepted"] for item in result.sources}
+    assert result.exit_code == 0
+    assert accepted == {name: len(csv_rows(folder / f"{name}.csv")) for name in ("users", "products", "events")}

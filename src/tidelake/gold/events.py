@@ -93,6 +93,8 @@ class Events:
                 "tide.yml: `session: mode: bracket` needs `start:` and `end:`.",
                 hint="Name the event that opens a session and the one that closes it.",
             )
+        if not self.sources:
+            return  # no event has come yet: which columns there will be is not known
         named = [("dimensions", name) for name in rule.dimensions]
         named += [("session.split_by", name) for name in rule.session.split_by]
         named += [("watch.column", rule.watch.column)] if rule.watch.column else []

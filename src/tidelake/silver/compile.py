@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -75,6 +75,7 @@ def plan(source: Source, project: Project, extra: Sequence[str] = ()) -> SilverP
         rules.setdefault(field, FieldRule())
     fields: list[FieldSql] = []
     taken: dict[str, str] = {}
+    _refuse_names_alike(source, rules)
     reserved = {*LINEAGE, "traffic_class", "event_date", "content_hash"}
     for field, rule in rules.items():
         if rule.privacy == "drop":
@@ -107,6 +108,18 @@ def plan(source: Source, project: Project, extra: Sequence[str] = ()) -> SilverP
         content=tuple(item.column for item in fields),
         definition=definition_of(source, project),
     )
+
+
+def _refuse_names_alike(source: Source, names: Iterable[str]) -> None:
+    """DuckDB's structs know no case, so two fields must differ in more."""
+    seen: dict[str, str] = {}
+    for name in names:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            raise DefinitionError(
+                f"Source {source.name}: the fields '{other}' and '{name}' differ in case only.",
+                hint="Leave one of them out of the contract and write `extra: ignore`, or rename it at its source.",
+            )
 
 
 def definition_of(source: Source, project: Project) -> str:

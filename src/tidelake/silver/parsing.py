@@ -57,7 +57,6 @@ class Parsing:
     plan: SilverPlan = field(init=False)
 
     def __post_init__(self) -> None:
-        self._refuse_missing_dimensions()
         self.plan = plan(self.source, self.project, self.extra)
         known = self.engine.schema(f"silver.{self.source.name}")
         if known is not None and self.source.contract.extra == "evolve":
@@ -93,6 +92,7 @@ class Parsing:
         Raises:
             ContractError: A field or rule whose policy is `fail` was broken, or a file lacks a required column.
         """
+        self._refuse_missing_dimensions()
         if not self.key_lists:
             self._learn_key_lists()
         self._parse_once()
@@ -126,9 +126,19 @@ class Parsing:
         return self._add_extra([row["name"] for row in rows])
 
     def _add_extra(self, names: Sequence[str]) -> bool:
-        taken = {column.lower() for column in accepted_columns(self.plan)}
-        new = [name for name in names if name and name.lower() not in taken and _is_column_name(name)]
-        new = new[: max(0, _MOST_EXTRA - len(self.extra))]
+        # DuckDB's structs and columns know no case: of `New` and `new` only the first becomes a column.
+        taken = {name.lower() for name in (*accepted_columns(self.plan), *self.plan.known_fields, *self.source.privacy)}
+        new: list[str] = []
+        for name in names:
+            if (
+                name
+                and name.lower() not in taken
+                and _is_column_name(name)
+                and len(self.extra) + len(new) < _MOST_EXTRA
+            ):
+                new.append(name)
+                taken.add(name.lower())
+        self._say_left_out(sorted(set(names) - set(new) - set(self.plan.known_fields)))
         if not new:
             return False
         self.extra += new
@@ -141,6 +151,12 @@ class Parsing:
             row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"]) and set(row["keys"]) <= known
         ]
         return True
+
+    def _say_left_out(self, names: Sequence[str]) -> None:
+        text = "undeclared fields that stay in bronze only (no name for a new column, or too many): "
+        said = text + ", ".join(repr(name) for name in names[:12]) + (" ..." if len(names) > 12 else "")
+        if names and said not in self.messages:
+            self.messages.append(said)
 
     def _refuse_missing_columns(self) -> None:
         """A table file (CSV, Parquet) without a required column is refused as a whole."""
