@@ -29,7 +29,7 @@ def summary(path: Path) -> str:
 
 def table() -> str:
     """One row a module, `__init__` of rooms left out, in the order of the folders."""
-    modules = [path for path in sorted(PACKAGE.rglob("*.py")) if path.name != "__init__.py"]
+    modules = [path for path in sorted(PACKAGE.rglob("*.py")) if not path.name.startswith("__")]
     rows = [
         f"| `{path.relative_to(PACKAGE).as_posix()}` | {summary(path).replace('|', chr(92) + '|')} |"
         for path in modules

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from tidelake.contracts.source import Source, load_sources
 from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.result import Result
-from tidelake.errors import LakeError, UnknownNameError
+from tidelake.errors import LakeError, QueryError, UnknownNameError
 from tidelake.lake import Lake
 
 if TYPE_CHECKING:
@@ -50,6 +51,16 @@ def open(  # noqa: A001
         with _engine("duckdb", lake, project) as reader:
             lake = Lake(address, versions=versions_at(reader, as_of))
     return Session(project, sources, lake, _engine(engine or project.engine, lake, project), target, as_of)
+
+
+def _local_date(value: date | str | None) -> date | None:
+    """A date that a caller gave as text or as a date."""
+    if not isinstance(value, str):
+        return value.date() if isinstance(value, datetime) else value
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise QueryError(f"'{value}' is not a date.", hint="Write it as 2025-11-17.") from error
 
 
 def _engine(kind: str, lake: Lake, project: Project) -> Any:
@@ -126,13 +137,18 @@ class Session:
         *,
         by: Sequence[str] = (),
         grain: str = "day",
-        start: Any = None,
-        end: Any = None,
+        start: date | str | None = None,
+        end: date | str | None = None,
         where: str | None = None,
     ) -> Result:
         """A metric by period and dimension, with the status of every number (METRICS section 0).
 
+        Args:
+            start: First local date, also as text (`2025-11-17`); None = the first there is.
+            end: Last local date, itself included.
+
         Raises:
+            QueryError: A text is no date.
             UnknownNameError: There is no such metric or dimension.
         """
         from tidelake.metrics.measure import measure
@@ -145,8 +161,8 @@ class Session:
             metric,
             by=by,
             grain=grain,
-            start=start,
-            end=end,
+            start=_local_date(start),
+            end=_local_date(end),
             where=where,
         )
 
