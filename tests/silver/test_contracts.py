@@ -325,3 +325,31 @@ def test_the_same_key_on_another_day_is_the_same_event(events: Declare) -> None:
     project.lines("events/b.jsonl", row(id="a", at="2024-03-09T10:00:00Z"))
     project.build()
     assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 1}]
+
+
+def test_undeclared_lists_and_objects_are_kept_as_json(events: Declare) -> None:
+    project = events()
+    project.lines("events/a.jsonl", row(clicked=["p1", "p2"], where={"x": 1}), row(clicked="p3"))
+    project.build()
+    found = project.rows('SELECT clicked, "where" FROM silver.events ORDER BY source_position')
+    assert [tuple(item.values()) for item in found] == [('["p1","p2"]', '{"x":1}'), ("p3", None)]
+    assert project.reasons() == {}
+
+
+def test_a_copy_larger_than_a_group_is_taken_once(events: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tidelake.silver import ingest
+
+    monkeypatch.setattr(ingest, "GROUP_BYTES", 2_000)
+    project = events()
+    rows = [row(user=f"u{number}", value=number) for number in range(300)]
+    project.lines("events/a.jsonl", *rows)
+    project.lines("events/b.jsonl", *rows)
+    first = project.build()
+    project.lines("events/c.jsonl", *rows)
+    second = project.build()
+    third = project.build()
+    assert project.rows("SELECT count(*) AS n, count(DISTINCT actor_id) AS users FROM silver.events") == [
+        {"n": 300, "users": 300}
+    ]
+    assert len(first.sources[0]["batches"]) > 3
+    assert [len(result.sources[0]["files"]["copies"]) for result in (first, second, third)] == [1, 2, 0]

@@ -23,10 +23,11 @@ def _in_lake(root: Path, text: str) -> list[str]:
     """Tables that hold a text in any column, as plain Parquet says."""
     import pyarrow.parquet as pq
 
-    found = []
-    for path in (root / "lake").rglob("*.parquet"):
-        if text in str(pq.ParquetFile(path).read().to_pylist()):
-            found.append(path.relative_to(root).parts[1])
+    found = [
+        path.relative_to(root).parts[1]
+        for path in (root / "lake").rglob("*.parquet")
+        if text in str(pq.ParquetFile(path).read().to_pylist())
+    ]
     found += [str(path) for path in (root / "lake").rglob("*.json") if text in path.read_text()]
     return found
 

@@ -180,6 +180,21 @@ def record_of(
     )
 
 
+def copy_record(look: Look, owner: FileRecord) -> FileRecord:
+    """The record of a file that holds what another one holds; none of its lines are taken."""
+    return replace(
+        owner,
+        source_path=look.source_path,
+        file_id=file_id_of(owner.source, look.source_path, 1),
+        generation=1,
+        stamp=look.stamp,
+        modified_us=look.modified_us,
+        state="copy",
+        copy_of=owner.file_id,
+        notes="",
+    )
+
+
 def records_table(records: Sequence[FileRecord]) -> pa.Table:
     """Records as rows of `ops.files`."""
     return pa.Table.from_pylist([asdict(record) for record in records], schema=FILES_SCHEMA)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tidelake.config import Project
@@ -89,17 +89,18 @@ def plan(source: Source, project: Project, extra: Sequence[str] = ()) -> SilverP
                 hint="Map one of them under `mapping:`, or leave it out of the contract.",
             )
         taken[column.lower()] = field
-        fields.append(
-            field_sql(
-                field,
-                rule if field not in extra or field in source.contract.fields else FieldRule(),
-                column=column,
-                on_mismatch=rule.on_mismatch or source.contract.on_mismatch,
-                timezone=source.timezone,
-                time_format=source.time_format if rule.type in ("timestamp", "date") else "auto",
-                is_required=rule.required or part == "event_time" or part == "entity" or field in source.key,
-            )
+        is_extra = field in extra and field not in source.contract.fields
+        made = field_sql(
+            field,
+            rule,
+            column=column,
+            on_mismatch=rule.on_mismatch or source.contract.on_mismatch,
+            timezone=source.timezone,
+            time_format=source.time_format if rule.type in ("timestamp", "date") else "auto",
+            is_required=rule.required or part == "event_time" or part == "entity" or field in source.key,
         )
+        # What nothing declares is taken whatever it is: text as it is, lists and objects as JSON text.
+        fields.append(replace(made, checks=()) if is_extra else made)
     return SilverPlan(
         source=source,
         project=project,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from tidelake.bronze.registry import (
     FILES,
     FileRecord,
     Planned,
+    copy_record,
     from_note,
     load_records,
     plan_files,
@@ -89,7 +92,7 @@ class Ingest:
     now: datetime
     root: Path
     progress: Progress = silent
-    group_bytes: int = GROUP_BYTES
+    group_bytes: int = field(default_factory=lambda: GROUP_BYTES)
 
     def __post_init__(self) -> None:
         self.run_report = SourceRun(self.source.name)
@@ -220,15 +223,51 @@ class Ingest:
             self.engine.write(records_table(step.touched), FILES)
         if not step.planned:
             return
-        by_path = {item.take.look.source_path: item for item in step.planned}
+        planned = self._without_large_copies(step.planned)
+        by_path = {item.take.look.source_path: item for item in planned}
         lines_before: dict[str, int] = {}
-        total = sum(item.take.look.size - item.take.start_byte for item in step.planned)
+        total = sum(item.take.look.size - item.take.start_byte for item in planned)
         done = 0
-        for group in self.reader.groups([item.take for item in step.planned], group_bytes=self.group_bytes):
+        for group in self.reader.groups([item.take for item in planned], group_bytes=self.group_bytes):
             self._take_group(stage, group, by_path, lines_before)
             done += group.bytes_read
             self.progress(f"reading {self.source.name}", min(done, total), total, "bytes")
         self.progress(f"reading {self.source.name}", total, total, "bytes")
+
+    def _without_large_copies(self, planned: Sequence[Planned]) -> list[Planned]:
+        """What to read, without files larger than a group whose content is known or planned already.
+
+        The hash of a smaller file is known before its lines are taken; that of a large one only after most of
+        them are, so files of equal size are hashed first.
+        """
+        sizes = Counter(item.take.look.size for item in planned)
+        sizes.update(record.size for record in self.records.values() if record.state == "whole")
+        owners = {record.content_hash: record for record in self.records.values() if record.state == "whole"}
+        first: dict[str, Planned] = {}
+        kept: list[Planned] = []
+        copies: list[FileRecord] = []
+        for item in planned:
+            look = item.take.look
+            if item.action != "new" or look.size <= self.group_bytes or sizes[look.size] < 2:
+                kept.append(item)
+                continue
+            content = self.reader.prefix_hash(look, look.size)
+            owner = owners.get(content) if content is not None else None
+            if owner is None and content in first:
+                twin = first[content].take.look.source_path
+                self.run_report.files_copied.append(f"{look.source_path} (same content as {twin})")
+                continue  # recorded by the next build, when its original is
+            if owner is None:
+                if content is not None:
+                    first[content] = item
+                kept.append(item)
+                continue
+            self.run_report.files_copied.append(f"{look.source_path} (same content as {owner.source_path})")
+            copies.append(copy_record(look, owner))
+        if copies:
+            self.engine.write(records_table(copies), FILES)
+            self.records.update({record.source_path: record for record in copies})
+        return kept
 
     def _take_group(
         self, stage: Stage | None, group: Group, by_path: dict[str, Planned], lines_before: dict[str, int]
