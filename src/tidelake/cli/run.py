@@ -7,8 +7,13 @@ condition met, 5 engines disagree, 75 try again, 130 interrupted.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from types import FrameType
 from typing import Any
 
 from tidelake.cli.streams import coloured, quiet_stdout, say
@@ -27,29 +32,67 @@ def run(arguments: list[str] | None = None) -> int:
         arguments: Words after `tide`; None = those of this process.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in words or bool(os.environ.get("TIDE_DEBUG"))
+    with _interrupts() as interrupts:
+        try:
+            code = _run(words)
+        except BrokenPipeError:
+            quiet_stdout()
+            return 0
+        except KeyboardInterrupt:
+            return _interrupted()
+        except Exception as error:
+            # Libraries turn an interrupt into errors of their own ("Query interrupted").
+            if interrupts or type(error).__name__ == "Abort":
+                return _interrupted()
+            if "--debug" in words or os.environ.get("TIDE_DEBUG"):
+                raise
+            return _explained(error)
+    _flush()
+    return _interrupted() if code == INTERRUPTED else code
+
+
+@contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Every Ctrl-C that came meanwhile, and came through as KeyboardInterrupt.
+
+    A process that was started with interrupts ignored (`nohup`, a shell's background job) stays so.
+    """
+    came: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, note)
     try:
-        code = _run(words)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # The reader went away (`tide sql ... | head`); it has what it wanted.
-        quiet_stdout()
-        return 0
-    except KeyboardInterrupt:
-        return _say("Interrupted.", _NOTHING_LOST, INTERRUPTED)
-    except TidelakeError as error:
-        if debug:
-            raise
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupted() -> int:
+    return _say("Interrupted.", _NOTHING_LOST, INTERRUPTED)
+
+
+def _explained(error: Exception) -> int:
+    """Say what went wrong in words."""
+    if isinstance(error, TidelakeError):
         return _say(str(error), error.hint, error.exit_code)
-    except Exception as error:
-        if debug:
-            raise
-        if hasattr(error, "format_message"):
-            return _wrong_usage(error)
-        if type(error).__name__ == "Abort":
-            return _say("Interrupted.", _NOTHING_LOST, INTERRUPTED)
-        return _unforeseen(error)
+    if hasattr(error, "format_message"):
+        return _wrong_usage(error)
+    return _unforeseen(error)
+
+
+def _flush() -> None:
+    """Push out what stdout still holds; a reader that went away does not change the verdict."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        quiet_stdout()
 
 
 def _run(words: list[str]) -> int:
