@@ -27,6 +27,7 @@ from tidelake.gold.coverage import closed_through
 from tidelake.gold.dates import Tables, changed_dates, chunks, rows_by_date
 from tidelake.gold.entities import TABLE as ENTITIES
 from tidelake.gold.entities import build_entities, count_sources
+from tidelake.gold.ledger import hold_ledger
 from tidelake.gold.model import Input, Model, ModelRun, Restatement
 from tidelake.gold.models import project_models, read_models
 from tidelake.gold.restate import Numbers, compared, numbers_of, said_reason
@@ -66,6 +67,7 @@ def build_gold(
     Raises:
         UnknownNameError: `select` names no gold table.
         ContractError: Rows break a table's contract; the table stays as it was.
+        LedgerError: Rows of silver and gold do not add up.
     """
     gold = open_gold(engine, lake, project, sources, progress)
     steps = _steps(gold)
@@ -79,6 +81,9 @@ def build_gold(
             runs.append(build_model(gold, step, full_refresh=full_refresh, dry_run=dry_run, stale=stale))
         else:
             runs.append(step(gold, full_refresh=full_refresh, dry_run=dry_run))
+    changed = {day for run in runs if run.name in ("gold.user_day", "gold.event_day") for day in run.dates or ()}
+    if changed and not dry_run:
+        hold_ledger(gold, sorted(changed))
     return runs
 
 

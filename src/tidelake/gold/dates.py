@@ -48,8 +48,9 @@ def changed_dates(lake: Tables, table: str, column: str, since: int | None) -> s
     return None if values is None else {date.fromisoformat(value) for value in values}
 
 
-def chunks(days: Iterable[date], rows: Counter[date], limit: int = CHUNK_ROWS) -> list[list[date]]:
-    """The days in order, in groups that hold no more rows than the limit (one day at least)."""
+def chunks(days: Iterable[date], rows: Counter[date], limit: int | None = None) -> list[list[date]]:
+    """The days in order, in groups that hold no more rows than the limit (one day at least); None = CHUNK_ROWS."""
+    limit = CHUNK_ROWS if limit is None else limit
     found: list[list[date]] = []
     held = 0
     for day in sorted(set(days)):
@@ -62,7 +63,7 @@ def chunks(days: Iterable[date], rows: Counter[date], limit: int = CHUNK_ROWS) -
     return found
 
 
-def stretches(days: Sequence[date], rows: Counter[date], limit: int = CHUNK_ROWS) -> list[list[date]]:
+def stretches(days: Sequence[date], rows: Counter[date], limit: int | None = None) -> list[list[date]]:
     """The days in groups without a gap in the calendar that hold no more rows than the limit."""
     found: list[list[date]] = []
     wanted = sorted(set(days))
