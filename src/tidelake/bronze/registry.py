@@ -101,7 +101,7 @@ def load_records(engine: Engine, source: str) -> dict[str, FileRecord]:
         return {}
     rows = engine.query(f"SELECT * FROM {FILES} WHERE source = $source", {"source": source}).to_pylist()
     newest: dict[str, FileRecord] = {}
-    for row in sorted(rows, key=lambda row: (row["batch_id"], row["generation"], row["lines"])):
+    for row in sorted(rows, key=lambda row: (row["batch_id"], row["generation"], row["lines"], row["modified_us"])):
         newest[row["source_path"]] = FileRecord(**row)
     return newest
 
@@ -117,7 +117,7 @@ def superseded_ids(records: Iterable[FileRecord]) -> set[int]:
 
 def plan_files(reader: Reader, looks: Sequence[Look], records: dict[str, FileRecord]) -> FilePlan:
     """Decide for every file whether and from where it must be read."""
-    active = {record.file_id for record in records.values()}
+    held = {(record.file_id, record.content_hash) for record in records.values() if record.state != "copy"}
     planned: list[Planned] = []
     touched: list[FileRecord] = []
     unchanged = 0
@@ -125,7 +125,7 @@ def plan_files(reader: Reader, looks: Sequence[Look], records: dict[str, FileRec
         known = records.get(look.source_path)
         if known is None:
             planned.append(Planned(Take(look), "new", None))
-        elif known.state == "copy" and known.copy_of not in active:
+        elif known.state == "copy" and (known.copy_of, known.content_hash) not in held:
             planned.append(Planned(Take(look), "changed", known))
         elif known.stamp == look.stamp and known.state != "partial":
             unchanged += 1

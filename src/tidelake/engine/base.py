@@ -103,6 +103,7 @@ class Catalog(Protocol):
         transaction: Transaction | None,
         note: Mapping[str, Any] | None,
         is_change: bool = True,
+        is_whole: bool = False,
     ) -> int: ...
 
 
@@ -142,7 +143,7 @@ class Engine(Protocol):
         Args:
             select: One SELECT, or rows.
             table: `layer.name` or `temp.name`.
-            mode: `append` adds; `overwrite` replaces all; `replace` replaces the partitions that
+            mode: `append` adds; `overwrite` replaces all rows and columns; `replace` replaces the partitions that
                 `replace` names (`{"event_date": [...]}`), also those for which there are no new rows.
             transaction: Written once: when the table has this version already, nothing is done.
             note: Kept in the commit's metadata.

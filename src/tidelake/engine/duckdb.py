@@ -117,7 +117,7 @@ class DuckEngine:
             layout = replace_fields(lake.layout(table), sort_by=layout.sort_by or lake.layout(table).sort_by)
         removed = _removed(lake, table, mode, replace)
         with self._rows(select, params, materialise=bool(layout.partition_by)) as rows:
-            schema, projection = self._shape(rows, known, layout)
+            schema, projection = self._shape(rows, None if mode == "overwrite" else known, layout)
             added = self._write_files(rows, schema, projection, lake, table, layout)
         return lake.commit(
             table,
@@ -128,6 +128,7 @@ class DuckEngine:
             transaction=transaction,
             note=note,
             is_change=is_change,
+            is_whole=mode == "overwrite",
         )
 
     def schema(self, table: str) -> pa.Schema | None:
@@ -296,6 +297,13 @@ class DuckEngine:
         found = self._rows_of(f"SELECT {probe} FROM ({rows}) LIMIT 0").schema
         fields = list(known) if known is not None else []
         names = {field.name for field in fields}
+        for field in fields:
+            was_whole = pa.types.is_integer(field.type) and field.name in found.names
+            if was_whole and pa.types.is_floating(found.field(field.name).type):
+                raise EngineError(
+                    f"Column {field.name} holds whole numbers; fractions would be cut off.",
+                    hint="`tide build --full-refresh` makes the table again with its new type.",
+                )
         fields += [field for field in found if field.name not in names]
         schema = pa.schema(fields)
         projection = [

@@ -274,7 +274,7 @@ def _write_dates(
             model.prepare(gold, read)
         made = f"SELECT * FROM ({model.select(read)}) AS made WHERE {dates_condition(column, group)}"
         gold.temp("model_rows", made)
-        _check_shape(gold, model)
+        is_retyped = _check_shape(gold, model, is_full=is_full)
         hold_rows(gold, model.spec, "temp.model_rows")
         written += _count(gold)
         replaced = _replaced(gold, model, group)
@@ -283,7 +283,7 @@ def _write_dates(
         gold.engine.write(
             "SELECT * FROM temp.model_rows",
             model.name,
-            "replace",
+            "overwrite" if is_retyped else "replace",
             replace=replaced,
             layout=_layout(model),
             note=_note(gold, model, note, is_last=is_last, is_full=is_full),
@@ -328,7 +328,7 @@ def _note(gold: Gold, model: Model, before: Mapping[str, Any], *, is_last: bool,
 
 def _write_whole(gold: Gold, model: Model) -> int:
     gold.temp("model_rows", model.select(None))
-    _check_shape(gold, model)
+    _check_shape(gold, model, is_full=True)
     hold_rows(gold, model.spec, "temp.model_rows")
     gold.engine.write(
         "SELECT * FROM temp.model_rows",
@@ -348,8 +348,15 @@ def _count(gold: Gold) -> int:
     return int(gold.query("SELECT count(*) AS n FROM temp.model_rows")[0]["n"])
 
 
-def _check_shape(gold: Gold, model: Model) -> None:
-    """Hold the columns to be written against the contract and against the table as it is."""
+def _check_shape(gold: Gold, model: Model, *, is_full: bool) -> bool:
+    """Hold the columns to be written against the contract and against the table as it is.
+
+    Args:
+        is_full: The whole table is made anew, so that its columns may take other types.
+
+    Returns:
+        Whether they do: the table then begins anew.
+    """
     made = gold.engine.schema("temp.model_rows")
     assert made is not None
     kinds = {field.name: _kind(field.type) for field in made}
@@ -366,12 +373,15 @@ def _check_shape(gold: Gold, model: Model) -> None:
             f"{model.name}: `date: {model.spec.date}` must be a column of dates that the SELECT gives.",
             hint=f"It gives: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}.",
         )
-    for field in gold.lake.schema(model.name) or ():
-        if field.name in kinds and kinds[field.name] != _kind(field.type):
-            raise DefinitionError(
-                f"{model.name}: column '{field.name}' was {_kind(field.type)} and is {kinds[field.name]} now.",
-                hint="Give the column another name, or the table (rename the file).",
-            )
+    known = gold.lake.schema(model.name) or ()
+    retyped = [field for field in known if field.name in kinds and kinds[field.name] != _kind(field.type)]
+    if retyped and not is_full:
+        field = retyped[0]
+        raise DefinitionError(
+            f"{model.name}: column '{field.name}' was {_kind(field.type)} and is {kinds[field.name]} now.",
+            hint=f"`tide build --full-refresh --select {model.name}` makes the table anew.",
+        )
+    return bool(retyped)
 
 
 def _kind(kind: pa.DataType) -> ColumnType:

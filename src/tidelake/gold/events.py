@@ -246,7 +246,8 @@ def event_sources(sources: Mapping[str, Source], schemas: Mapping[str, pa.Schema
     for name, source in sorted(sources.items()):
         schema = schemas.get(name)
         if source.fact == "event" and schema is not None:
-            found.append(EventSource(name, schema, is_ordered=source.dedup == "key" or source.mapping.event_id is None))
+            # Silver carries a hash of the content where (event_time, event_id) may be the same in different rows.
+            found.append(EventSource(name, schema, is_ordered=schema.get_field_index("content_hash") < 0))
     return tuple(found)
 
 

@@ -162,7 +162,7 @@ class _Work:
             self._make(group)
             follow = set() if is_full or not group else self._moved(group)
             pending = (pending - set(group)) | follow
-            rows += self._commit(group, pending, is_full=is_full)
+            rows += self._commit(group, pending, is_full=is_full, is_first=is_full and not done)
             done |= set(group)
             total = max(total, len(done) + len(pending))
             self.gold.progress("gold sessions", len(done), total, "dates")
@@ -340,14 +340,18 @@ class _Work:
 
     def _write_all(self, days: set[date]) -> int:
         self._rows(SessionSql(self.gold.events), None, "session_rows", None)
-        rows = self._commit(sorted(days), set(), is_full=False)
+        rows = self._commit(sorted(days), set(), is_full=False, is_first=True)
         self.gold.progress("gold sessions", len(days), len(days), "dates")
         return rows
 
     # --- commit
 
-    def _commit(self, group: Sequence[date], pending: Iterable[date], *, is_full: bool) -> int:
-        """Put `temp.session_rows` in the place of these dates, with what is still to do in the note."""
+    def _commit(self, group: Sequence[date], pending: Iterable[date], *, is_full: bool, is_first: bool = False) -> int:
+        """Put `temp.session_rows` in the place of these dates, with what is still to do in the note.
+
+        Args:
+            is_first: The table begins anew with these rows, also its columns.
+        """
         left = sorted(pending)
         note: dict[str, Any] = {"definition": self.definition}
         if left:
@@ -360,7 +364,7 @@ class _Work:
         self.gold.engine.write(
             "SELECT * FROM temp.session_rows",
             TABLE,
-            "replace",
+            "overwrite" if is_first else "replace",
             replace={"session_date": list(group) or [date.min]},
             layout=_LAYOUT,
             note=note,

@@ -29,7 +29,7 @@ def record_build(engine: Engine, lake: Lake, run_id: str, now: datetime) -> int:
     number = 1 + max((row["build"] for row in known), default=0)
     versions = {table: lake.version(table) for table in lake.tables() if table != BUILDS}
     row = {"build": number, "run_id": run_id, "finished_at": now, "versions": json.dumps(versions)}
-    engine.write(pa.Table.from_pylist([row], schema=SCHEMA), BUILDS)
+    engine.write(pa.Table.from_pylist([row], schema=SCHEMA), BUILDS, note={"versions": versions})
     return number
 
 

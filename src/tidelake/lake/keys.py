@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tidelake.lake.commit_points import reached
+
 _MOST_RUNS = 6
 
 Hashes = NDArray[np.int64]
@@ -64,7 +66,7 @@ class KeyIndex:
                     for name in state["runs"]
                 ]
                 index.version, index.content = state["version"], tuple(state["content"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, EOFError, ValueError, KeyError):
             index.clear()
         return index
 
@@ -123,7 +125,9 @@ class KeyIndex:
         state = {"algorithm": algorithm, "version": self.version, "content": self.content, "runs": names}
         draft = self.folder / "state.json.draft"
         draft.write_text(json.dumps(state), encoding="utf-8")
+        reached(f"index {self.folder.name}", "before")
         os.replace(draft, self.folder / "state.json")
+        reached(f"index {self.folder.name}", "after")
         for path in self.folder.glob("*.npy"):
             if path.name.split(".")[0] not in names:
                 path.unlink(missing_ok=True)

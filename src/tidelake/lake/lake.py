@@ -23,6 +23,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from tidelake.engine.base import LAYERS, DataFile, Layout, NewFile, Transaction
 from tidelake.errors import BusyError, LakeError, UnsupportedError
+from tidelake.lake.commit_points import reached
 from tidelake.lake.location import Location
 
 FORMAT_VERSION = 1
@@ -203,8 +204,12 @@ class Lake:
         transaction: Transaction | None,
         note: Mapping[str, Any] | None,
         is_change: bool = True,
+        is_whole: bool = False,
     ) -> int:
         """Add and remove files in one commit; make the table where there is none.
+
+        Args:
+            is_whole: `added` is all that the table holds from now on, and `schema` all its columns.
 
         Returns:
             The version that holds the change; the present one when the transaction was done before.
@@ -239,22 +244,32 @@ class Lake:
             max_commit_retries=0,
             app_transactions=[DeltaTransaction(*transaction)] if transaction is not None else None,
         )
+        is_remade = is_whole and not _plain(schema).equals(_plain(pa.schema(opened.schema().to_arrow())))
+        if is_remade:  # removes every file by itself
+            actions = [action for action in actions if isinstance(action, AddAction)]
         with _explained(table, self.uri(table)):
-            self._grow(opened, table, schema)
+            if not is_remade:
+                self._grow(opened, table, schema)
+            reached(table, "before")
             opened.create_write_transaction(
                 actions,
-                "append",
-                opened.schema(),
+                "overwrite" if is_remade else "append",
+                Schema.from_arrow(_plain(schema)) if is_remade else opened.schema(),
                 list(layout.partition_by),
                 commit_properties=properties,
                 post_commithook_properties=PostCommitHookProperties(True, False),
             )
+            reached(table, "after")
+            if is_remade:
+                opened = DeltaTable(self.uri(table), storage_options=self.location.delta_options)
+                self._handles[table] = opened
             opened.update_incremental()
         return opened.version()
 
     def _create(self, table: str, schema: pa.Schema, layout: Layout) -> DeltaTable:
         with _explained(table, self.uri(table)):
             self.location.make_folder(self.uri(table))
+            reached(f"{table} (new)", "before")
             create_table_with_add_actions(
                 self.uri(table),
                 Schema.from_arrow(_plain(schema)),
@@ -264,6 +279,7 @@ class Lake:
                 configuration=dict(_TABLE_SETTINGS),
                 storage_options=self.location.delta_options,
             )
+            reached(f"{table} (new)", "after")
             created = DeltaTable(self.uri(table), storage_options=self.location.delta_options)
         self._handles[table] = created
         return created
@@ -274,7 +290,9 @@ class Lake:
         added = [field for field in _plain(schema) if field.name not in known]
         if added:
             fields = Schema.from_arrow(pa.schema([field.with_metadata(_ADDED) for field in added])).fields
+            reached(f"{table} (columns)", "before")
             opened.alter.add_columns(fields)
+            reached(f"{table} (columns)", "after")
             opened.update_incremental()
 
     def prepare(self) -> None:

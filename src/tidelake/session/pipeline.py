@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -21,10 +21,11 @@ from tidelake.errors import ContractError, LedgerError, TidelakeError, UnknownNa
 from tidelake.gold.build import build_gold
 from tidelake.gold.model import ModelRun
 from tidelake.lake import Lake
-from tidelake.lake.builds import record_build
+from tidelake.lake.builds import BUILDS, record_build
 from tidelake.lake.lake import storage_error
+from tidelake.session.checks import refuse_imbalance
 from tidelake.silver.ingest import Ingest, SourceRun
-from tidelake.silver.quality import keep_coverage, keep_reports, ledger_versions, quality_report, reconcile
+from tidelake.silver.quality import keep_coverage, keep_reports, quality_report, reconcile
 from tidelake.sources import make_reader
 
 RESTATEMENTS = "ops.restatements"
@@ -40,6 +41,7 @@ RESTATEMENT_SCHEMA = pa.schema(
     ]
 )
 _MANY_FILES = 64
+BALANCED = "gold.user_day"  # what silver's rows are held against
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Pipeline:
         with _storage_explained(self.lake):
             self.lake.prepare()
             with self.lake.lock():
+                self.lake.refresh()  # somebody may have built since this session last looked
                 result = self._run(select, full_refresh, started)
         self._keep_results(result)
         return result
@@ -116,34 +119,46 @@ class Pipeline:
         """
         started = time.perf_counter()
         with _storage_explained(self.lake), self.lake.lock():
+            self.lake.refresh()
+            unfinished = self._unfinished()
             runs: list[tuple[Source, SourceRun, int | None]] = []
             for item in self._ordered([source] if source else ()):
                 since = self.lake.version(f"silver.{item.name}")
                 run = self._ingest(item).replay(reason=reason)
                 runs.append((item, run, since))
-            result = self._after(runs, (), False, started)
+            result = self._after(runs, (), False, started, unfinished)
         self._keep_results(result)
         return result
 
     def _run(self, select: Sequence[str], full_refresh: bool, started: float) -> BuildResult:
+        unfinished = self._unfinished()
         runs: list[tuple[Source, SourceRun, int | None]] = []
         for source in self._ordered(select):
             since = self.lake.version(f"silver.{source.name}")
             runs.append((source, self._ingest(source).run(full_refresh=full_refresh), since))
-        return self._after(runs, self._models(select), full_refresh, started)
+        return self._after(runs, self._models(select), full_refresh, started, unfinished)
+
+    def _unfinished(self) -> set[str]:
+        """Tables that are not as the last finished build left them: a later one was cut off, or upkeep ran."""
+        left = self.lake.note(BUILDS).get("versions", {})
+        tables = [f"silver.{name}" for name in self.sources] + [BALANCED, "gold.event_day", "gold.sessions"]
+        return {table for table in tables if self.lake.version(table) != left.get(table)}
 
     def _after(
         self,
-        runs: Sequence[tuple[Source, SourceRun, int | None]],
+        runs: list[tuple[Source, SourceRun, int | None]],
         models: Sequence[str],
         full_refresh: bool,
         started: float,
+        unfinished: set[str],
     ) -> BuildResult:
         """Ledger, coverage, gold and reports, once silver is up to date."""
-        counted = ledger_versions(self.lake)
+        for source in [self.sources[name] for name in self.sources if f"silver.{name}" in unfinished]:
+            if all(item.name != source.name for item, _, _ in runs):
+                runs.append((source, SourceRun(source.name), None))
         for source, run, _ in runs:
-            if not run.is_changed and counted.get(source.name) != self.lake.version(f"silver.{source.name}"):
-                run.healed.append("ledger")
+            if f"silver.{source.name}" in unfinished:
+                run.healed.append("everything was counted again, since the last build did not come to its end")
         is_changed = any(run.is_changed for _, run, _ in runs)
         ledgers = [
             reconcile(self.engine, self.lake, source, run, since=since) if run.is_changed else []
@@ -164,6 +179,7 @@ class Pipeline:
             full_refresh=full_refresh,
             progress=self.progress,
         )
+        self._refuse_imbalance(made, is_unsure=bool(unfinished))
         restated = [item for model in made for item in model.restatements]
         self._keep_restatements(restated)
         build = None
@@ -188,6 +204,16 @@ class Pipeline:
             seconds=time.perf_counter() - started,
             exit_code=ContractError.exit_code if faults else 0,
         )
+
+    def _refuse_imbalance(self, made: Sequence[ModelRun], *, is_unsure: bool) -> None:
+        """Hold silver against gold on the dates that this build made; on all where an earlier one was cut off."""
+        runs = [run for run in made if run.name in (BALANCED, "gold.event_day")]
+        if len(runs) < 2 or (all(run.is_current for run in runs) and not is_unsure):
+            return
+        dates: set[date] | None = None
+        if not is_unsure and all(run.dates is not None for run in runs):
+            dates = {day for run in runs for day in run.dates or ()}
+        refuse_imbalance(self.engine, self.lake, self.project, self.sources, dates)
 
     def _faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
         """Contract limits that this run's data broke."""

@@ -31,6 +31,7 @@ EVENT_COLUMNS = (
     "traffic_class",
 )
 COUNT_COLUMNS = ("event_date", "event_time", "entity", "traffic_class")
+NO_ID = "no-id:"
 _TEXT_PARTS = ("event_id", "actor_id", "event_name", "session_id", "entity")
 _FUTURE_WITHOUT_RECEIPT = timedelta(days=1)
 _DEFINITION_VERSION = 1  # raise when the meaning of the SELECT changes: silver is then restated
@@ -52,6 +53,12 @@ class SilverPlan:
     columns: tuple[str, ...]
     content: tuple[str, ...]
     definition: str
+
+    @property
+    def has_content_hash(self) -> bool:
+        """Whether rows may share instant and event_id, so that only their content puts them in order."""
+        source = self.source
+        return source.fact == "event" and source.mapping.event_id is not None and source.dedup != "key"
 
     @property
     def known_fields(self) -> tuple[str, ...]:
@@ -183,6 +190,7 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]])
         f"CASE WHEN NOT coalesce({rule.where}, true) THEN {literal(f'rule:{rule.name}')} END" for rule in warn_rules
     )
     clean = f"is_clean AND {rules}" if rules else "is_clean"
+    content = f" {content_sql(plan.content)} AS content_hash," if plan.has_content_hash else ""
     said = ", ".join(filter(None, ("warnings" if warned else "", f"[{rule_warnings}]" if rule_warnings else "")))
     warning_sql = (
         f"list_filter(flatten([{said}]), lambda item: item IS NOT NULL)" if said else "CAST(NULL AS VARCHAR[])"
@@ -190,7 +198,7 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]])
     return f"""
     SELECT * EXCLUDE (is_clean{", warnings" if warned else ""}, ingested_at),
         {_traffic(plan.source)},
-        {clean} AS is_clean, {warning_sql} AS warnings, {key_hash_sql(plan)} AS key_hash, ingested_at
+        {clean} AS is_clean, {warning_sql} AS warnings, {key_hash_sql(plan)} AS key_hash,{content} ingested_at
     FROM (
         SELECT {_typed_columns(plan)}, file_id, source_position, batch_id,
             (f IS NOT NULL AND {_keys_known(key_lists)} AND NOT ({broken})) AS is_clean
@@ -262,22 +270,24 @@ def key_lists_sql(lines: str, limit: int) -> str:
 
 def accepted_columns(plan: SilverPlan) -> tuple[str, ...]:
     """Silver's columns with lineage, in the table's order."""
-    return (*plan.columns, *LINEAGE)
+    return (*plan.columns, *(("content_hash",) if plan.has_content_hash else ()), *LINEAGE)
 
 
 def content_sql(columns: Sequence[str], known: Sequence[str] | None = None) -> str:
-    """A portable hash of a row's content: md5 over its columns' texts, nulls kept apart from ''.
+    """A portable hash of a row's content: md5 over name, length and text of the columns that are not null.
+
+    A column that a table does not have yet, and one that is null, count alike: rows compare in the same
+    way before and after a field was added.
 
     Args:
         known: The columns that the table has; others count as null. None = all.
     """
-    if not columns:
-        return "md5('')"
-    parts = ", ".join(
-        f"coalesce('v' || CAST({quoted(column)} AS VARCHAR), 'n')" if known is None or column in known else "'n'"
-        for column in sorted(columns)
-    )
-    return f"md5(concat_ws(chr(31), {parts}))"
+    parts = []
+    for column in sorted(columns):
+        if known is None or column in known:
+            text = f"CAST({quoted(column)} AS VARCHAR)"
+            parts.append(f"{literal(column + '=')} || length({text}) || ':' || {text}")
+    return f"md5(concat_ws(';', {', '.join(parts)}))" if parts else "md5('')"
 
 
 def _split(plan: SilverPlan) -> tuple[list[Check], list[Check]]:
@@ -324,7 +334,10 @@ def _typed_columns(plan: SilverPlan) -> str:
         if column in ("event_date", "event_time", "traffic_class"):
             continue
         if column in by_column:
-            columns.append(f"{_canonical(column, by_column[column].value)} AS {column}")
+            value = _canonical(column, by_column[column].value)
+            if column == "event_id":  # a row without its id is known by its text, and is nobody's duplicate
+                value = f"coalesce({value}, '{NO_ID}' || left(md5(text), 16))"
+            columns.append(f"{value} AS {column}")
         elif column == "event_id":
             columns.append("left(md5(text), 16) AS event_id")
         else:

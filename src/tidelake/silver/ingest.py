@@ -13,9 +13,11 @@ from typing import Any
 from tidelake.bronze.privacy import guarded_sql, project_key
 from tidelake.bronze.registry import (
     FILES,
+    FilePlan,
     FileRecord,
     Planned,
     copy_record,
+    file_id_of,
     from_note,
     load_records,
     plan_files,
@@ -25,7 +27,7 @@ from tidelake.bronze.registry import (
     superseded_ids,
     to_note,
 )
-from tidelake.bronze.take import append, append_marker, lines_again, lines_of
+from tidelake.bronze.take import BRONZE_SCHEMA, append, append_marker, lines_again, lines_of
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
@@ -33,8 +35,9 @@ from tidelake.engine.progress import Progress, silent
 from tidelake.lake import Lake
 from tidelake.lake.keys import KeyIndex
 from tidelake.lake.ledger import one_of
-from tidelake.silver.compile import definition_of
+from tidelake.silver.compile import accepted_columns, definition_of, parsed_sql, plan
 from tidelake.silver.dimensions import rebuild_dimension
+from tidelake.silver.fields import quoted
 from tidelake.silver.stage import DUPLICATES, QUARANTINE, Stage, has_reason_sql
 from tidelake.sources.base import Group, Reader
 
@@ -165,7 +168,11 @@ class Ingest:
         if self.source.dedup == "none":
             return None
         folder = Path(self.lake.location.uri("_index", self.source.name)) if self.lake.is_local else None
-        return KeyIndex.open(folder, algorithm=self.app_id)
+        return KeyIndex.open(folder, algorithm=self._algorithm)
+
+    @property
+    def _algorithm(self) -> str:
+        return index_algorithm(self.engine, self.app_id)
 
     def _must_restate(self) -> bool:
         """Whether silver holds what another contract made of bronze."""
@@ -215,12 +222,19 @@ class Ingest:
     # --- files
 
     def _run_files(self, stage: Stage | None) -> None:
-        step = plan_files(self.reader, self.reader.looks(), self.records)
+        looks = self.reader.looks()
+        step = plan_files(self.reader, looks, self.records)
         report = self.run_report
         report.files_unchanged = step.unchanged + len(step.touched)
         report.files_vanished = list(step.vanished)
         if step.touched:
             self.engine.write(records_table(step.touched), FILES)
+        self._take_files(stage, step)
+        if step.planned and any(record.state == "copy" for record in self.records.values()):
+            # Where the file that they were copies of has changed now, they are all there is of its rows.
+            self._take_files(stage, plan_files(self.reader, looks, self.records))
+
+    def _take_files(self, stage: Stage | None, step: FilePlan) -> None:
         if not step.planned:
             return
         planned = self._without_large_copies(step.planned)
@@ -240,6 +254,8 @@ class Ingest:
         The hash of a smaller file is known before its lines are taken; that of a large one only after most of
         them are, so files of equal size are hashed first.
         """
+        if self.source.fact == "dimension":
+            return list(planned)
         sizes = Counter(item.take.look.size for item in planned)
         sizes.update(record.size for record in self.records.values() if record.state == "whole")
         owners = {record.content_hash: record for record in self.records.values() if record.state == "whole"}
@@ -317,14 +333,21 @@ class Ingest:
             record = record_of(
                 self.source.name, read, planned, batch_id=batch_id, lines_before=lines_before[path], done=is_done
             )
-            is_whole_here = is_done and lines_before[path] == 0 and planned.action != "grown"
+            lines_here = lines_before[path]
             lines_before[path] += read.lines
-            owner = owners.get(read.content_hash) if is_whole_here and read.size > 0 else None
+            owner = owners.get(read.content_hash) if is_done and read.size > 0 else None
             if owner is not None and owner.source_path == path:
-                # Written anew with the same bytes: it keeps the batch that took it.
-                records.append(replace(owner, stamp=read.look.stamp, modified_us=read.look.modified_us))
-                continue
+                if lines_here == 0 and planned.action != "grown":
+                    # Written anew with the same bytes: it keeps the batch that took it.
+                    records.append(replace(owner, stamp=read.look.stamp, modified_us=read.look.modified_us))
+                    continue
+                owner = None
+            if self.source.fact == "dimension":
+                owner = None  # the last file says what holds, also when it says what an earlier one said
             if owner is not None:
+                if lines_here:  # its rows that are there already give way to those of the other file
+                    later = record.generation + 1
+                    record = replace(record, generation=later, file_id=file_id_of(self.source.name, path, later))
                 record = replace(record, state="copy", copy_of=owner.file_id)
                 report.files_copied.append(f"{path} (same content as {owner.source_path})")
             elif record.content_hash:
@@ -346,24 +369,32 @@ class Ingest:
     # --- rows that are taken again
 
     def replay(self, *, reason: str | None = None) -> SourceRun:
-        """Judge quarantined rows again under the contract as it is now; rows in silver stay as they are."""
+        """Judge quarantined rows again under the contract as it is now.
+
+        Rows in silver stay as they are, unless the contract has changed since they were taken: then all rows
+        are judged again, as a build would do.
+        """
         started = time.perf_counter()
         self._heal_registry()
         self.records = load_records(self.engine, self.source.name)
         if self.source.fact == "dimension":
             self._run_dimension(full_refresh=True)
         elif self.engine.schema(self.silver) is not None and self.engine.schema(QUARANTINE) is not None:
-            app_id = self.app_id
-            stage = Stage(self.engine, self.lake, self.project, self.source, app_id, self._open_index())
+            is_mended = self._must_restate()
+            if is_mended:
+                self._empty_silver()
+            stage = Stage(self.engine, self.lake, self.project, self.source, self.app_id, self._open_index())
             self._heal_silver(stage)
+            if is_mended:
+                self._retake_orphans(stage)
             params: dict[str, Any] = {"source": self.source.name}
             where = "source = $source AND state = 'open'"
             if reason is not None:
                 where += f" AND {has_reason_sql()}"
                 params["reason"] = reason
-            self.retake(
-                stage, f"SELECT file_id, source_position, batch_id FROM {QUARANTINE} WHERE {where}", params, "replay"
-            )
+            if not is_mended:
+                again = f"SELECT file_id, source_position, batch_id FROM {QUARANTINE} WHERE {where}"
+                self.retake(stage, again, params, "replay")
             self._finish(stage)
         self.run_report.seconds = time.perf_counter() - started
         return self.run_report
@@ -440,23 +471,35 @@ class Ingest:
 
     def _empty_silver(self) -> None:
         """Begin a restatement: silver empty, under an application id of its own."""
-        schema = self.engine.schema(self.silver)
-        assert schema is not None
         rows = sum(record.lines for record in self.records.values())
         self.progress.say(f"{self.source.name}: silver is restated from bronze ({rows:,} lines).")
         app_id = f"{self.source.name}@{self.definition}@{self.lake.version(self.silver)}"
         self.engine.write(
-            schema.empty_table(),
+            self._fresh_schema().empty_table(),
             self.silver,
             "overwrite",
             note={"definition": self.definition, "batch_id": 0, "app_id": app_id},
         )
         self.run_report.restated = True
 
+    def _fresh_schema(self) -> Any:
+        """Silver's columns as the contract has them now, with the text columns that were taken up undeclared."""
+        made = plan(self.source, self.project)
+        names = accepted_columns(made)
+        self.engine.write(BRONZE_SCHEMA.empty_table(), "temp.lines")
+        columns = ", ".join(quoted(name) for name in names)
+        schema = self.engine.query(f"SELECT {columns} FROM ({parsed_sql(made, 'temp.lines', [])})").schema
+        known = self.engine.schema(self.silver)
+        if known is not None and self.source.contract.extra == "evolve":
+            for item in known:
+                if item.name not in names and str(item.type) == "string":
+                    schema = schema.append(item)
+        return schema
+
     def _finish(self, stage: Stage) -> None:
         if stage.index is not None and self.run_report.is_changed:
             stage.fill_index()
-            stage.index.save(algorithm=self.app_id)
+            stage.index.save(algorithm=self._algorithm)
         report = self.run_report
         report.touched_files |= stage.touched_files
         report.warnings = stage.warnings
@@ -464,3 +507,9 @@ class Ingest:
         report.identical = stage.identical
         if stage.evolved:
             report.messages.append("new fields taken as text: " + ", ".join(sorted(set(stage.evolved))))
+
+
+def index_algorithm(engine: Engine, app_id: str) -> str:
+    """What the hashes of a key index depend on: the contract, and the engine's hash, which a version may change."""
+    probe = engine.query("SELECT CAST(hash('tide', 1.5) >> 1 AS BIGINT) AS probe").column(0)[0].as_py()
+    return f"{app_id}/{probe}"

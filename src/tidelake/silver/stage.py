@@ -7,7 +7,7 @@ carries the batch's number as its Delta transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tidelake.engine.base import Layout, Transaction
 from tidelake.lake.ledger import one_of
-from tidelake.silver.compile import accepted_columns, content_sql, key_hash_sql
+from tidelake.silver.compile import NO_ID, SilverPlan, accepted_columns, content_sql, key_hash_sql
 from tidelake.silver.fields import quoted
 from tidelake.silver.parsing import Parsing
 
@@ -130,8 +130,8 @@ class Stage(Parsing):
                     first_value(source_position) OVER ranked AS kept_position,
                     first_value(content) OVER ranked AS kept_content
                 FROM ({contenders})
-                WINDOW ranked AS (PARTITION BY {key} ORDER BY received_at DESC NULLS LAST, content DESC, is_old DESC,
-                    file_id, source_position)
+                WINDOW ranked AS (PARTITION BY {key} ORDER BY received_at DESC NULLS LAST, content DESC, event_id,
+                    is_old DESC, file_id, source_position)
             ) WHERE place > 1""",
             "temp.losers",
         )
@@ -145,7 +145,7 @@ class Stage(Parsing):
 
     @property
     def _has_key(self) -> str:
-        return "event_id IS NOT NULL" if self.source.dedup == "key" else "true"
+        return f"NOT starts_with(event_id, '{NO_ID}')" if self.source.dedup == "key" else "true"
 
     def _fresh_contenders(self) -> str:
         """Rows of the batch that share a key with another row, or may do so."""
@@ -188,11 +188,9 @@ class Stage(Parsing):
 
     def write_dimension(self, select: str, batch_id: int) -> None:
         """Replace a dimension's silver, quarantine and duplicates as a whole."""
-        source = self.source.name
         for table, schema in ((QUARANTINE, QUARANTINE_SCHEMA), (DUPLICATES, DUPLICATES_SCHEMA)):
             if self.engine.schema(table) is None:
                 self.engine.write(schema.empty_table(), table, layout=_BY_BATCH)
-            self.engine.write(schema.empty_table(), table, "replace", replace={"source": [source]})
         self._write_quarantine(batch_id, ())
         self._write_duplicates(batch_id)
         self.engine.write(
@@ -266,27 +264,27 @@ class Stage(Parsing):
         self._replace_partition(DUPLICATES, rows, DUPLICATES_SCHEMA, batch_id)
 
     def _replace_partition(self, table: str, select: str, schema: pa.Schema, batch_id: int) -> None:
-        """Write the partition of (source, batch) as a whole; nothing is committed where there is nothing to say."""
+        """Write the partition of (source, batch) as a whole; nothing is committed where there is nothing to say.
+
+        A dimension is made from all of its batches: all partitions of the source give way, in the same commit.
+        """
         self.engine.write(select, "temp.partition")
         count = self.engine.query("SELECT count(*) FROM temp.partition").column(0)[0].as_py()
         is_there = self.engine.schema(table) is not None
         if not is_there:
             self.engine.write(schema.empty_table(), table, layout=_BY_BATCH)
-        if count or (is_there and self._has_partition(table, batch_id)):
-            self.engine.write(
-                "SELECT * FROM temp.partition",
-                table,
-                "replace",
-                replace={"source": [self.source.name], "batch_id": [batch_id]},
-                layout=_BY_BATCH,
-            )
+        own: dict[str, list[object]] = {"source": [self.source.name]}
+        if self.source.fact != "dimension":
+            own["batch_id"] = [batch_id]
+        if count or (is_there and self._has_partition(table, own)):
+            self.engine.write("SELECT * FROM temp.partition", table, "replace", replace=own, layout=_BY_BATCH)
 
-    def _has_partition(self, table: str, batch_id: int) -> bool:
-        found = self.engine.query(
-            f"SELECT count(*) FROM {table} WHERE source = $source AND batch_id = $batch",
-            {"source": self.source.name, "batch": batch_id},
+    def _has_partition(self, table: str, own: Mapping[str, Sequence[object]]) -> bool:
+        wanted = {name: {str(value) for value in values} for name, values in own.items()}
+        return any(
+            all(file.partition.get(name) in values for name, values in wanted.items())
+            for file in self.lake.files(table)
         )
-        return bool(found.column(0)[0].as_py())
 
     def _write_silver(self, batch_id: int, old_dates: Sequence[date], superseded: Sequence[int]) -> None:
         columns = ", ".join(quoted(name) for name in accepted_columns(self.plan))
@@ -345,10 +343,7 @@ class Stage(Parsing):
         index.clear()
         known = self.engine.schema(self.table)
         if known is not None:
-            absent = "".join(f", NULL AS {quoted(name)}" for name in self.plan.content if name not in known.names)
-            rows = self.engine.query(
-                f"SELECT {key_hash_sql(self.plan)} AS key_hash, {_DAY} AS day FROM (SELECT *{absent} FROM {self.table})"
-            )
+            rows = self.engine.query(index_rows_sql(self.plan, self.table, known.names))
             index.add(rows.column("key_hash").to_numpy(), rows.column("day").to_numpy().astype(np.int32))
         index.version, index.content = version, self.plan.content
 
@@ -372,6 +367,12 @@ class _Suspects:
 def has_reason_sql() -> str:
     """Condition on quarantined rows: a reason is `$reason`, or begins with it and a colon."""
     return "len(list_filter(reasons, lambda item: item = $reason OR starts_with(item, $reason || ':'))) > 0"
+
+
+def index_rows_sql(made: SilverPlan, table: str, known: Sequence[str]) -> str:
+    """(key_hash, day) of every row of a silver table, which may lack columns of the plan."""
+    absent = "".join(f", NULL AS {quoted(name)}" for name in made.content if name not in known)
+    return f"SELECT {key_hash_sql(made)} AS key_hash, {_DAY} AS day FROM (SELECT *{absent} FROM {table})"
 
 
 def _text(value: str) -> str:

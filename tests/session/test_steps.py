@@ -1,0 +1,191 @@
+"""Files and contracts that change between builds: the lake ends as if it had been built at once."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.session.lakes import build, digests, event, events_with, lines, make_project, rows_of
+from tidelake import session as tl
+
+FIRST = lines(event(number) for number in range(20))
+TAIL = lines(event(number) for number in range(20, 25))
+Files = Mapping[str, str | bytes]
+Same = Callable[..., None]
+
+
+def put(root: Path, files: Files) -> None:
+    for name, text in files.items():
+        (root / "data" / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+@pytest.fixture
+def same_as_at_once(tmp_path: Path) -> Same:
+    """Hold a project in `tmp_path/steps` against one with the same files and contract that was built once."""
+
+    def compare(sources: Mapping[str, Mapping[str, Any]], files: Files, **settings: Any) -> None:
+        once = make_project(tmp_path / "once", sources, **settings)
+        put(once, files)
+        build(once)
+        assert digests(tmp_path / "steps") == digests(once)
+
+    return compare
+
+
+def in_steps(root: Path, sources: Mapping[str, Mapping[str, Any]], *steps: Files, **settings: Any) -> None:
+    make_project(root, sources, **settings)
+    for files in steps:
+        put(root, files)
+        build(root)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        pytest.param({"a": FIRST, "b": FIRST}, {"a": FIRST + TAIL}, id="the owner of a copy grows"),
+        pytest.param({"a": FIRST, "b": FIRST}, {"a": TAIL}, id="the owner of a copy changes"),
+        pytest.param({"a": FIRST, "b": FIRST + TAIL}, {"a": FIRST + TAIL}, id="a file grows into a copy"),
+        pytest.param({"a": FIRST, "b": TAIL}, {"a": TAIL, "b": FIRST}, id="two files swap their contents"),
+    ],
+)
+def test_copies_are_counted_once_and_never_lost(
+    tmp_path: Path, same_as_at_once: Same, first: Files, then: Files
+) -> None:
+    sources = {"app": events_with(dedup="none")}
+    in_steps(tmp_path / "steps", sources, first, then)
+    same_as_at_once(sources, {**first, **then})
+
+
+def test_rows_of_a_copy_stay_in_the_same_build_in_which_their_owner_changes(tmp_path: Path) -> None:
+    in_steps(tmp_path / "steps", {"app": events_with(dedup="none")}, {"a": FIRST, "b": FIRST}, {"a": TAIL})
+    assert rows_of(tmp_path / "steps", "SELECT count(*) AS n FROM silver.app") == [{"n": 25}]
+
+
+def test_a_cut_off_gz_is_replaced_by_the_whole_one(tmp_path: Path, same_as_at_once: Same) -> None:
+    sources = {"app": events_with(dedup="key")}
+    whole = gzip.compress(lines(event(number) for number in range(400)).encode())
+    root = make_project(tmp_path / "steps", sources)
+    put(root, {"a.gz": whole[: len(whole) // 2], "b": FIRST})
+    cut = build(root)
+    assert (cut.exit_code, len(cut.faults)) == (3, 1)
+    assert "truncated_file" in cut.faults[0]
+    put(root, {"a.gz": whole})
+    assert build(root).exit_code == 0
+    same_as_at_once(sources, {"a.gz": whole, "b": FIRST})
+
+
+def test_a_large_file_renamed_is_not_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that comes in several groups is known to be a copy only at its end."""
+    from tidelake.silver import ingest
+
+    monkeypatch.setattr(ingest, "GROUP_BYTES", 2_000)
+    root = make_project(tmp_path / "steps", {"app": events_with(dedup="none")})
+    put(root, {"a": FIRST + TAIL})
+    assert len(build(root).sources[0]["batches"]) > 1
+    (root / "data/a").rename(root / "data/b")
+    build(root)
+    assert rows_of(root, "SELECT count(*) AS n FROM silver.app") == [{"n": 25}]
+
+
+@pytest.mark.parametrize("dedup", ["key", "content"])
+def test_a_contract_that_changes_and_changes_back_restates(tmp_path: Path, same_as_at_once: Same, dedup: str) -> None:
+    files = {"a": FIRST, "b": TAIL}
+    one = {"app": events_with(dedup=dedup)}
+    text = {"type": "string"}
+    two = {"app": events_with(dedup=dedup, fields={"amount": text, "country": {**text, "allowed": ["DE"]}})}
+    three = {"app": events_with(dedup=dedup, fields={"amount": {"type": "integer"}})}
+    root = tmp_path / "steps"
+    in_steps(root, one, files, measures={})
+    for contract in (two, three, one):
+        in_steps(root, contract, {}, measures={})
+    same_as_at_once(one, files, measures={})
+
+
+def test_a_column_takes_the_type_of_the_new_contract(tmp_path: Path, same_as_at_once: Same) -> None:
+    """Silver and gold columns of whole numbers must not cut off the fractions of a later contract."""
+    files = {"a": FIRST}
+    whole, fractions = ({"app": events_with(fields={"amount": {"type": kind}})} for kind in ("integer", "number"))
+    in_steps(tmp_path / "steps", whole, files)
+    in_steps(tmp_path / "steps", fractions, {})
+    same_as_at_once(fractions, files)
+    # 0/8 + 1/8 + ... + 19/8
+    total = rows_of(tmp_path / "steps", "SELECT sum(amount) AS total FROM gold.user_day")
+    assert total == [{"total": 23.75}]
+
+
+def test_replay_under_a_mended_contract_gives_what_a_build_gives(tmp_path: Path, same_as_at_once: Same) -> None:
+    strict = {"app": events_with(fields={"amount": {"type": "number", "minimum": 1}})}
+    mended = {"app": events_with(fields={"amount": {"type": "number", "minimum": 0}, "user": {"required": True}})}
+    files = {"a": FIRST, "b": lines([event(30, user=None), event(31, amount=-1)])}
+    root = tmp_path / "steps"
+    in_steps(root, strict, files)
+    assert rows_of(root, "SELECT count(*) AS n FROM silver.quarantine WHERE state = 'open'") == [{"n": 9}]
+    make_project(root, mended)
+    with tl.open(root) as session:
+        session.replay()
+    # 0/8 to 7/8 are taken now; -1 is still too small, and the row without user is refused.
+    assert rows_of(root, "SELECT count(*) AS n FROM silver.app") == [{"n": 20}]
+    assert rows_of(root, "SELECT count(*) AS n FROM silver.quarantine WHERE state = 'open'") == [{"n": 2}]
+    same_as_at_once(mended, files)
+    assert build(root).verdict == "unchanged"
+
+
+def test_which_of_two_conflicting_rows_wins_does_not_depend_on_later_fields(
+    tmp_path: Path, same_as_at_once: Same
+) -> None:
+    sources = {"app": events_with()}
+    for number in range(3):
+        row = event(1, received="2024-03-09T00:00:00Z", amount=number)
+        steps = [
+            {f"a{number}": lines([row, {**row, "amount": number + 1}])},
+            {f"b{number}": lines([event(2, later_field="x"), {**row, "amount": number + 2}])},
+        ]
+        in_steps(tmp_path / "steps", sources, *steps)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "steps" / "data").iterdir()}
+    same_as_at_once(sources, files)
+
+
+@pytest.mark.parametrize("dedup", ["none", "content", "key"])
+def test_ids_that_are_missing_or_repeated_leave_gold_in_order(
+    tmp_path: Path, same_as_at_once: Same, dedup: str
+) -> None:
+    """Rows of one instant with one id, or none, are put in order by their content."""
+    sources = {"app": events_with(dedup=dedup, fields={"id": {"required": False}})}
+    tied = [event(1, id=None, country=country, received=...) for country in ("DE", "FR", "IT", "ES")]
+    in_steps(tmp_path / "steps", sources, *({f"f{i}": lines([row])} for i, row in enumerate(tied)))
+    same_as_at_once(sources, {"a": lines(reversed(tied))})
+
+
+PRODUCTS = {
+    "kind": "files",
+    "fact": "dimension",
+    "path": "data/*",
+    "key": ["sku"],
+    "contract": {"fields": {"sku": {"required": True}, "price": {"type": "number"}}},
+}
+
+
+def test_the_last_snapshot_of_a_dimension_holds_also_when_it_equals_an_earlier_one(
+    tmp_path: Path, same_as_at_once: Same
+) -> None:
+    old, new = (lines([{"sku": "a", "price": price}]) for price in (1, 2))
+    snapshots = {"2024-03-01": old, "2024-03-02": new, "2024-03-03": old}
+    sources = {"products": PRODUCTS}
+    in_steps(
+        tmp_path / "steps", sources, *({name: text} for name, text in snapshots.items()), measures={}, dimensions=[]
+    )
+    assert rows_of(tmp_path / "steps", "SELECT price FROM silver.products") == [{"price": 1.0}]
+    same_as_at_once(sources, snapshots, measures={}, dimensions=[])
+
+
+def test_a_dimension_takes_the_type_of_the_new_contract(tmp_path: Path, same_as_at_once: Same) -> None:
+    files = {"a": lines([{"sku": "a", "price": 1.5}])}
+    fields = {"sku": {"required": True}, "price": {"type": "string"}}
+    text = {"products": {**PRODUCTS, "contract": {"fields": fields}}}
+    in_steps(tmp_path / "steps", {"products": PRODUCTS}, files, measures={}, dimensions=[])
+    in_steps(tmp_path / "steps", text, {}, measures={}, dimensions=[])
+    same_as_at_once(text, files, measures={}, dimensions=[])
