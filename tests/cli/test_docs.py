@@ -58,6 +58,20 @@ def test_description_names_fields_and_their_promises(project: Path, capsys: pyte
     assert "| `price` | number |  | at least 0; in euro | coerce |" in shown
 
 
+def test_models_stand_with_what_they_read(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "models").mkdir()
+    (project / "models" / "payers.sql").write_text(
+        "SELECT days.actor_id, count(*) AS active_days FROM gold.user_day AS days GROUP BY days.actor_id\n"
+    )
+    (project / "models" / "faults.sql").write_text("SELECT source_path FROM silver.quarantine\n")
+    assert main(["docs", "--project", str(project)]) == 0
+    shown = capsys.readouterr().out
+    assert 'gold_payers[("gold.payers")]' in shown
+    assert "  gold_user_day --> gold_payers" in shown
+    assert "  silver_quarantine --> gold_faults" in shown
+    assert "### gold.payers\n\n```sql\nSELECT days.actor_id" in shown
+
+
 def test_a_stale_document_ends_with_1_and_says_how_to_mend_it(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,12 +74,10 @@ def project_diagram(settings: Project) -> str:
 def described(settings: Project, target: str | None) -> str:
     """The whole project as Markdown."""
     from tidelake.contracts.source import load_sources
+    from tidelake.gold.models import read_models
     from tidelake.reports.document import document
 
-    models = {
-        f"gold.{path.stem}": path.read_text(encoding="utf-8")
-        for path in sorted((settings.root / "models").glob("*.sql"))
-    }
+    models = {model.spec.name: model.text for model in read_models(settings.root)}
     sources = load_sources(settings.root)
     return document(settings, sources, project_diagram(settings), tables(settings, target), models)
 

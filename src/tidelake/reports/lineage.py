@@ -25,6 +25,11 @@ _TYPES = {
     "date": pa.date32(),
     "json": pa.string(),
 }
+# What every lake holds besides the tables of its sources.
+_KEPT = (
+    *("silver.quarantine", "silver.duplicates", "ops.files", "ops.ledger", "ops.dq_reports"),
+    *("ops.restatements", "ops.coverage", "ops.watermarks", "ops.builds"),
+)
 _ALWAYS = ("event_id", "actor_id", "event_name", "session_id", "traffic_class")
 
 
@@ -81,4 +86,4 @@ class _Declared:
         return None
 
     def tables(self) -> list[str]:
-        return sorted(self._schemas)
+        return sorted([*self._schemas, *(name.replace("silver.", "bronze.") for name in self._schemas), *_KEPT])
