@@ -272,7 +272,8 @@ def test_extra_columns_evolve(tmp_path: Path) -> None:
 
 def test_fields_whose_names_differ_in_case_only(project: TinyProject) -> None:
     project.write("a.jsonl", lines([event(number, User="x", NEW=1, new=2) for number in range(20)]))
-    project.build()
+    printed = project.build()
+    assert "'User'" in printed
     assert len(project.ids()) == 20
     row = project.rows("silver.app")[0]
     assert (row["actor_id"], row["NEW"]) == ("u0", "1")

@@ -505,6 +505,7 @@ class Ingest:
         report.warnings = stage.warnings
         report.evolved = stage.evolved
         report.identical = stage.identical
+        report.messages += stage.messages
         if stage.evolved:
             report.messages.append("new fields taken as text: " + ", ".join(sorted(set(stage.evolved))))
 
