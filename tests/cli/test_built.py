@@ -101,7 +101,7 @@ def test_a_dry_run_says_what_it_would_read_and_make() -> None:
     model = ModelRun("gold.user_day", "inputs changed", days, None, 3, 0.0)
     assert plan_lines(BuildResult("r1", sources=(plan,), models=(model,), dry_run=True)) == [
         ("app", "2 new, 1 changed, 3 unchanged; 1.5 MB to read; silver would be restated from bronze"),
-        ("gold.user_day", "inputs changed, 2 dates from 2025-11-17 to 2025-11-18"),
+        ("gold.user_day", "inputs changed, 2 dates (2025-11-17 to 2025-11-18)"),
         ("", "nothing was written"),
     ]
 

@@ -19,7 +19,8 @@ def test_faults_and_digests_are_said_in_full() -> None:
             ("row ledger", "bronze.app", "ok", "3 files"),
             ("key", "silver.app", "fail", "2 rows share event_id 'x'"),
             ("digest", "silver.app", "ok", "a" * 64),
-        )
+        ),
+        is_narrow=True,
     )
     assert result.notes == (
         "key silver.app: 2 rows share event_id 'x'",
@@ -29,4 +30,5 @@ def test_faults_and_digests_are_said_in_full() -> None:
 
 
 def test_all_holds_is_one_line() -> None:
-    assert checks_for_reading(_checks(("row ledger", "bronze.app", "ok", "3 files"))).notes == ("all 1 checks hold",)
+    checks = _checks(("row ledger", "bronze.app", "ok", "3 files"))
+    assert checks_for_reading(checks, is_narrow=True).notes == ("all 1 checks hold",)

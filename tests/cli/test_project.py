@@ -163,7 +163,6 @@ def test_nothing_new_is_said(tide: Printed) -> None:
 
 
 def test_check_holds(tide: Printed) -> None:
-    pytest.importorskip("tidelake.session.checks")
     assert "fail" not in {row["status"] for row in tide.rows("check", "--digest")}
 
 
@@ -209,6 +208,9 @@ def test_replay_takes_rows_in_once_the_contract_is_mended(tmp_path: Path, capsys
 
 
 def test_ledger_as_a_table_ends_with_its_sums(tide: Printed) -> None:
-    assert tide("ledger").splitlines()[-1] == (
+    shown = tide("ledger").splitlines()
+    assert shown[2].split() == ["source_path", "status", "read", "accepted", "quarantined", "duplicate", "filtered"]
+    assert shown[4].split() == ["day_2025-11-17.jsonl", "✓", "ok", "7", "3", "2", "1", "1"]
+    assert shown[-1] == (
         "2 files, 8 read = 4 accepted + 2 quarantined + 1 duplicate + 1 filtered + 0 superseded; every file balances"
     )

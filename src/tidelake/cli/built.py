@@ -148,7 +148,7 @@ def plan_lines(result: BuildResult) -> list[tuple[str, str]]:
             text += "; silver would be restated from bronze"
         lines.append((str(plan["source"]), text))
     for run in result.models:
-        dates = "" if not run.dates else f", {len(run.dates):,} dates from {min(run.dates)} to {max(run.dates)}"
+        dates = "" if not run.dates else f", {len(run.dates):,} dates ({min(run.dates)} to {max(run.dates)})"
         lines.append((run.name, f"{run.reason}{dates}"))
     return [*lines, *_some("restated", result.restatements), ("", "nothing was written")]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +28,7 @@ from tidelake.cli.output import emit
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
 
+WIDE = 160  # cells in which every check's detail fits
 LEDGER_PARTS = ("read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
 CHECK_EXAMPLES = examples("tide check", "tide check --deep", "tide check --digest --format json")
 LEDGER_EXAMPLES = examples("tide ledger", "tide ledger --format csv --output ledger.csv")
@@ -50,16 +53,17 @@ def check(
         result = session.check(deep=deep, digest=digest)
     is_broken = "fail" in result.table.column("status").to_pylist()
     if form is FormatName.table:
-        result = checks_for_reading(result)
+        is_narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < WIDE
+        result = checks_for_reading(result, is_narrow=is_narrow)
     emit(result, form=form, output=output, limit=0)
     if is_broken:
         raise typer.Exit(3)
 
 
-def checks_for_reading(result: Result) -> Result:
+def checks_for_reading(result: Result, *, is_narrow: bool) -> Result:
     """The checks with a verdict below them, and whole what a narrow terminal would shorten: faults and digests."""
     rows = result.to_dicts()
-    whole = [row for row in rows if row["status"] != "ok" or row["check"] == "digest"]
+    whole = [row for row in rows if is_narrow and (row["status"] != "ok" or row["check"] == "digest")]
     faults = sum(row["status"] == "fail" for row in rows)
     verdict = f"{faults} of {len(rows)} checks do not hold" if faults else f"all {len(rows)} checks hold"
     notes = (*(f"{row['check']} {row['table']}: {row['detail']}" for row in whole), verdict)
@@ -84,7 +88,9 @@ def ledger(
 
 
 def ledger_for_reading(result: Result) -> Result:
-    """The ledger without file numbers, its sums below it."""
+    """The ledger without what is the same in every row, its sums below it."""
+    import pyarrow as pa
+
     files = result.to_dicts()
     if not files:
         return result
@@ -93,5 +99,9 @@ def ledger_for_reading(result: Result) -> Result:
     wrong = sum(not row["is_balanced"] for row in files)
     verdict = f"{wrong:,} of them do not balance" if wrong else "every file balances"
     note = f"{len(files):,} files, {sums['read']:,} read = {parts}; {verdict}"
-    left = [name for name in ("file_id", "lines") if name in result.table.column_names]
-    return replace(result, table=result.table.drop_columns(left), notes=(*result.notes, note))
+    usual = {"source": {files[0]["source"]}, "state": {"whole"}, "filtered": {0}, "superseded": {0}}
+    left = [name for name, values in usual.items() if {row[name] for row in files} <= values]
+    status = pa.array(["ok" if row["is_balanced"] else "fail" for row in files])
+    shown = [name for name in ("source", "source_path", "state", *LEDGER_PARTS) if name not in left]
+    table = result.table.select(shown).add_column(shown.index("source_path") + 1, "status", status)
+    return replace(result, table=table, notes=(*result.notes, note))
