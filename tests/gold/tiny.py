@@ -29,7 +29,6 @@ BASE = {
     "received_at": INSTANT,
     "seq": pa.int64(),
     "traffic_class": pa.string(),
-    "content_hash": pa.string(),
 }
 DEFAULTS = {"actor_id": "ann", "event_name": "click", "traffic_class": "human"}
 
@@ -43,7 +42,12 @@ class Tiny:
     """A lake in a folder with one project; `app` is its event source."""
 
     def __init__(
-        self, root: Path, settings: Mapping[str, Any] | None = None, *, columns: Mapping[str, pa.DataType] | None = None
+        self,
+        root: Path,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        columns: Mapping[str, pa.DataType] | None = None,
+        dedup: str = "key",
     ) -> None:
         self.project = Project.model_validate({"name": "tiny", "root": root, **(settings or {})})
         self.columns = {**BASE, **(columns or {})}
@@ -52,7 +56,7 @@ class Tiny:
         self.engine = DuckEngine(self.lake, timezone=self.project.timezone, threads=2)
         mapping = {"event_time": "t", "event_id": "i", "actor_id": "a", "event_name": "n", "session_id": "s"}
         self.sources: dict[str, Source] = {
-            "app": source_from({"name": "app", "path": "x", "mapping": mapping, "dedup": "key"})
+            "app": source_from({"name": "app", "path": "x", "mapping": mapping, "dedup": dedup})
         }
 
     def __enter__(self) -> Tiny:
@@ -70,7 +74,6 @@ class Tiny:
             if isinstance(row["event_time"], str):
                 row["event_time"] = at(row["event_time"])
             row["event_date"] = row["event_time"].astimezone(zone).date()
-            row.setdefault("content_hash", row["event_id"])
             filled.append(row)
         return pa.Table.from_pylist(filled, schema=pa.schema(list(self.columns.items())))
 

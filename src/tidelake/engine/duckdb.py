@@ -34,6 +34,8 @@ from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, U
 
 ROW_GROUP_ROWS = 40_960
 _MANY_PARTITIONS = 64  # beyond it, rows are ordered first: reading all of them once for each would be slower
+_SMALL_PARTITION = 20_000  # rows; partitions that are smaller on average are written by one COPY for many
+_ROWS_OF_A_COPY = 400_000  # rows that wait in memory until the files of one COPY are finished
 _TEMP_NAME = re.compile(r"\btemp\.([a-z_][a-z0-9_]*)", re.IGNORECASE)
 # Columns of one temp table, perhaps filtered: cheap enough to be read once for each partition.
 _FILTERED_TEMP = re.compile(r"SELECT [^()]+ FROM temp\.[a-z_0-9]+( WHERE (?!.*\b(?:JOIN|UNION|GROUP)\b).*)?", re.DOTALL)
@@ -324,7 +326,16 @@ class DuckEngine:
             whole = self._copy(sql, schema, lake, table, {}, self._connection)
             return [whole] if whole is not None else []
         keys = ", ".join(_quoted(name) for name in layout.partition_by)
-        values = self._run(f"SELECT DISTINCT {keys} FROM ({rows}) ORDER BY ALL", None).fetchall()
+        counted = self._run(f"SELECT {keys}, count(*) FROM ({rows}) GROUP BY ALL ORDER BY ALL", None).fetchall()
+        values = [row[:-1] for row in counted]
+        total = sum(row[-1] for row in counted)
+        if len(values) > 1 and total < len(values) * _SMALL_PARTITION and _are_dates(values):
+            groups = _copies([(row[0], row[-1]) for row in counted])
+            return [
+                file
+                for group in groups
+                for file in self._copy_many(rows, schema, columns, group, lake, table, layout.partition_by[0])
+            ]
         if len(values) > _MANY_PARTITIONS:
             with self._ordered(rows, keys) as ordered:
                 return self._write_partitions(ordered, schema, columns, order, values, lake, table, layout)
@@ -390,13 +401,7 @@ class DuckEngine:
         relative = f"{folder}/{uuid.uuid4().hex}.parquet".lstrip("/")
         target = f"{lake.uri(table)}/{relative}"
         local = target if lake.is_local else os.path.join(self._spill.name, f"{uuid.uuid4().hex}.parquet")
-        try:
-            os.makedirs(os.path.dirname(local), exist_ok=True)
-        except OSError as error:
-            raise LakeError(
-                f"{os.path.dirname(local)} cannot be written: {error.strerror}.",
-                hint="Give this user the right to write there, free some space, or choose another lake (`lake:`).",
-            ) from error
+        _make_folder(os.path.dirname(local))
         (written,) = self._run(
             f"COPY ({sql}) TO {_literal(local)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
             f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, RETURN_STATS)",
@@ -416,6 +421,29 @@ class DuckEngine:
             size=size,
             stats=file_statistics(count, columns, schema),
         )
+
+    def _copy_many(
+        self, rows: str, schema: pa.Schema, columns: str, days: Sequence[date], lake: Catalog, table: str, key: str
+    ) -> list[NewFile]:
+        """Write one Parquet file for each of several small date partitions, unsorted: each is one row group."""
+        folder = lake.uri(table) if lake.is_local else os.path.join(self._spill.name, uuid.uuid4().hex)
+        _make_folder(folder)
+        listed = ", ".join(_value(day) for day in days)
+        written = self._run(
+            f"COPY (SELECT {columns}, {_quoted(key)} FROM ({rows}) WHERE {_quoted(key)} IN ({listed})) "
+            f"TO {_literal(folder)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+            f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, PARTITION_BY ({_quoted(key)}), FILENAME_PATTERN '{{uuid}}', APPEND, "
+            "RETURN_STATS)",
+            None,
+        ).fetchall()
+        files = []
+        for path, count, size, _, statistics, partition, *_ in written:
+            value = str(partition[key])
+            relative = f"{key}={value}/{os.path.basename(path)}"
+            if not lake.is_local:
+                lake.move_in(path, f"{lake.uri(table)}/{relative}")
+            files.append(NewFile(relative, {key: value}, size, file_statistics(count, statistics, schema)))
+        return files
 
     def _lake_of(self, table: str) -> Catalog:
         if self.lake is None:
@@ -439,6 +467,34 @@ def _quoted(name: str) -> str:
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise LakeError(
+            f"{folder} cannot be written: {error.strerror}.",
+            hint="Give this user the right to write there, free some space, or choose another lake (`lake:`).",
+        ) from error
+
+
+def _are_dates(values: Sequence[tuple[Any, ...]]) -> bool:
+    """Whether the partitions are those of one date column: their folders are named alike by everyone."""
+    return all(len(key) == 1 and isinstance(key[0], date) and not isinstance(key[0], datetime) for key in values)
+
+
+def _copies(counted: Sequence[tuple[date, int]]) -> list[list[date]]:
+    """The partitions in order, in groups that one COPY writes: few enough files, and rows that fit into memory."""
+    groups: list[list[date]] = []
+    held = 0
+    for day, count in counted:
+        if not groups or len(groups[-1]) == _MANY_PARTITIONS or held + count > _ROWS_OF_A_COPY:
+            groups.append([])
+            held = 0
+        groups[-1].append(day)
+        held += count
+    return groups
 
 
 def _value(value: Any) -> str:

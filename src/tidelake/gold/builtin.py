@@ -53,13 +53,15 @@ def sessions_spec(events: Events) -> TableSpec:
 
 
 def _model(name: str, inputs: tuple[Input, ...], select: _Select, added: Mapping[str, ColumnSpec]) -> Model:
-    groups = select.groups
+    events = select.groups.events
+    plain = DayGroups(events.defining())
+    texts = [type(select)(plain)(None), *plain.texts(), *(str(source.is_ordered) for source in events.sources)]
     return Model(
         spec=_spec(name, added),
         inputs=inputs,
         select=select,
-        definition=definition_hash(CODE_VERSION, groups.events.project.timezone, select(None), groups.texts()),
-        prepare=groups.prepare,
+        definition=definition_hash(CODE_VERSION, events.project.timezone, texts),
+        prepare=select.groups.prepare,
     )
 
 

@@ -109,6 +109,8 @@ class DayGroups:
         """SELECT of `temp.edge_ranks`; without rows, and without reading any, where nothing is tied."""
         return render(
             "edge_ranks",
+            order=self.events.order("event_time"),
+            backwards=self.events.order("event_time", backwards=True),
             values="".join(f", events.{quoted(name)}" for name in self.dimensions),
             events=self.events.select(days=days if has_ties else [], columns=self.dimensions),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import pyarrow as pa
@@ -25,6 +25,14 @@ CANONICAL = (
     "seq",
     "traffic_class",
 )
+# Equal where the order is tied, or saying where a row was read.
+_NO_TIE = {"event_date", "event_time", "event_id", "actor_id", "seq"} | {
+    "content_hash",
+    "file_id",
+    "source_position",
+    "batch_id",
+    "ingested_at",
+}
 _HUMAN = "coalesce(traffic_class, 'human') = 'human'"
 
 
@@ -67,9 +75,35 @@ class Events:
         return found
 
     @property
-    def order(self) -> str:
-        """The total order of an actor's events (METRICS section 0)."""
-        return "event_time, seq NULLS LAST, event_id, tie_break"
+    def ties(self) -> list[tuple[str, str, str]]:
+        """What orders rows that share time, seq and id, by content: (source, column, SQL type) of each `tie_N`.
+
+        By name: a column that a source gets later is null in all rows before, and leaves their order as it was.
+        """
+        return [
+            (source.name, name, sql_name(source.schema.field(name).type))
+            for source in self.sources
+            if not source.is_ordered
+            for name in sorted(source.schema.names)
+            if name not in _NO_TIE
+        ]
+
+    @property
+    def tie_names(self) -> list[str]:
+        """Columns of `select` that come last in the order of events."""
+        many = ["source"] if len(self.sources) > 1 else []
+        return [*many, *(f"tie_{index}" for index in range(len(self.ties)))]
+
+    def order(self, *first: str, prefix: str = "", backwards: bool = False) -> str:
+        """The total order of an actor's events (METRICS section 0), after columns that come first."""
+        names = [*first, "seq", "event_id", *self.tie_names]
+        down, nulls = (" DESC", "NULLS FIRST") if backwards else ("", "NULLS LAST")
+        can_be_null = {"seq", *(name for name in names if name.startswith("tie_"))}
+        return ", ".join(f"{prefix}{name}{down}{f' {nulls}' if name in can_be_null else ''}" for name in names)
+
+    def defining(self) -> Events:
+        """The same events without tie columns, whose SELECTs stay the same when a source gets another column."""
+        return replace(self, sources=tuple(replace(source, is_ordered=True) for source in self.sources))
 
     @property
     def has_states(self) -> bool:
@@ -132,8 +166,8 @@ class Events:
     ) -> str:
         """SELECT of the events that count: active or human ones.
 
-        Grain: one row per row of silver. Columns: source, event_date, event_time, seq, event_id, tie_break,
-        actor_id, event_name, source_session_id, is_active, is_counted and `columns`.
+        Grain: one row per row of silver. Columns: source, event_date, event_time, seq, event_id, actor_id,
+        event_name, source_session_id, is_active, is_counted, `columns` and those that break ties.
 
         Args:
             days: Local dates to read; None = all.
@@ -158,10 +192,9 @@ class Events:
     ) -> str:
         active = self.active_condition(source)
         counted = "TRUE" if self.project.activity.any else f"({_HUMAN} OR {active})"
-        tie_break = "content_hash" if not source.is_ordered else "''"
-        if len(self.sources) > 1:
-            tie_break = f"'{source.name}'" if source.is_ordered else f"concat('{source.name}', content_hash)"
         listed = "".join(f", {self._column(source, name, types)}" for name in extra)
+        for index, (owner, name, kind) in enumerate(self.ties):
+            listed += f", {quoted(name) if owner == source.name else f'CAST(NULL AS {kind})'} AS tie_{index}"
         conditions = [dates_condition("event_date", days)]
         if not everything:
             conditions += [counted, "actor_id IS NOT NULL"]
@@ -169,7 +202,7 @@ class Events:
             conditions.append(f"({where})")
         wanted = " AND ".join(part for part in conditions if part != "TRUE") or "TRUE"
         return (
-            f"SELECT '{source.name}' AS source, event_date, event_time, seq, event_id, {tie_break} AS tie_break, "
+            f"SELECT '{source.name}' AS source, event_date, event_time, seq, event_id, "
             f"actor_id, event_name, session_id AS source_session_id, {active} AS is_active, "
             f"{counted} AS is_counted{listed} FROM {self._from(source, where)} WHERE {wanted}"
         )

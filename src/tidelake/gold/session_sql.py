@@ -125,6 +125,7 @@ class SessionSql:
             start=literal(rule.start or ""),
             end=literal(rule.end or ""),
             events=f"SELECT * FROM ({self.events.select(days=days)}) AS rows{where}",
+            order=self.events.order("event_time", "rank"),
         )
 
     def bracket_sessions(self) -> str:
@@ -137,8 +138,9 @@ class SessionSql:
 
     def bracket_held(self) -> str:
         """SELECT of the events that sessions hold, under their session's unit."""
-        names = ("source", "event_date", "event_time", "seq", "event_id", "tie_break", "actor_id", "event_name")
+        names = ("source", "event_date", "event_time", "seq", "event_id", "actor_id", "event_name")
         columns = [*names, "source_session_id", "is_active", "rank", *(quoted(name) for name in self.events.needed())]
+        columns += [name for name in self.events.tie_names if name not in names]
         return render(
             "bracket_held",
             columns=", ".join(f"events.{name}" for name in columns),
@@ -211,7 +213,7 @@ class SessionSql:
             cap=str(micros(rule.cap)),
             next_micros=instant_micros("next_time"),
             event_micros=instant_micros("event_time"),
-            order="events.event_time, events.rank, events.seq NULLS LAST, events.event_id, events.tie_break",
+            order=self.events.order("event_time", "rank", prefix="events."),
         )
 
     def totals(self) -> str:
@@ -238,6 +240,7 @@ class SessionSql:
             content=f"CAST(events.{quoted(content)} AS VARCHAR)" if has_content else "CAST(NULL AS VARCHAR)",
             values="".join(f", events.{quoted(name)}" for name in self.events.project.dimensions),
             starting=dates_condition("session_date", days),
+            order=self.events.order("rank", prefix="events."),
         )
 
     def sessions(self, *, days: Sequence[date] | None) -> str:

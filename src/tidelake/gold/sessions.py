@@ -52,9 +52,10 @@ _CUTS = pa.schema(
 
 def sessions_definition(gold: Gold) -> str:
     """Hash of all that the sessions depend on besides the events."""
-    project, sql = gold.project, SessionSql(gold.events)
+    project, sql = gold.project, SessionSql(gold.events.defining())
     return definition_hash(
         CODE_VERSION,
+        [source.is_ordered for source in gold.events.sources],
         project.timezone,
         project.session.model_dump(),
         project.watch.model_dump(),

@@ -1,11 +1,11 @@
 -- An actor's events in order, with their place and the number of starts so far. At equal times starts come
 -- first and ends last.
 SELECT *,
-       row_number() OVER (PARTITION BY actor_id ORDER BY event_time, rank, seq NULLS LAST, event_id, tie_break) AS place,
+       row_number() OVER (PARTITION BY actor_id ORDER BY {order}) AS place,
        count(*) FILTER (WHERE rank = 0) OVER (PARTITION BY actor_id
-           ORDER BY event_time, rank, seq NULLS LAST, event_id, tie_break ROWS UNBOUNDED PRECEDING) AS start_number,
+           ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS start_number,
        count(*) FILTER (WHERE rank = 2) OVER (PARTITION BY actor_id
-           ORDER BY event_time, rank, seq NULLS LAST, event_id, tie_break ROWS UNBOUNDED PRECEDING) AS end_number
+           ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS end_number
 FROM (
     SELECT *, CASE WHEN event_name = {start} THEN 0 WHEN event_name = {end} THEN 2 ELSE 1 END AS rank
     FROM ({events}) AS events

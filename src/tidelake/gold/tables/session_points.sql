@@ -4,7 +4,7 @@ FROM (
     SELECT wanted.actor_id, wanted.unit, wanted.started_at, wanted.kind, events.event_id, events.source_session_id,
            {content} AS content{values},
            row_number() OVER (PARTITION BY wanted.actor_id, wanted.unit, wanted.started_at, wanted.kind
-                              ORDER BY events.rank, events.seq NULLS LAST, events.event_id, events.tie_break) AS place
+                              ORDER BY {order}) AS place
     FROM (
         SELECT actor_id, unit, started_at, started_at AS at_time, 'first' AS kind
         FROM temp.session_totals
