@@ -5,6 +5,7 @@ A model is a `NAME.sql` with a `NAME.yml` beside it; the YAML is read into a `Ta
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -112,11 +113,8 @@ class RowCheck(NamedTuple):
 
 def load_table(path: Path, *, name: str) -> TableSpec:
     """The contract in a YAML file; `name` holds unless the file says another."""
-    import yaml
-
-    text = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    given = {} if isinstance(text, dict) and "name" in text else {"name": name}
-    return load_yaml(path, TableSpec, **given)
+    is_named = path.exists() and re.search(r"^name:", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return load_yaml(path, TableSpec, **({} if is_named else {"name": name}))
 
 
 def row_checks(spec: TableSpec, rows: str) -> list[RowCheck]:

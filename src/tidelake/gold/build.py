@@ -24,7 +24,7 @@ from tidelake.gold.builtin import built_in_models, column_type
 from tidelake.gold.checks import hold_rows
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.coverage import closed_through
-from tidelake.gold.dates import Tables, changed_dates, chunks, rows_by_date
+from tidelake.gold.dates import Tables, changed_dates, chunks
 from tidelake.gold.entities import TABLE as ENTITIES
 from tidelake.gold.entities import build_entities, count_sources
 from tidelake.gold.ledger import hold_ledger
@@ -233,12 +233,12 @@ def _changed(gold: Gold, item: Input, before: Mapping[str, int]) -> set[date] | 
 
 
 def _input_rows(gold: Gold, model: Model) -> Any:
-    return rows_by_date(gold.lake, [(item.table, item.date) for item in model.inputs if item.date])
+    return gold.rows_by_date([(item.table, item.date) for item in model.inputs if item.date])
 
 
 def _own_dates(gold: Gold, model: Model) -> set[date]:
     assert model.spec.date is not None
-    return set(rows_by_date(gold.lake, [(model.name, model.spec.date)])) | _days_of_months(gold, model)
+    return set(gold.rows_by_date([(model.name, model.spec.date)])) | _days_of_months(gold, model)
 
 
 def _days_of_months(gold: Gold, model: Model) -> set[date]:
@@ -246,7 +246,7 @@ def _days_of_months(gold: Gold, model: Model) -> set[date]:
     found: set[date] = set()
     for column in model.spec.partitions:
         if column != model.spec.date:
-            for first in rows_by_date(gold.lake, [(model.name, column)]):
+            for first in gold.rows_by_date([(model.name, column)]):
                 found |= {first + timedelta(days=offset) for offset in range(monthrange(first.year, first.month)[1])}
     return found
 
@@ -315,7 +315,8 @@ def _replaced(gold: Gold, model: Model, group: Sequence[date]) -> dict[str, list
 def _note(gold: Gold, model: Model, before: Mapping[str, Any], *, is_last: bool, is_full: bool) -> dict[str, Any]:
     """What a commit says of itself: before the last pass, that the inputs are still to be taken."""
     if is_last:
-        through = closed_through(gold)
+        silver = tuple((table, gold.lake.version(table)) for table in gold.events.tables)
+        through = gold.once(("closed", silver), lambda: closed_through(gold))
         return {
             "definition": model.definition,
             "inputs": gold.versions([item.table for item in model.inputs]),

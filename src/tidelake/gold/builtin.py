@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from tidelake.contracts.table import ColumnSpec, ColumnType, TableSpec, load_table
@@ -65,8 +66,13 @@ def _model(name: str, inputs: tuple[Input, ...], select: _Select, added: Mapping
     )
 
 
+@cache
+def _declared(name: str) -> TableSpec:
+    return load_table(FOLDER / f"{name}.yml", name=f"gold.{name}")
+
+
 def _spec(name: str, added: Mapping[str, ColumnSpec]) -> TableSpec:
-    declared = load_table(FOLDER / f"{name}.yml", name=f"gold.{name}")
+    declared = _declared(name)
     return declared.model_copy(update={"columns": {**declared.columns, **added}})
 
 

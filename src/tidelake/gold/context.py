@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -12,7 +15,7 @@ from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
-from tidelake.gold.dates import Tables
+from tidelake.gold.dates import Tables, rows_by_date
 from tidelake.gold.events import Events, event_sources
 
 
@@ -23,6 +26,7 @@ class Gold:
     Attributes:
         engine: Runs the SELECTs.
         lake: Versions, file lists and notes of the tables.
+        memo: What was worked out in this build already (`once`).
     """
 
     engine: Engine
@@ -31,6 +35,22 @@ class Gold:
     sources: Mapping[str, Source]
     events: Events
     progress: Progress = silent
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """A value that is worked out once a build; the key names everything that it depends on."""
+        if key not in self.memo:
+            self.memo[key] = make()
+        return self.memo[key]
+
+    def rows_by_date(self, tables: Iterable[tuple[str, str]]) -> Counter[date]:
+        """Rows that some tables hold on each date: (table, date partition) each."""
+        found: Counter[date] = Counter()
+        for table, column in tables:
+            version = self.lake.version(table)
+            key = ("rows", table, column, version)
+            found.update(self.once(key, partial(rows_by_date, self.lake, [(table, column)])))
+        return found
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         """Rows of a SELECT as dictionaries."""

@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tidelake.gold.context import Gold
-from tidelake.gold.dates import rows_by_date
 from tidelake.gold.sqltext import runs
 
 COVERAGE = "ops.coverage"
@@ -88,7 +87,7 @@ def calendars(gold: Gold, sources: Sequence[str]) -> dict[str, Calendar]:
 
 
 def _calendar(gold: Gold, source: str, told: Sequence[dict[str, Any]]) -> Calendar:
-    held = rows_by_date(gold.lake, [(f"silver.{source}", "event_date")])
+    held = gold.rows_by_date([(f"silver.{source}", "event_date")])
     days = {*held, *(row["date"] for row in told)}
     if not days:
         return Calendar(None, None)

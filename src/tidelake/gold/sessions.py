@@ -28,7 +28,7 @@ from tidelake.engine.base import Layout
 from tidelake.gold.builtin import sessions_spec
 from tidelake.gold.checks import hold_rows
 from tidelake.gold.context import Gold
-from tidelake.gold.dates import changed_dates, rows_by_date, stretches
+from tidelake.gold.dates import changed_dates, stretches
 from tidelake.gold.model import ModelRun, definition_hash
 from tidelake.gold.session_sql import SessionSql, give_to_sessions, greedy_starts
 from tidelake.gold.sqltext import date_literal, dates_condition, day_start, instant_literal
@@ -125,13 +125,13 @@ class _Work:
         self.definition = definition
         self.rule = gold.project.session
         self.zone = gold.project.zone
-        self.data = rows_by_date(gold.lake, [(table, "event_date") for table in gold.events.tables])
+        self.data = gold.rows_by_date([(table, "event_date") for table in gold.events.tables])
 
     # --- which dates
 
     def everything(self) -> tuple[set[date], int]:
         """Make all dates anew, also those that only the old table has."""
-        known = set(rows_by_date(self.gold.lake, [(TABLE, "session_date")]))
+        known = set(self.gold.rows_by_date([(TABLE, "session_date")]))
         days = set(self.data) | known
         if self.rule.mode == "ignore":
             return self.by_date(days, is_full=True)
@@ -289,10 +289,22 @@ class _Work:
         return sorted(row["session_date"] for row in found)
 
     def _overlapping(self, touched: set[date]) -> str:
-        return " OR ".join(
-            f"(session_date <= {date_literal(last)} AND ended_date >= {date_literal(first)})"
-            for first, last in _runs(touched)
-        )
+        """Condition for sessions that lie on a touched date in part; names only partitions that can hold some."""
+        found = []
+        for first, last in _runs(touched):
+            starts = [day for day, ended in self._ends().items() if day <= last and ended >= first]
+            found.append(f"({dates_condition('session_date', starts)} AND ended_date >= {date_literal(first)})")
+        return " OR ".join(found)
+
+    def _ends(self) -> dict[date, date]:
+        """By starting date, the last date that a session reaches, from the files' statistics."""
+        ends: dict[date, date] = {}
+        for file in self.gold.lake.files(TABLE):
+            day = date.fromisoformat(file.partition["session_date"] or "0001-01-01")
+            known = file.maximum.get("ended_date")
+            ended = date.fromisoformat(str(known)[:10]) if known is not None else date.max
+            ends[day] = max(ended, ends.get(day, day))
+        return ends
 
     def _by_session(self, touched: set[date]) -> tuple[SessionSql, set[date]]:
         """`temp.session_old` and what to read for the source sessions with an event on a touched date."""

@@ -53,6 +53,7 @@ class Lake:
         self.location = Location(address.rstrip("/"), dict(storage or {}))
         self._versions = versions
         self._handles: dict[str, DeltaTable | None] = {}
+        self._files: dict[str, tuple[int, list[DataFile]]] = {}
 
     @property
     def is_local(self) -> bool:
@@ -75,6 +76,7 @@ class Lake:
     def refresh(self) -> None:
         """Forget what was read of the tables; the next look reads their logs again."""
         self._handles.clear()
+        self._files.clear()
 
     def delta(self, table: str) -> DeltaTable | None:
         """The open Delta table, or None where there is none."""
@@ -149,7 +151,10 @@ class Lake:
         opened = self.delta(table)
         if opened is None:
             return []
-        return sorted(_data_files(opened, self.uri(table)), key=lambda file: file.relative)
+        version = opened.version()
+        if self._files.get(table, (None,))[0] != version:
+            self._files[table] = (version, sorted(_data_files(opened, self.uri(table)), key=lambda file: file.relative))
+        return list(self._files[table][1])
 
     def transaction_version(self, table: str, app_id: str) -> int | None:
         """The last version that an application has committed to the table."""
