@@ -106,6 +106,18 @@ def test_a_dry_run_says_what_it_would_read_and_make() -> None:
     ]
 
 
+def test_programs_get_the_plan_too(tmp_path: Path) -> None:
+    plan = {"source": "app", "files_new": 2, "files_grown": 0, "files_changed": 0, "files_unchanged": 0, "bytes": 9}
+    model = ModelRun("gold.user_day", "new", None, None, None, 0.0)
+    target = tmp_path / "plan.json"
+    result = BuildResult("r1", sources=(plan,), models=(model,), dry_run=True)
+    tell(result, title="app", form=FormatName.json, output=target)
+    document = json.loads(target.read_text())
+    assert document["rows"][0]["files_new"] == 2
+    assert document["rows"][0]["restates"] is False
+    assert document["notes"][-1] == "gold.user_day: new"
+
+
 def test_programs_get_one_row_a_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = BuildResult("r1", sources=(report(),), verdict="balanced", seconds=2.0)
     target = tmp_path / "build.json"

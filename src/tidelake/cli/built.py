@@ -14,6 +14,7 @@ from tidelake.reports.summary import Counts, Lines, pace_line, plain_panel, reas
 
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
+    from tidelake.gold.model import ModelRun
     from tidelake.session import Session
     from tidelake.session.pipeline import BuildResult
 
@@ -68,7 +69,7 @@ def _each(reports: Any) -> str:
     return ", ".join(f"{report['source']} {int(report['rows']['read']):,}" for report in reports)
 
 
-def _made(run: Any) -> str:
+def _made(run: ModelRun) -> str:
     rows = "" if run.rows is None else f" {run.rows:,} rows"
     why = f" ({run.reason})" if run.reason in ("definition changed", "full refresh") else ""
     return f"{run.name.removeprefix('gold.')}{rows}{why}"
@@ -147,10 +148,14 @@ def plan_lines(result: BuildResult) -> list[tuple[str, str]]:
         if plan.get("restates"):
             text += "; silver would be restated from bronze"
         lines.append((str(plan["source"]), text))
-    for run in result.models:
-        dates = "" if not run.dates else f", {len(run.dates):,} dates ({min(run.dates)} to {max(run.dates)})"
-        lines.append((run.name, f"{run.reason}{dates}"))
+    lines += [(run.name, _planned(run)) for run in result.models]
     return [*lines, *_some("restated", result.restatements), ("", "nothing was written")]
+
+
+def _planned(run: ModelRun) -> str:
+    """Why a table would be made anew, and which dates of it."""
+    dates = f", {len(run.dates):,} dates ({min(run.dates)} to {max(run.dates)})" if run.dates else ""
+    return f"{run.reason}{dates}"
 
 
 def as_result(result: BuildResult, *, title: str) -> Result:
@@ -174,7 +179,11 @@ def as_result(result: BuildResult, *, title: str) -> Result:
         kind = pa.list_(pa.struct([("reason", pa.string()), ("rows", pa.int64())]))
         columns["reasons"] = pa.array(reasons, kind)
         columns["ledger"] = pa.array([str(one["ledger"]) for one in sources], pa.string())
-    said = [f"{label}: {text}".removeprefix(": ") for label, text in _sentences(result)] if not result.dry_run else []
+    if result.dry_run:
+        columns["restates"] = pa.array([bool(one.get("restates")) for one in sources])
+        said = [f"{run.name}: {_planned(run)}" for run in result.models]
+    else:
+        said = [f"{label}: {text}".removeprefix(": ") for label, text in _sentences(result)]
     notes = (f"run {result.run_id}", f"verdict: {result.verdict}", f"seconds: {result.seconds:.3f}", *said)
     return Result(pa.table(columns), title=title, notes=notes)
 
