@@ -329,6 +329,12 @@ TRAPS: dict[str, Trap] = {
         "integer_list",
         "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 200) SELECT max(n) AS r FROM c",
     ),
+    "star over using": Trap(
+        "SELECT a.*, b.y FROM silver.a AS a JOIN silver.b AS b USING (k)",
+        "come first in *",
+        "join ON",
+        "SELECT * FROM (VALUES (1, 2)) AS a(x, k) JOIN (VALUES (2, 3)) AS b(k, y) USING (k)",
+    ),
     "natural join": Trap("SELECT a FROM silver.t NATURAL JOIN silver.u", "gets a column", "USING"),
     "positional join": Trap("SELECT a FROM silver.t POSITIONAL JOIN silver.u", "order of reading", "key"),
     "lateral": Trap("SELECT a, x FROM silver.t, LATERAL (SELECT a + 1 AS x) AS q", "LATERAL", "join"),

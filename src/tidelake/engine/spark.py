@@ -18,13 +18,15 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from tidelake.engine.base import Capabilities, Catalog, Layout, Transaction, WriteMode
-from tidelake.engine.sql import check_portable, tables_of, translate
+from tidelake.engine.sql import check_portable, check_read_only, tables_of, translate
+from tidelake.engine.sql.ingest import translate_ingest
 from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, UnknownNameError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ _SESSION = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.caseSensitive": "false",
     "spark.databricks.delta.schema.autoMerge.enabled": "false",
+    "spark.sql.variant.allowDuplicateKeys": "true",  # the contract says so of such records, not the parser
 }
 
 
@@ -118,6 +121,8 @@ class SparkEngine:
         timezone: IANA zone in which `local_date` counts days.
         session: A session to use (a cluster's, or Connect's); it is not stopped. None starts one on this machine.
         jars: Folder with Delta's jars, for a session that is started here.
+        is_ingest: Take silver's own SELECTs too, whose functions are put in Spark's words one by one
+            (`engine.sql.ingest`); the portable subset is then not asked for.
     """
 
     capabilities = Capabilities(dialect="spark", distributed=True)
@@ -129,8 +134,10 @@ class SparkEngine:
         timezone: str = "UTC",
         session: SparkSession | None = None,
         jars: str | None = None,
+        is_ingest: bool = False,
     ) -> None:
         self.lake = lake
+        self.is_ingest = is_ingest
         self.timezone = timezone
         self._started = local_session(jars=jars) if session is None else None
         self.session = _own(session) if session is not None else self._started
@@ -215,14 +222,14 @@ class SparkEngine:
     # --- reading
 
     def _frame(self, sql: str, params: Mapping[str, Any] | None) -> DataFrame:
-        check_portable(sql)
-        return self.run_spark(sql, params)
-
-    def run_spark(self, sql: str, params: Mapping[str, Any] | None = None) -> DataFrame:
-        """The rows of a SELECT that is known to mean the same here, without the check of the subset."""
         assert self.session is not None, "the engine is closed"
+        if self.is_ingest:
+            check_read_only(sql)
+        else:
+            check_portable(sql)
         names = {table: self._view(table) for table in tables_of(sql)}
-        text = translate(sql, "spark", timezone=self.timezone, tables=names, params=dict(params or {}))
+        write = translate_ingest if self.is_ingest else partial(translate, dialect="spark")
+        text = write(sql, timezone=self.timezone, tables=names, params=dict(params or {}))
         return self.session.sql(text)
 
     def _view(self, table: str) -> str:
@@ -309,7 +316,7 @@ class SparkEngine:
         if transaction is not None:
             writer = writer.option("txnAppId", transaction.app_id).option("txnVersion", transaction.version)
         if note is not None:
-            writer = writer.option("userMetadata", json.dumps({"tidelake": changed_note(note)}))
+            writer = writer.option("userMetadata", json.dumps({"tidelake": note}, default=str))
         if mode == "replace":
             writer = writer.option("replaceWhere", _condition(replace or {}, schema))
         writer.save(_address(lake, table))
@@ -318,11 +325,6 @@ class SparkEngine:
         if self.lake is None:
             raise EngineError(f"This engine has no lake that could hold {table}.")
         return self.lake
-
-
-def changed_note(note: Mapping[str, Any]) -> dict[str, Any]:
-    """The note with values that JSON has."""
-    return dict(json.loads(json.dumps(dict(note), default=str)))
 
 
 def _own(session: SparkSession) -> SparkSession:

@@ -170,6 +170,8 @@ class Lake:
             for entry in opened.history(limit):
                 if "tidelake" in entry:
                     return dict(json.loads(entry["tidelake"]))
+                if str(entry.get("userMetadata", "")).startswith('{"tidelake"'):  # a commit that Spark made
+                    return dict(json.loads(entry["userMetadata"])["tidelake"])
         return {}
 
     notes = note

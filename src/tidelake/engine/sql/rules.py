@@ -257,6 +257,10 @@ def _frame(node: exp.Expr) -> Iterator[Fault]:
 def _select(node: exp.Expr) -> Iterator[Fault]:
     if node.args.get("qualify") and any(column.is_star for column in node.args["expressions"]):
         yield "SELECT * with QUALIFY gets one more column on Spark.", "Name the columns, or filter in an outer SELECT."
+    if any(column.is_star for column in node.args["expressions"]) and any(
+        item.args.get("using") for item in node.args.get("joins") or ()
+    ):
+        yield "The columns of USING come first in * on Spark.", "Name the columns, or join ON a.key = b.key."
     distinct = node.args.get("distinct")
     if isinstance(distinct, exp.Distinct) and distinct.args.get("on"):
         yield "DISTINCT ON takes any of equal rows.", "Keep row_number() = 1 with a total order."

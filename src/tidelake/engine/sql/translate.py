@@ -64,15 +64,15 @@ def _written(
 ) -> str:
     tree = parsing.select(sql).copy()
     if dialect == "spark":
-        tree = _each(tree, _for_spark)
+        tree = each(tree, _for_spark)
     if params is not None:
-        tree = _bind(tree, params)
-    _rename(tree, tables)
-    tree = _each(tree, lambda node: _expanded(node, dialect, timezone))
+        tree = bind(tree, params)
+    rename(tree, tables)
+    tree = each(tree, lambda node: expanded(node, dialect, timezone))
     return str(tree.sql(dialect=dialect))
 
 
-def _each(tree: exp.Expr, change: Callable[[exp.Expr], exp.Expr | None]) -> exp.Expr:
+def each(tree: exp.Expr, change: Callable[[exp.Expr], exp.Expr | None]) -> exp.Expr:
     """The tree with every node changed, the innermost first."""
     for node in reversed(list(tree.walk())):
         new = change(node)
@@ -95,11 +95,12 @@ def _body(name: str, count: int, dialect: Dialect, timezone: str) -> exp.Expr:
 
     if name == TEXT_HASH:
         body = sqlglot.parse_one(hash_text(count), read="duckdb")
-        return _each(body, lambda node: _expanded(node, dialect, timezone))
+        return each(body, lambda node: expanded(node, dialect, timezone))
     return sqlglot.parse_one(MACROS[name].text(dialect, timezone), read=dialect)
 
 
-def _expanded(node: exp.Expr, dialect: Dialect, timezone: str) -> exp.Expr | None:
+def expanded(node: exp.Expr, dialect: Dialect, timezone: str) -> exp.Expr | None:
+    """A macro's call as its expression; None for other nodes."""
     from sqlglot import exp
 
     if not isinstance(node, exp.Anonymous):
@@ -117,15 +118,15 @@ def _expanded(node: exp.Expr, dialect: Dialect, timezone: str) -> exp.Expr | Non
     values = dict(zip(names, given, strict=True))
     body = _body(name, len(given), dialect, timezone).copy()
     for column in [part for part in body.find_all(exp.Column) if not part.table and part.name in values]:
-        value = _bracketed(values[column.name].copy())
+        value = bracketed(values[column.name].copy())
         if column is body:
             body = value
         else:
             column.replace(value)
-    return _bracketed(body)
+    return bracketed(body)
 
 
-def _bracketed(node: exp.Expr) -> exp.Expr:
+def bracketed(node: exp.Expr) -> exp.Expr:
     """The node in brackets where it would fall apart beside an operator."""
     from sqlglot import exp
 
@@ -138,7 +139,7 @@ def _bracketed(node: exp.Expr) -> exp.Expr:
 # --- names and values
 
 
-def _rename(tree: exp.Expr, tables: Mapping[str, str]) -> None:
+def rename(tree: exp.Expr, tables: Mapping[str, str]) -> None:
     """Put the engine's names in the place of `layer.table`, keeping the names that columns are qualified with."""
     from sqlglot import exp
 
@@ -157,7 +158,12 @@ def _rename(tree: exp.Expr, tables: Mapping[str, str]) -> None:
             column.set("db", None)
 
 
-def _bind(tree: exp.Expr, params: Mapping[str, Any]) -> exp.Expr:
+def bind(tree: exp.Expr, params: Mapping[str, Any]) -> exp.Expr:
+    """The tree with `$name` replaced by values.
+
+    Raises:
+        QueryError: A name without a value, or a value without its name.
+    """
     from sqlglot import exp
 
     used: set[str] = set()
@@ -171,7 +177,7 @@ def _bind(tree: exp.Expr, params: Mapping[str, Any]) -> exp.Expr:
             raise QueryError(f"${name} has no value.", hint="Bind each $name of the query once.")
         return literal(params[name])
 
-    tree = _each(tree, bound)
+    tree = each(tree, bound)
     if spare := sorted(set(params) - used):
         raise QueryError(f"The query has no ${spare[0]}.", hint="Bind only the names that the query has.")
     return tree
@@ -238,18 +244,18 @@ def _for_spark(node: exp.Expr) -> exp.Expr | None:
     )
     numbering = (exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile)
     if isinstance(node, (*text, *times)) or (isinstance(node, exp.Window) and isinstance(node.this, numbering)):
-        return _plain_cast(node, "BIGINT")
+        return plain_cast(node, "BIGINT")
     if isinstance(node, exp.Floor | exp.Ceil):
-        return _plain_cast(node, "DOUBLE")
+        return plain_cast(node, "DOUBLE")
     if isinstance(node, exp.Literal):
         digits = str(node.this)
         inside = isinstance(node.parent, exp.Cast) and node.parent.to.is_type("decimal")
         is_decimal = not node.is_string and "." in digits and "e" not in digits.lower() and not inside
         return exp.Literal.number(f"{digits}e0") if is_decimal else None
     if isinstance(node, exp.Div):
-        node.set("this", _plain_cast(_bracketed(node.this), "DOUBLE"))
+        node.set("this", plain_cast(bracketed(node.this), "DOUBLE"))
     elif isinstance(node, exp.Avg) and not isinstance(node.this, exp.Distinct):
-        node.set("this", _plain_cast(node.this, "DOUBLE"))
+        node.set("this", plain_cast(node.this, "DOUBLE"))
     elif isinstance(node, exp.CTE):
         node.set("materialized", None)
     elif isinstance(node, exp.RegexpLike | exp.RegexpExtract | exp.RegexpReplace):
@@ -260,7 +266,8 @@ def _for_spark(node: exp.Expr) -> exp.Expr | None:
     return None
 
 
-def _plain_cast(node: exp.Expr, kind: str) -> exp.Expr:
+def plain_cast(node: exp.Expr, kind: str) -> exp.Expr:
+    """A cast without a look at the value's type."""
     from sqlglot import exp
 
     return exp.Cast(this=node.copy(), to=exp.DataType.build(kind))
@@ -307,5 +314,5 @@ def _filled(template: str, value: exp.Expr) -> exp.Expr:
 
     body = _template(template).copy()
     for column in [part for part in body.find_all(exp.Column) if part.name == "x"]:
-        column.replace(_bracketed(value.copy()))
+        column.replace(bracketed(value.copy()))
     return body
