@@ -353,3 +353,38 @@ def test_a_copy_larger_than_a_group_is_taken_once(events: Declare, monkeypatch: 
     ]
     assert len(first.sources[0]["batches"]) > 3
     assert [len(result.sources[0]["files"]["copies"]) for result in (first, second, third)] == [1, 2, 0]
+
+
+FORMS = {
+    "compact": lambda fields: "{" + ",".join(f'"{name}":{value}' for name, value in fields) + "}",
+    "spaced": lambda fields: "{" + ", ".join(f'"{name}": {value}' for name, value in fields) + "}",
+}
+GOOD = [("at", '"2024-03-01"'), ("user", '"u1"'), ("name", '"play"'), ("country", '"DE"'), ("size", "12")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("change", "reasons", "extra"),
+    [
+        ({}, [], None),
+        ({"country": "null"}, [], None),
+        ({"country": '"Zürich"', "size": "null"}, [], None),
+        ({"country": r'"a\"b"'}, [], None),
+        ({"country": None}, [], None),  # the field is not there
+        ({"size": "1.5e3"}, [], None),
+        ({"user": "17"}, [], None),
+        ({"countri": '"DE"', "country": None}, [], "countri"),  # as long as the field that it stands for
+        ({"countri": "null", "country": None}, [], "countri"),
+        ({"more": "1"}, [], "more"),
+        ({"user ": '"u2"'}, ["duplicate_key"], None),  # the name without its space: twice the same
+    ],
+)
+def test_every_undeclared_or_doubled_field_is_seen(
+    events: Declare, form: str, change: dict[str, str | None], reasons: list[str], extra: str | None
+) -> None:
+    project = events({"country": {}, "size": {"type": "number"}})
+    changed = [(name.strip(), value) for name, value in {**dict(GOOD), **change}.items() if value is not None]
+    project.lines("events/a.jsonl", *[FORMS[form](GOOD)] * 3, FORMS[form](changed))
+    result = project.build()
+    assert project.reasons() == ({4: reasons} if reasons else {})
+    assert result.sources[0]["new_fields"] == ([extra] if extra else [])

@@ -35,7 +35,8 @@ class Parsing:
         app_id: Application id of silver's transactions; the version is the batch.
         identical: Rows of a batch that equal an earlier one of it, where nothing is deduplicated.
         extra: Undeclared fields that silver carries as text.
-        key_lists: Lists of field names that need no closer look.
+        key_lists: Lists of field names that need no closer look, the usual one first.
+        is_spaced: Whether a space follows each colon and comma of the records.
         touched_files: Files whose rows moved, so that the ledger counts them again.
         warnings: Number of rows by reason that broke a rule which only warns.
         messages: What a person should be told.
@@ -50,6 +51,7 @@ class Parsing:
     identical: int = 0
     extra: list[str] = field(default_factory=list)
     key_lists: list[list[str]] = field(default_factory=list)
+    is_spaced: bool = False
     touched_files: set[int] = field(default_factory=set)
     warnings: dict[str, int] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
@@ -104,6 +106,7 @@ class Parsing:
 
     def _learn_key_lists(self) -> None:
         rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
+        self.is_spaced = bool(rows) and rows[0]["is_spaced"]
         lists = [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
         dropped = {name for name, rule in self.source.privacy.items() if rule == "drop"}
         known = {*self.plan.known_fields, *dropped}
@@ -115,7 +118,7 @@ class Parsing:
         self.key_lists = lists
 
     def _parse_once(self) -> None:
-        self.engine.write(parsed_sql(self.plan, "temp.lines", self.key_lists), "temp.parsed")
+        self.engine.write(parsed_sql(self.plan, "temp.lines", self.key_lists, is_spaced=self.is_spaced), "temp.parsed")
         self.engine.write("SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean")
 
     def _evolve(self) -> bool:
