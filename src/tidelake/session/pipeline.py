@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -41,7 +41,7 @@ RESTATEMENT_SCHEMA = pa.schema(
     ]
 )
 _MANY_FILES = 64
-BALANCED = "gold.user_day"  # what silver's rows are held against
+GOLD = ("gold.sessions", "gold.user_day", "gold.event_day")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class Pipeline:
     def _unfinished(self) -> set[str]:
         """Tables that are not as the last finished build left them: a later one was cut off, or upkeep ran."""
         left = self.lake.note(BUILDS).get("versions", {})
-        tables = [f"silver.{name}" for name in self.sources] + [BALANCED, "gold.event_day", "gold.sessions"]
+        tables = [f"silver.{name}" for name in self.sources] + list(GOLD)
         return {table for table in tables if self.lake.version(table) != left.get(table)}
 
     def _after(
@@ -179,7 +179,8 @@ class Pipeline:
             full_refresh=full_refresh,
             progress=self.progress,
         )
-        self._refuse_imbalance(made, is_unsure=bool(unfinished))
+        if unfinished and not models:  # build_gold has looked at the dates that it made, this looks at all
+            refuse_imbalance(self.engine, self.lake, self.project, self.sources)
         restated = [item for model in made for item in model.restatements]
         self._keep_restatements(restated)
         build = None
@@ -204,16 +205,6 @@ class Pipeline:
             seconds=time.perf_counter() - started,
             exit_code=ContractError.exit_code if faults else 0,
         )
-
-    def _refuse_imbalance(self, made: Sequence[ModelRun], *, is_unsure: bool) -> None:
-        """Hold silver against gold on the dates that this build made; on all where an earlier one was cut off."""
-        runs = [run for run in made if run.name in (BALANCED, "gold.event_day")]
-        if len(runs) < 2 or (all(run.is_current for run in runs) and not is_unsure):
-            return
-        dates: set[date] | None = None
-        if not is_unsure and all(run.dates is not None for run in runs):
-            dates = {day for run in runs for day in run.dates or ()}
-        refuse_imbalance(self.engine, self.lake, self.project, self.sources, dates)
 
     def _faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
         """Contract limits that this run's data broke."""
