@@ -20,7 +20,7 @@ class Trap(NamedTuple):
 
 
 TRAPS: dict[str, Trap] = {
-    # --- DESIGN.md section 3
+    # --- docs/portable-sql.md
     "datediff": Trap(
         f"SELECT datediff('day', a, b) AS r {T}",
         "counts boundaries",

@@ -118,7 +118,7 @@ def test_all_fixtures_are_read_as_counted_by_another_road(
         assert sum(row["problem"] == "wrong_shape" for row in reading.rows) == 1
 
 
-# Worked out from REQUIREMENTS R4 and Wikimedia's own description of the codes.
+# Worked out from the case study R4 and Wikimedia's own description of the codes.
 SITES = {
     "en": ("en", "wikipedia", "desktop"),
     "en.m": ("en", "wikipedia", "mobile"),
