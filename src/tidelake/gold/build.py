@@ -12,16 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import pyarrow as pa
-
 from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.contracts.table import ColumnType
 from tidelake.engine.base import Engine, Layout
 from tidelake.engine.progress import Progress
 from tidelake.errors import DefinitionError, UnknownNameError
-from tidelake.gold.builtin import built_in_models, column_type
-from tidelake.gold.checks import hold_rows
+from tidelake.gold.builtin import built_in_models
+from tidelake.gold.checks import hold_rows, is_retyped, kind_of
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.coverage import closed_through
 from tidelake.gold.dates import Tables, changed_dates, chunks
@@ -33,7 +30,7 @@ from tidelake.gold.models import project_models, read_models
 from tidelake.gold.restate import Numbers, compared, numbers_of, said_reason
 from tidelake.gold.sessions import TABLE as SESSIONS
 from tidelake.gold.sessions import build_sessions
-from tidelake.gold.sqltext import dates_condition, sql_name
+from tidelake.gold.sqltext import dates_condition
 
 Builder = Callable[..., ModelRun]
 
@@ -274,7 +271,7 @@ def _write_dates(
             model.prepare(gold, read)
         made = f"SELECT * FROM ({model.select(read)}) AS made WHERE {dates_condition(column, group)}"
         gold.temp("model_rows", made)
-        is_retyped = _check_shape(gold, model, is_full=is_full)
+        begins_anew = _check_shape(gold, model, is_full=is_full)
         hold_rows(gold, model.spec, "temp.model_rows")
         written += _count(gold)
         replaced = _replaced(gold, model, group)
@@ -283,7 +280,7 @@ def _write_dates(
         gold.engine.write(
             "SELECT * FROM temp.model_rows",
             model.name,
-            "overwrite" if is_retyped else "replace",
+            "overwrite" if begins_anew else "replace",
             replace=replaced,
             layout=_layout(model),
             note=_note(gold, model, note, is_last=is_last, is_full=is_full),
@@ -360,7 +357,7 @@ def _check_shape(gold: Gold, model: Model, *, is_full: bool) -> bool:
     """
     made = gold.engine.schema("temp.model_rows")
     assert made is not None
-    kinds = {field.name: _kind(field.type) for field in made}
+    kinds = {field.name: kind_of(field.type) for field in made}
     for column, rule in model.spec.columns.items():
         if column not in kinds:
             raise DefinitionError(
@@ -374,21 +371,4 @@ def _check_shape(gold: Gold, model: Model, *, is_full: bool) -> bool:
             f"{model.name}: `date: {model.spec.date}` must be a column of dates that the SELECT gives.",
             hint=f"It gives: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}.",
         )
-    known = gold.lake.schema(model.name) or ()
-    retyped = [field for field in known if field.name in kinds and kinds[field.name] != _kind(field.type)]
-    if retyped and not is_full:
-        field = retyped[0]
-        raise DefinitionError(
-            f"{model.name}: column '{field.name}' was {_kind(field.type)} and is {kinds[field.name]} now.",
-            hint=f"`tide build --full-refresh --select {model.name}` makes the table anew.",
-        )
-    return bool(retyped)
-
-
-def _kind(kind: pa.DataType) -> ColumnType:
-    """A contract's word for an Arrow type."""
-    if pa.types.is_decimal(kind):
-        return "integer" if kind.scale == 0 else "number"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return "list"
-    return column_type(sql_name(kind))
+    return is_retyped(gold, model.name, "temp.model_rows", is_full=is_full)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from tidelake.contracts.table import ColumnSpec, ColumnType, TableSpec, load_table
+from tidelake.contracts.table import ColumnSpec, TableSpec, load_table
 from tidelake.gold.context import Gold
 from tidelake.gold.day_groups import DayGroups, value_of
 from tidelake.gold.events import Events
 from tidelake.gold.model import Days, Input, Model, definition_hash
-from tidelake.gold.sqltext import EXACT, dates_condition, quoted, render
+from tidelake.gold.sqltext import EXACT, column_type, dates_condition, quoted, render
 
 FOLDER = Path(__file__).parent / "tables"
 CODE_VERSION = 1  # raise it when a SELECT changes the rows of the same inputs in a way its text does not show
@@ -95,18 +95,6 @@ def _edges(events: Events) -> dict[str, ColumnSpec]:
         for name in events.project.dimensions
         for edge in ("first", "last")
     }
-
-
-def column_type(sql: str) -> ColumnType:
-    """A contract's word for a portable SQL type."""
-    names: dict[str, ColumnType] = {
-        "BIGINT": "integer",
-        "DOUBLE": "number",
-        "BOOLEAN": "boolean",
-        "TIMESTAMPTZ": "timestamp",
-        "DATE": "date",
-    }
-    return names.get(sql, "string")
 
 
 class _Select:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from tidelake.contracts.table import TableSpec, row_checks
-from tidelake.errors import ContractError
+import pyarrow as pa
+
+from tidelake.contracts.table import ColumnType, TableSpec, row_checks
+from tidelake.errors import ContractError, DefinitionError
 from tidelake.gold.context import Gold
+from tidelake.gold.sqltext import column_type, sql_name
 
 
 def hold_rows(gold: Gold, spec: TableSpec, rows: str) -> None:
@@ -34,3 +37,33 @@ def broken_checks(gold: Gold, spec: TableSpec, rows: str) -> list[tuple[str, int
         found += [(check.name, counted[f"c{i}"]) for i, check in enumerate(single)]
     found += [(check.name, gold.query(check.sql)[0]["broken"]) for check in checks if check.broken is None]
     return [(name, broken) for name, broken in found if broken]
+
+
+def is_retyped(gold: Gold, table: str, rows: str, *, is_full: bool) -> bool:
+    """Whether columns of rows to be written have other types than in the table: it then begins anew.
+
+    Args:
+        is_full: The whole table is made anew. Where only a part is, a cast could cut numbers.
+
+    Raises:
+        DefinitionError: Only a part is made anew; names the column and both types.
+    """
+    made, known = gold.engine.schema(rows), gold.lake.schema(table)
+    kinds = {field.name: kind_of(field.type) for field in made or ()}
+    retyped = [field for field in known or () if field.name in kinds and kinds[field.name] != kind_of(field.type)]
+    if retyped and not is_full:
+        field = retyped[0]
+        raise DefinitionError(
+            f"{table}: column '{field.name}' was {kind_of(field.type)} and is {kinds[field.name]} now.",
+            hint=f"`tide build --full-refresh --select {table}` makes the table anew.",
+        )
+    return bool(retyped)
+
+
+def kind_of(kind: pa.DataType) -> ColumnType:
+    """A contract's word for an Arrow type."""
+    if pa.types.is_decimal(kind):
+        return "integer" if kind.scale == 0 else "number"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return "list"
+    return column_type(sql_name(kind))

@@ -18,7 +18,7 @@ import pyarrow as pa
 from tidelake.contracts.table import ColumnSpec, TableSpec, literal, load_table
 from tidelake.engine.base import Layout
 from tidelake.errors import DefinitionError
-from tidelake.gold.checks import hold_rows
+from tidelake.gold.checks import hold_rows, is_retyped
 from tidelake.gold.context import Gold
 from tidelake.gold.coverage import Calendar, calendars
 from tidelake.gold.dates import changed_dates, chunks
@@ -73,6 +73,7 @@ def build_entities(gold: Gold, *, full_refresh: bool, dry_run: bool) -> ModelRun
 class _Entities:
     def __init__(self, gold: Gold) -> None:
         self.gold = gold
+        self.is_full = False
         self.measures = count_sources(gold)
         self.types = _measure_types(gold, self.measures)
         self.calendars = calendars(gold, list(self.measures))
@@ -115,6 +116,7 @@ class _Entities:
         }
 
     def _all(self, reason: str, days: set[date]) -> tuple[str, set[date]]:
+        self.is_full = True
         parts = [self._observed(name, None) for name in self.measures]
         self._write_spans(f"SELECT {_SPANS} FROM ({' UNION ALL '.join(parts)}) AS seen GROUP BY source, entity")
         return reason, days
@@ -177,13 +179,14 @@ class _Entities:
         for index, group in enumerate(groups):
             self.gold.temp("entity_days", self._days(group))
             self.gold.temp("model_rows", self._select(group))
+            begins_anew = is_retyped(self.gold, TABLE, "temp.model_rows", is_full=self.is_full)
             hold_rows(self.gold, entities_spec(self.gold), "temp.model_rows")
             left -= set(group)
             written += self.gold.query("SELECT count(*) AS n FROM temp.model_rows")[0]["n"]
             self.gold.engine.write(
                 "SELECT * FROM temp.model_rows",
                 TABLE,
-                "replace",
+                "overwrite" if begins_anew else "replace",
                 replace={"activity_date": group or [date.min]},
                 layout=Layout(partition_by=("activity_date",), sort_by=("source", "entity")),
                 note=self._note(left, note),

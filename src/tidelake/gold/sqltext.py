@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from tidelake.contracts.table import literal
+from tidelake.contracts.table import ColumnType, literal
 from tidelake.errors import DefinitionError
 
 FOLDER = Path(__file__).parent / "tables"
@@ -129,3 +129,15 @@ def sql_name(kind: pa.DataType) -> str:
         if matches(kind):  # type: ignore[operator]
             return name
     return "VARCHAR"
+
+
+def column_type(sql: str) -> ColumnType:
+    """A contract's word for a portable SQL type."""
+    names: dict[str, ColumnType] = {
+        "BIGINT": "integer",
+        "DOUBLE": "number",
+        "BOOLEAN": "boolean",
+        "TIMESTAMPTZ": "timestamp",
+        "DATE": "date",
+    }
+    return names.get(sql, "string")
