@@ -43,7 +43,8 @@ class DayGroups:
             gold.temp("varied_days", self.varied_days())
             has_varied = _count(gold, "varied_days") > 0
             for name in self.distinct:
-                gold.temp(f"distinct_{name}_value", self.distinct_values(name, days, has_varied))
+                gold.temp(f"varied_{name}", self.varied_events(name, days if has_varied else []))
+                gold.temp(f"distinct_{name}_value", self.distinct_values(name))
         self._ready, self._has_any = key, True
 
     def texts(self) -> list[str]:
@@ -51,7 +52,7 @@ class DayGroups:
         found = [self.groups(None), self.actor_days(), self.edge_values(), self.edges(), self.varied_days()]
         found += [self.edge_ranks(None, True)]
         for name in self.distinct:
-            found += [self.distinct_days(name, None), self.distinct_values(name, None, True)]
+            found += [self.distinct_days(name, None), self.varied_events(name, None), self.distinct_values(name)]
         return found
 
     @property
@@ -139,14 +140,25 @@ class DayGroups:
             f"WHERE {self._chosen(measure)}) AS once GROUP BY actor_id, event_date"
         )
 
-    def distinct_values(self, measure: str, days: Days, has_varied: bool) -> str:
+    def varied_events(self, measure: str, days: Days) -> str:
+        """SELECT of `temp.varied_MEASURE`: what is counted, with its dimension values, on days that have several."""
+        values = "".join(f", events.{quoted(name)}" for name in self.dimensions)
+        return (
+            f"SELECT DISTINCT events.actor_id, events.event_date{values}, events.{self._counted(measure)} AS counted "
+            f"FROM ({self._distinct_events(measure, days)}) AS events "
+            "JOIN (SELECT DISTINCT actor_id, event_date FROM temp.varied_days) AS varied "
+            "ON varied.actor_id = events.actor_id AND varied.event_date = events.event_date "
+            f"WHERE {self._chosen(measure)}"
+        )
+
+    def distinct_values(self, measure: str) -> str:
         """SELECT of distinct values by actor day and dimension value, where a day has several."""
-        events = self._distinct_events(measure, days if has_varied else [])
         parts = [
             f"SELECT varied.actor_id, varied.event_date, varied.dimension, {value_of(name, 'events.')} AS value, "
-            f"count(DISTINCT events.{self._counted(measure)}) AS {quoted(measure)} FROM temp.varied_days AS varied "
-            f"JOIN ({events}) AS events ON events.actor_id = varied.actor_id AND events.event_date = varied.event_date "
-            f"WHERE varied.dimension = {literal(name)} AND {self._chosen(measure)} "
+            f"count(DISTINCT events.counted) AS {quoted(measure)} FROM temp.varied_days AS varied "
+            f"JOIN temp.varied_{measure} AS events "
+            "ON events.actor_id = varied.actor_id AND events.event_date = varied.event_date "
+            f"WHERE varied.dimension = {literal(name)} "
             f"GROUP BY varied.actor_id, varied.event_date, varied.dimension, {value_of(name, 'events.')}"
             for name in self.dimensions
         ]

@@ -27,7 +27,6 @@ CANONICAL = (
 )
 # Equal where the order is tied, or saying where a row was read.
 _NO_TIE = {"event_date", "event_time", "event_id", "actor_id", "seq"} | {
-    "content_hash",
     "file_id",
     "source_position",
     "batch_id",
@@ -78,14 +77,14 @@ class Events:
     def ties(self) -> list[tuple[str, str, str]]:
         """What orders rows that share time, seq and id, by content: (source, column, SQL type) of each `tie_N`.
 
-        By name: a column that a source gets later is null in all rows before, and leaves their order as it was.
+        Silver's hash of the content where it has one, else the columns by name: one that a source gets later is
+        null in all rows before, and leaves their order as it was.
         """
         return [
             (source.name, name, sql_name(source.schema.field(name).type))
             for source in self.sources
             if not source.is_ordered
-            for name in sorted(source.schema.names)
-            if name not in _NO_TIE
+            for name in _tie_columns(source.schema)
         ]
 
     @property
@@ -279,9 +278,15 @@ def event_sources(sources: Mapping[str, Source], schemas: Mapping[str, pa.Schema
     for name, source in sorted(sources.items()):
         schema = schemas.get(name)
         if source.fact == "event" and schema is not None:
-            # Silver carries a hash of the content where (event_time, event_id) may be the same in different rows.
-            found.append(EventSource(name, schema, is_ordered=schema.get_field_index("content_hash") < 0))
+            is_ordered = source.dedup == "key" or source.mapping.event_id is None
+            found.append(EventSource(name, schema, is_ordered=is_ordered))
     return tuple(found)
+
+
+def _tie_columns(schema: pa.Schema) -> list[str]:
+    if "content_hash" in schema.names:
+        return ["content_hash"]
+    return [name for name in sorted(schema.names) if name not in _NO_TIE]
 
 
 def _wider(one: str, other: str) -> str:

@@ -57,6 +57,11 @@ class SessionSql:
         return self.events.project.session.mode
 
     @property
+    def cuts(self) -> bool:
+        """Whether the events of one unit are cut into several sessions."""
+        return self.mode in ("ignore", "verify")
+
+    @property
     def unit(self) -> str:
         """What tells sessions of one actor apart that may overlap."""
         rule = self.events.project.session
@@ -219,8 +224,14 @@ class SessionSql:
     def totals(self) -> str:
         """SELECT of `temp.session_totals`: the parts of each session added up."""
         is_bracket = self.mode == "bracket"
+        # Sessions that are never cut have no start of their own among their keys: bins are enough.
+        is_whole = not self.cuts
         return render(
             "session_totals",
+            keys="actor_id, unit" if is_whole else "actor_id, unit, started_at",
+            started_at="min(first_time)" if is_whole else "started_at",
+            is_resplit="0" if is_whole else "max(CASE WHEN is_resplit THEN 1 ELSE 0 END)",
+            parts="temp.session_bins" if is_whole else "temp.session_parts",
             ended_at="max(session_ended_at)" if is_bracket else "max(last_time)",
             ended_date="max(session_ended_date)" if is_bracket else "max(event_date)",
             last_micros=instant_micros("last_time"),
@@ -230,21 +241,41 @@ class SessionSql:
             combined=self._combined_columns(),
         )
 
-    def points(self, events: str, *, days: Sequence[date] | None) -> str:
-        """SELECT of `temp.session_points`: first and earliest watch event of sessions that start on these dates."""
+    def instants(self, events: str, *, days: Sequence[date] | None) -> str:
+        """SELECT of `temp.session_instants`: events at the start and the earliest watch event of sessions.
+
+        Args:
+            days: Dates on which the sessions start; None = all.
+        """
         content = self.events.project.watch.content
         has_content = content in self.events.types
         return render(
-            "session_points",
+            "session_instants",
             events=events,
             content=f"CAST(events.{quoted(content)} AS VARCHAR)" if has_content else "CAST(NULL AS VARCHAR)",
             values="".join(f", events.{quoted(name)}" for name in self.events.project.dimensions),
             starting=dates_condition("session_date", days),
-            order=self.events.order("rank", prefix="events."),
+            order=", ".join(f"events.{name}" for name in ("rank", "seq", *self.events.tie_names)),
         )
 
-    def sessions(self, *, days: Sequence[date] | None) -> str:
-        """SELECT of `gold.sessions` for sessions that start on these dates."""
+    def instant_count(self, days: Sequence[date] | None) -> str:
+        """SELECT of how many rows `temp.session_instants` has where nothing is tied."""
+        return (
+            "SELECT count(*) + count(*) FILTER (WHERE first_watch_time <> started_at) AS wanted "
+            f"FROM temp.session_totals WHERE {dates_condition('session_date', days)}"
+        )
+
+    def points(self) -> str:
+        """SELECT of `temp.session_points`: which of several events at an instant is the first."""
+        return render("session_points", order=self.events.order("rank"))
+
+    def sessions(self, *, days: Sequence[date] | None, has_ties: bool) -> str:
+        """SELECT of `gold.sessions` for sessions that start on these dates.
+
+        Args:
+            has_ties: Whether several events share an instant: `temp.session_points` says which is first.
+        """
+        points = "temp.session_points" if has_ties else "temp.session_instants"
         dimensions = self.events.project.dimensions
         outputs = "".join(f", sessions.{quoted(name)}" for name in self._partials() if name != "watch_value")
         outputs += "".join(f", firsts.{quoted(name)} AS {quoted('first_' + name)}" for name in dimensions)
@@ -252,7 +283,11 @@ class SessionSql:
         if self.mode == "bracket":
             outputs += ", sessions.closed_flag = 1 AS is_closed, sessions.chain_started_at, sessions.chain_date"
         if self.events.has_watch:
-            joins += _joined("temp.session_points", "watches") + " AND watches.kind = 'watch'"
+            joins += (
+                f"\nLEFT JOIN {points} AS watches\n  ON watches.actor_id = sessions.actor_id "
+                "AND watches.unit = sessions.unit\n AND watches.event_time = sessions.first_watch_time "
+                f"AND watches.is_watch{' AND watches.watch_place = 1' if has_ties else ''}"
+            )
             outputs += ", watches.content AS first_watch_content"
             outputs += "".join(f", watches.{quoted(name)} AS {quoted('first_watch_' + name)}" for name in dimensions)
         if self.events.has_states:
@@ -264,6 +299,8 @@ class SessionSql:
             session_id=f"md5(concat(sessions.actor_id, '|', CAST({started} AS VARCHAR), '|', {first}))",
             ended_micros=instant_micros("sessions.ended_at"),
             started_micros=started,
+            points=points,
+            is_first=" AND firsts.place = 1" if has_ties else "",
             outputs=outputs + self._watch_outputs(),
             joins=joins,
             starting=dates_condition("sessions.session_date", days),

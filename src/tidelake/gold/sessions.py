@@ -62,8 +62,9 @@ def sessions_definition(gold: Gold) -> str:
         sql.bins(sql.unit_events(None)),
         sql.bracket_sessions(),
         sql.totals(),
-        sql.points("", days=None),
-        sql.sessions(days=None),
+        sql.instants("", days=None),
+        sql.points(),
+        sql.sessions(days=None, has_ties=True),
     )
 
 
@@ -182,8 +183,12 @@ class _Work:
         events = self._bracketed(sql, days) if sql.mode == "bracket" else sql.unit_events(days)
         self._parts(sql, events)
         self.gold.temp("session_totals", sql.totals())
-        self.gold.temp("session_points", sql.points(events, days=starting))
-        self.gold.temp(name, sql.sessions(days=starting))
+        self.gold.temp("session_instants", sql.instants(events, days=starting))
+        found = self.gold.query("SELECT count(*) AS found FROM temp.session_instants")[0]["found"]
+        has_ties = found > self.gold.query(sql.instant_count(starting))[0]["wanted"]
+        if has_ties:
+            self.gold.temp("session_points", sql.points())
+        self.gold.temp(name, sql.sessions(days=starting, has_ties=has_ties))
 
     def _bracketed(self, sql: SessionSql, days: Sequence[date] | None) -> str:
         """The events that sessions between start and end events hold."""
@@ -200,8 +205,9 @@ class _Work:
     def _parts(self, sql: SessionSql, events: str) -> None:
         gold = self.gold
         gold.temp("session_bins", sql.bins(events))
-        gold.temp("session_parts", sql.parts())
-        if sql.mode in ("ignore", "verify"):
+        if sql.cuts or gold.events.has_states:
+            gold.temp("session_parts", sql.parts())
+        if sql.cuts:
             long = gold.engine.query(sql.long_chains())
             if long.num_rows:
                 gold.temp("session_long", long)

@@ -15,7 +15,7 @@ SELECT {session_id} AS session_id,
        sessions.is_resplit = 1 AS is_resplit{outputs},
        sessions.unit
 FROM temp.session_totals AS sessions
-JOIN temp.session_points AS firsts
+JOIN {points} AS firsts
   ON firsts.actor_id = sessions.actor_id AND firsts.unit = sessions.unit
- AND firsts.started_at = sessions.started_at AND firsts.kind = 'first'{joins}
+ AND firsts.event_time = sessions.started_at{is_first}{joins}
 WHERE {starting}
