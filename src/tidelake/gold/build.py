@@ -164,6 +164,10 @@ def build_model(
     version = gold.lake.version(model.name)
     if reason == "nothing new":
         return ModelRun(model.name, reason, (), 0, version, time.perf_counter() - started)
+    if not dry_run and version is not None and gold.lake.layout(model.name).partition_by != model.spec.partitions:
+        gold.progress.say(f"{model.name}: its partitions changed: it is laid out anew.")
+        gold.lake.drop(model.name)
+        reason, touched, note = "definition changed", None, {}
     rows_at = _input_rows(gold, model)
     is_dated = model.spec.date is not None
     days = sorted(_own_dates(gold, model) | set(rows_at) if touched is None else touched) if is_dated else []

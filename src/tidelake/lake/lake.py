@@ -273,6 +273,14 @@ class Lake:
             opened.update_incremental()
         return opened.version()
 
+    def drop(self, table: str) -> None:
+        """Delete a table with its history; nothing happens where there is none."""
+        if self.is_past:
+            raise LakeError("A lake opened with --as-of is read-only.", hint="Leave --as-of out to write.")
+        self._handles.pop(table, None)
+        with _explained(table, self.uri(table)):
+            self.location.remove_folder(self.uri(table))
+
     def _create(self, table: str, schema: pa.Schema, layout: Layout) -> DeltaTable:
         with _explained(table, self.uri(table)):
             self.location.make_folder(self.uri(table))

@@ -114,6 +114,17 @@ class Location:
         if self.is_local:
             os.makedirs(uri, exist_ok=True)
 
+    def remove_folder(self, uri: str) -> None:
+        """Delete a folder with all that is in it; nothing happens where there is none."""
+        if self.is_local:
+            shutil.rmtree(uri, ignore_errors=not os.path.isdir(uri))
+            return
+        from pyarrow.fs import FileType
+
+        system = self.filesystem()
+        if system.get_file_info([self.bare(uri)])[0].type == FileType.Directory:
+            system.delete_dir(self.bare(uri))
+
     def move_in(self, local: str, uri: str) -> None:
         """Bring a finished local file to its place in the lake."""
         if self.is_local:
