@@ -80,7 +80,7 @@ def run_child(job: dict[str, Any], report: int, answer: int) -> None:
         nonlocal reached
         reached += 1
         os.write(report, f"{what} {moment}\n".encode())
-        if reached == job.get("at"):
+        if reached == job.get("at") or f"{what} {moment}" == job.get("until"):
             os.kill(os.getpid(), signal.SIGKILL)
 
     commit_points.observers.append(observe)

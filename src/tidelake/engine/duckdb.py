@@ -453,9 +453,16 @@ class DuckEngine:
     def _register_filesystem(self, lake: Catalog) -> None:
         from fsspec.implementations.arrow import ArrowFSWrapper
 
-        wrapped = ArrowFSWrapper(lake.filesystem())
-        wrapped.protocol = "s3"
-        self._connection.register_filesystem(wrapped)
+        class S3Files(ArrowFSWrapper):  # type: ignore[misc]
+            protocol = "s3"
+
+            @classmethod
+            def _strip_protocol(cls, path: str) -> str:
+                return str(path).removeprefix("s3://").rstrip("/")
+
+        for connection in (self._connection, *self._cursors):
+            if not connection.filesystem_is_registered("s3"):
+                connection.register_filesystem(S3Files(lake.filesystem()))
 
 
 _TABLE_NAME = re.compile(rf"\b(?:{'|'.join(LAYERS)})\.[A-Za-z_][A-Za-z0-9_]*")

@@ -458,6 +458,8 @@ def _explained(table: str, place: str) -> Iterator[None]:
     except OSError as error:
         raise storage_error(error, place) from error
     except DeltaError as error:
+        if "already exists at that location" in str(error):  # somebody made the table in between
+            raise BusyError(f"Another build has just made {table}.", hint="Run the same command again.") from error
         raise storage_error(error, place) from error
 
 
