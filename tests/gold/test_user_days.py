@@ -168,3 +168,15 @@ def test_settings_that_name_unknown_columns_say_so(tmp_path: Path) -> None:
         with pytest.raises(UnknownNameError) as caught:
             tiny.build()
         assert "region" in str(caught.value.hint)
+
+
+def test_a_dimension_that_takes_another_type_makes_the_tables_anew(tmp_path: Path) -> None:
+    with Tiny(tmp_path, {"dimensions": ["version"]}, columns={"version": pa.int64()}) as tiny:
+        tiny.add([{"event_time": "2025-03-01 10:00", "version": 1}])
+        tiny.build()
+        tiny.columns = {**tiny.columns, "version": pa.string()}
+        rows = tiny.rows([{"event_time": "2025-03-01 10:00", "version": "1.10"}])
+        tiny.engine.write(rows, "silver.app", "overwrite")
+        assert {run.reason for run in tiny.build()} == {"definition changed"}
+        assert [row["first_version"] for row in tiny.sessions()] == ["1.10"]
+        assert tiny.query("SELECT last_version FROM gold.user_day") == [{"last_version": "1.10"}]

@@ -61,7 +61,7 @@ def _model(name: str, inputs: tuple[Input, ...], select: _Select, added: Mapping
         spec=_spec(name, added),
         inputs=inputs,
         select=select,
-        definition=definition_hash(CODE_VERSION, events.project.timezone, texts),
+        definition=definition_hash(CODE_VERSION, events.project.timezone, texts, events.kinds()),
         prepare=select.groups.prepare,
     )
 

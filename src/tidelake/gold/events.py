@@ -155,6 +155,11 @@ class Events:
             names.append(rule.watch.content)
         return [name for name in dict.fromkeys(names) if name not in CANONICAL]
 
+    def kinds(self) -> dict[str, str]:
+        """The types of the needed columns: where one changes, tables that carry its values are made anew."""
+        types = self.types
+        return {name: types[name] for name in self.needed() if name in types}
+
     def select(
         self,
         *,

@@ -65,6 +65,7 @@ def sessions_definition(gold: Gold) -> str:
         sql.instants("", days=None),
         sql.points(),
         sql.sessions(days=None, has_ties=True),
+        gold.events.kinds(),
     )
 
 
