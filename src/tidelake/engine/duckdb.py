@@ -35,7 +35,7 @@ from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, U
 ROW_GROUP_ROWS = 40_960
 _MANY_PARTITIONS = 64  # beyond it, rows are ordered first: reading all of them once for each would be slower
 _SMALL_PARTITION = 20_000  # rows; partitions that are smaller on average are written by one COPY for many
-_ROWS_OF_A_COPY = 400_000  # rows that wait in memory until the files of one COPY are finished
+_ROWS_OF_A_COPY = 600_000  # rows that wait in memory until the files of one COPY are finished
 _TEMP_NAME = re.compile(r"\btemp\.([a-z_][a-z0-9_]*)", re.IGNORECASE)
 # Columns of one temp table, perhaps filtered: cheap enough to be read once for each partition.
 _FILTERED_TEMP = re.compile(r"SELECT [^()]+ FROM temp\.[a-z_0-9]+( WHERE (?!.*\b(?:JOIN|UNION|GROUP)\b).*)?", re.DOTALL)
@@ -425,12 +425,16 @@ class DuckEngine:
     def _copy_many(
         self, rows: str, schema: pa.Schema, columns: str, days: Sequence[date], lake: Catalog, table: str, key: str
     ) -> list[NewFile]:
-        """Write one Parquet file for each of several small date partitions, unsorted: each is one row group."""
+        """Write one Parquet file for each of several small date partitions, unsorted: each is about one row group.
+
+        Args:
+            days: All dates that the rows have from the first to the last of these, in order.
+        """
         folder = lake.uri(table) if lake.is_local else os.path.join(self._spill.name, uuid.uuid4().hex)
         _make_folder(folder)
-        listed = ", ".join(_value(day) for day in days)
         written = self._run(
-            f"COPY (SELECT {columns}, {_quoted(key)} FROM ({rows}) WHERE {_quoted(key)} IN ({listed})) "
+            f"COPY (SELECT {columns}, {_quoted(key)} FROM ({rows}) "
+            f"WHERE {_quoted(key)} BETWEEN {_value(days[0])} AND {_value(days[-1])}) "
             f"TO {_literal(folder)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
             f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, PARTITION_BY ({_quoted(key)}), FILENAME_PATTERN '{{uuid}}', APPEND, "
             "RETURN_STATS)",
