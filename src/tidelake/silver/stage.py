@@ -106,8 +106,10 @@ class Stage(Parsing):
             f"JOIN temp.reasons USING (file_id, source_position) WHERE len(reasons) = 0 AND {keyed}"
         )
         values = np.sort(hashes.column("key_hash").to_numpy())
-        twice = values[:-1][values[1:] == values[:-1]] if len(values) > 1 else values[:0]
-        known, days = self.index.find(np.unique(values) if len(twice) else values)
+        is_again = np.zeros(len(values), dtype=bool)
+        is_again[1:] = values[1:] == values[:-1]
+        twice = values[is_again]
+        known, days = self.index.find(values[~is_again])
         every = np.unique(np.concatenate((twice, known)))
         return _Suspects(tuple(every.tolist()), tuple(_EPOCH + timedelta(days=int(d)) for d in np.unique(days)))
 
