@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from itertools import islice, permutations
 from typing import Any
 
 import pytest
@@ -388,3 +389,14 @@ def test_every_undeclared_or_doubled_field_is_seen(
     result = project.build()
     assert project.reasons() == ({4: reasons} if reasons else {})
     assert result.sources[0]["new_fields"] == ([extra] if extra else [])
+
+
+def test_lines_that_are_no_json_are_judged_beside_records_of_many_shapes(events: Declare) -> None:
+    # Ten orders of names: DuckDB turns an IN over more than five constants into a join, which it works out first.
+    shapes = [dict(islice(permutation, 3)) for permutation in permutations(row().items())]
+    shapes += [row(value=1), {"value": 1, **row()}, {"at": AT}, {"at": AT, "user": "u"}]
+    project = events({"value": {"type": "number"}})
+    project.lines("events/a.jsonl", *shapes, "{", "soon", *shapes)
+    project.build()
+    assert project.reasons() == {11: ["invalid_json"], 12: ["invalid_json"]}
+    assert len(project.rows("SELECT * FROM silver.events")) == 20
