@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 import tidelake.session as tidelake_session
+from tidelake.engine.base import Engine
 from tidelake.engine.duckdb import DuckEngine
 from tidelake.engine.spark import SparkEngine
+from tidelake.engine.sql import check_portable
 from tidelake.gold.build import build_gold
 from tidelake.lake import Lake
 from tidelake.session import Session
@@ -197,6 +200,41 @@ def check_gold(pair: Pair) -> set[str]:
     again = build_gold(pair.spark, pair.lake, session.project, session.sources)
     assert all(run.is_current for run in again), "Spark's commits say what they were made from"
     return built
+
+
+class Listening:
+    """An engine that passes everything on and refuses SQL that is not portable."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.capabilities = engine.capabilities
+        self.heard = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        self.heard += 1
+        check_portable(sql)
+        return self.engine.query(sql, params)
+
+    def write(self, select: str | pa.Table, table: str, *args: Any, **options: Any) -> int:
+        if isinstance(select, str):
+            self.heard += 1
+            check_portable(select)
+        return self.engine.write(select, table, *args, **options)
+
+
+@pytest.mark.parametrize("name", ["collapse", "wikimedia"])
+def test_gold_asks_for_portable_sql_only(name: str, tmp_path: Path) -> None:
+    """What Spark is spared to say: every query of gold is in the subset. Needs no Spark."""
+    root = example(name, tmp_path / name, simulated if name == "collapse" else part_of_wikimedia)
+    with tidelake_session.open(root) as session:
+        session.build()
+        listening = Listening(session.engine)
+        runs = build_gold(listening, session.lake, session.project, session.sources, full_refresh=True)
+        assert runs
+        assert listening.heard > len(runs)
 
 
 @pytest.mark.spark
