@@ -16,8 +16,7 @@ session: {mode: trust}
 watch: {column: value, event: watch_time, content: video_id}
 measures:
   likes: {event: like}
-  videos: {event: watch_time, distinct: video_id}
-dimensions: [device, device_os, app_version, country]
+dimensions: [device_os, app_version]
 """
 SOURCE = """\
 path: data/*
