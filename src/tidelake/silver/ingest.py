@@ -228,11 +228,21 @@ class Ingest:
         report.files_unchanged = step.unchanged + len(step.touched)
         report.files_vanished = list(step.vanished)
         if step.touched:
-            self.engine.write(records_table(step.touched), FILES)
+            self._renew_stamps(step.touched)
         self._take_files(stage, step)
         if step.planned and any(record.state == "copy" for record in self.records.values()):
             # Where the file that they were copies of has changed now, they are all there is of its rows.
             self._take_files(stage, plan_files(self.reader, looks, self.records))
+
+    def _renew_stamps(self, touched: Sequence[FileRecord]) -> None:
+        """Keep the new stamps of files with the same content in place of the old ones: only one can be the newest."""
+        self.engine.write(records_table(touched), "temp.touched")
+        self.engine.write(
+            f"SELECT * FROM {FILES} ANTI JOIN temp.touched USING (source, source_path, file_id, batch_id, lines) "
+            "UNION ALL SELECT * FROM temp.touched",
+            FILES,
+            "overwrite",
+        )
 
     def _take_files(self, stage: Stage | None, step: FilePlan) -> None:
         if not step.planned:
