@@ -19,6 +19,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from tidelake.errors import ProjectError, UnknownNameError
 
 PROJECT_FILE = "tide.yml"
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C it is ten times faster
 _DURATION = re.compile(r"^\s*(\d+)\s*(s|m|h|d)\s*$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SECRET = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -156,8 +157,7 @@ def load_yaml(path: Path, model: type[Model], **extra: Any) -> Model:
     except FileNotFoundError as error:
         raise ProjectError(f"There is no {path}.", hint="Run `tide init DIR` to make a project.") from error
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text) or {}
+        data = yaml.load(text, Loader=_LOADER) or {}
     except yaml.YAMLError as error:
         raise ProjectError(f"{path} is not valid YAML: {error}", hint="Mend the YAML and try again.") from error
     if not isinstance(data, dict):
@@ -165,7 +165,7 @@ def load_yaml(path: Path, model: type[Model], **extra: Any) -> Model:
     try:
         return model.model_validate({**_expand(data, path), **extra})
     except ValidationError as error:
-        raise _explain(error, path, node, model) from error
+        raise _explain(error, path, yaml.compose(text, Loader=_LOADER), model) from error
 
 
 def _expand(value: Any, path: Path) -> Any:
