@@ -42,6 +42,7 @@ _TRY_CAST = {
 _CALLS = {
     # Spark's parser stops after the first value: what may follow it cannot close both a list and an object.
     "json_valid": "(try_parse_json('[' || x || ']') IS NOT NULL AND try_parse_json('{\"v\":' || x || '}') IS NOT NULL)",
+    "strlen": "CAST(octet_length(x) AS BIGINT)",
     "make_timestamptz": "timestamp_micros(x)",
     "epoch_us": "unix_micros(x)",
     "isfinite": "(x IS NOT NULL AND CAST(x AS STRING) NOT IN ('NaN', 'Infinity', '-Infinity'))",
@@ -198,6 +199,13 @@ def _length(node: exp.Expr) -> exp.Expr:
     return plain_cast(exp.Anonymous(this="size", expressions=[node.this.copy()]), "BIGINT")
 
 
+def _item(node: exp.Expr) -> exp.Expr:
+    """One item of a list, null beyond its end. The parser counts from 0."""
+    from sqlglot import exp
+
+    return exp.Anonymous(this="get", expressions=[node.this.copy(), node.expressions[0].copy()])
+
+
 def _decimal(node: exp.Expr) -> exp.Expr | None:
     from sqlglot import exp
 
@@ -211,5 +219,6 @@ _CHANGES: dict[str, Callable[[Any], exp.Expr | None]] = {
     "RegexpFullMatch": _whole_match,
     "RegexpLike": _match,
     "Length": _length,
+    "Bracket": _item,
     "Literal": _decimal,
 }
