@@ -233,6 +233,7 @@ def test_tables_of_a_query() -> None:
     """
     assert tables_of(sql) == ["silver.events", "gold.user_day", "temp.keys"]
     assert tables_of("SELECT 1 AS one") == []
+    assert tables_of("DESCRIBE silver.events") == tables_of("SUMMARIZE silver.events") == ["silver.events"]
 
 
 def test_a_table_without_a_layer_is_refused() -> None:

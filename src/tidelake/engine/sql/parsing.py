@@ -152,7 +152,11 @@ def tables_of(sql: str) -> list[str]:
 
 @lru_cache(maxsize=512)
 def _tables_of(sql: str) -> tuple[str, ...]:
-    tree = select(sql)
+    from sqlglot import exp
+
+    tree = statement(sql)
+    if not isinstance(tree, exp.Describe | exp.Summarize):
+        tree = select(sql)
     refuse(misplaced_tables(sql, tree))
     names = dict.fromkeys(f"{table.db}.{table.name}".lower() for table in real_tables(tree))
     return tuple(names)
