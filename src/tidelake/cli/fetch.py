@@ -78,13 +78,35 @@ def _unpack(archive: Path, folder: Path) -> None:
                 bundle.extractall(draft)
         else:
             with tarfile.open(archive) as bundle:
-                bundle.extractall(draft, filter="data")
+                _unpack_tar(bundle, draft)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
         shutil.rmtree(draft, ignore_errors=True)
         raise ProjectError(
             f"{archive.name} cannot be unpacked: {error}.", hint="Unpack it by hand; give the folder."
         ) from error
     draft.rename(folder)
+
+
+def _unpack_tar(bundle: tarfile.TarFile, folder: Path) -> None:
+    """Files and folders of a tar archive; `extractall(filter="data")` is not there before Python 3.11.4.
+
+    Raises:
+        TarError: A member lies outside of the folder, or is a link or a device.
+    """
+    root = folder.resolve()
+    for member in bundle:
+        target = (root / member.name).resolve()
+        if not target.is_relative_to(root):
+            raise tarfile.TarError(f"{member.name} lies outside of it")
+        if member.isdir():
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        content = bundle.extractfile(member) if member.isfile() else None
+        if content is None:
+            raise tarfile.TarError(f"{member.name} is neither a file nor a folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            shutil.copyfileobj(content, file)
 
 
 def _only_folder(folder: Path) -> Path:
