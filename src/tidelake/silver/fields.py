@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tidelake.contracts.source import FieldRule, FieldType, OnBreach, OnMismatch
 
 _ISO_WITH_ZONE = r"(?i)[0-9](z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+_PLAIN_NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
 _SLASHED_DATE = r"^[0-9]{1,2}[/.-][0-9]{1,2}[/.-][0-9]{2,4}( .*)?$"
 
 
@@ -157,11 +158,11 @@ def _typed(
     if kind == "json":
         return given, []
     if kind == "integer":
-        value = f"TRY_CAST({bare} AS BIGINT)"
+        value = _number(given, bare, "BIGINT", is_lenient=is_lenient)
         lossy = f"(contains({given}, '.') AND TRY_CAST({bare} AS DOUBLE) <> {value})"
         return value, [("wrong_type", f"({value} IS NULL OR {lossy})")]
     if kind == "number":
-        value = f"TRY_CAST({bare} AS DOUBLE)"
+        value = _number(given, bare, "DOUBLE", is_lenient=is_lenient)
         return value, [
             ("wrong_type", f"{value} IS NULL"),
             ("not_finite", f"({value} IS NOT NULL AND NOT isfinite({value}))"),
@@ -181,6 +182,16 @@ def _typed(
         )
         return value, [("wrong_type", f"({value} IS NULL OR NOT isfinite({value}))")]
     return _instant(given, timezone=timezone, time_format=time_format)
+
+
+def _number(given: str, bare: str, kind: str, *, is_lenient: bool) -> str:
+    """A number; a text counts as one only where it is written in plain digits (`0x10` and `1_000` are not)."""
+    if not is_lenient:
+        return f"TRY_CAST({bare} AS {kind})"
+    return (
+        f"CASE WHEN {given} LIKE '\"%' AND NOT regexp_full_match({bare}, {literal(_PLAIN_NUMBER)}) "
+        f"THEN NULL ELSE TRY_CAST({bare} AS {kind}) END"
+    )
 
 
 def _instant(text: str, *, timezone: str, time_format: str) -> tuple[str, list[tuple[str, str]]]:
