@@ -149,6 +149,18 @@ def test_deep_says_what_became_of_the_files(root: Path, change: str, said: str) 
     assert said in rows[0]["detail"]
 
 
+def test_compaction_changes_no_row_and_is_no_cut_off_build(root: Path) -> None:
+    (root / "data/b.jsonl").write_text(lines(event(number) for number in range(500, 540)))
+    build(root)
+    before = digests(root)
+    with tl.open(root) as session:
+        version = session.lake.version("silver.app")
+        session.compact()
+        assert session.lake.version("silver.app") != version
+    assert digests(root) == before
+    assert build(root).verdict == "unchanged"
+
+
 def test_a_file_touched_is_looked_at_once(root: Path) -> None:
     """The copy of the project has other inodes, with the old times."""
     build(root)

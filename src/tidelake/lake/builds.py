@@ -33,6 +33,14 @@ def record_build(engine: Engine, lake: Lake, run_id: str, now: datetime) -> int:
     return number
 
 
+def is_same(lake: Lake, table: str, version: int | None) -> bool:
+    """Whether a table holds the rows that it held at a version: nothing was committed since, or only compaction."""
+    now = lake.version(table)
+    if now is None or version is None or now <= version:
+        return now == version
+    return lake.changed_partitions(table, "", version) == []
+
+
 def versions_at(engine: Engine, as_of: str) -> dict[str, int]:
     """Table versions of a build by its number, or of the last build that had finished at a time.
 

@@ -25,6 +25,7 @@ from tidelake.errors import LedgerError
 from tidelake.gold.events import Events, event_sources
 from tidelake.gold.sqltext import dates_condition, quoted
 from tidelake.lake import Lake
+from tidelake.lake.builds import is_same
 from tidelake.lake.keys import KeyIndex
 from tidelake.lake.ledger import LEDGER, balanced, count_files, one_of
 from tidelake.silver.compile import LINEAGE, plan
@@ -279,7 +280,7 @@ def gold_checks(engine: Engine, lake: Lake, project: Project, sources: Mapping[s
 def is_current(lake: Lake, model: str, tables: Iterable[str]) -> bool:
     """Whether a gold table was made from the present versions of these silver tables."""
     inputs = lake.note(model).get("inputs") or {}
-    return all(inputs.get(table) == lake.version(table) for table in tables)
+    return all(is_same(lake, table, inputs.get(table)) for table in tables)
 
 
 def unbalanced_dates(

@@ -21,7 +21,7 @@ from tidelake.errors import ContractError, LedgerError, TidelakeError, UnknownNa
 from tidelake.gold.build import build_gold
 from tidelake.gold.model import ModelRun
 from tidelake.lake import Lake
-from tidelake.lake.builds import BUILDS, record_build
+from tidelake.lake.builds import BUILDS, is_same, record_build
 from tidelake.lake.lake import storage_error
 from tidelake.session.checks import refuse_imbalance
 from tidelake.silver.ingest import Ingest, SourceRun
@@ -139,10 +139,10 @@ class Pipeline:
         return self._after(runs, self._models(select), full_refresh, started, unfinished)
 
     def _unfinished(self) -> set[str]:
-        """Tables that are not as the last finished build left them: a later one was cut off, or upkeep ran."""
+        """Tables that are not as the last finished build left them: a later one was cut off."""
         left = self.lake.note(BUILDS).get("versions", {})
         tables = [f"silver.{name}" for name in self.sources] + list(GOLD)
-        return {table for table in tables if self.lake.version(table) != left.get(table)}
+        return {table for table in tables if not is_same(self.lake, table, left.get(table))}
 
     def _after(
         self,
