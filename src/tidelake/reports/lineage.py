@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.engine.base import DataFile, Engine
+from tidelake.engine.base import DataFile, Engine, Layout
 from tidelake.gold.build import lineage as gold_lineage
 from tidelake.gold.context import Gold
 from tidelake.gold.events import Events, event_sources
@@ -75,6 +75,12 @@ class _Declared:
 
     def schema(self, table: str) -> Any:
         return self._schemas.get(table)
+
+    def layout(self, table: str) -> Layout:
+        return Layout()
+
+    def drop(self, table: str) -> None:
+        return None
 
     def files(self, table: str) -> list[DataFile]:
         return []
