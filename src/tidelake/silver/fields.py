@@ -13,6 +13,7 @@ from tidelake.contracts.source import FieldRule, FieldType, OnBreach, OnMismatch
 
 _ISO_WITH_ZONE = r"(?i)[0-9](z|[+-][0-9]{2}(:?[0-9]{2})?)$"
 _PLAIN_NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
+_NOT_FINITE = r"NaN|-?Infinity"
 _SLASHED_DATE = r"^[0-9]{1,2}[/.-][0-9]{1,2}[/.-][0-9]{2,4}( .*)?$"
 
 
@@ -185,11 +186,16 @@ def _typed(
 
 
 def _number(given: str, bare: str, kind: str, *, is_lenient: bool) -> str:
-    """A number; a text counts as one only where it is written in plain digits (`0x10` and `1_000` are not)."""
+    """A number; a text counts as one only where it is written in plain digits (`0x10` and `1_000` are not).
+
+    "NaN", "Infinity" and "-Infinity", spelt so, are read as such, and quarantine calls them `not_finite`: this is how
+    readers write floats that JSON cannot hold.
+    """
     if not is_lenient:
         return f"TRY_CAST({bare} AS {kind})"
+    written = _PLAIN_NUMBER if kind != "DOUBLE" else f"{_PLAIN_NUMBER}|{_NOT_FINITE}"
     return (
-        f"CASE WHEN {given} LIKE '\"%' AND NOT regexp_full_match({bare}, {literal(_PLAIN_NUMBER)}) "
+        f"CASE WHEN {given} LIKE '\"%' AND NOT regexp_full_match({bare}, {literal(written)}) "
         f"THEN NULL ELSE TRY_CAST({bare} AS {kind}) END"
     )
 
