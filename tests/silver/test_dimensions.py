@@ -92,6 +92,25 @@ def test_reference_to_a_dimension_without_rows_says_what_to_build(project: Built
         project.build()
 
 
+def test_a_reference_that_only_warns_warns_also_where_the_dimension_is_empty(project: Built) -> None:
+    """Also when the contract changes, so that silver is restated, and once the dimension has come."""
+    project.source("users", **USERS)
+    (project.root / "data" / "users").mkdir(parents=True)
+    fields = {**EVENTS["contract"]["fields"], "user": {"references": "users.user_id", "on_breach": "warn"}}
+    project.source("events", **{**EVENTS, "contract": {**EVENTS["contract"], "fields": fields}})
+    at = "2024-03-01T10:00:00Z"
+    project.lines("events/a.jsonl", {"at": at, "user": "a"}, {"at": at, "user": "z"}, {"at": at, "user": None})
+    first = project.build()
+    fields["name"] = {"allowed": ["play"]}
+    project.source("events", **{**EVENTS, "contract": {**EVENTS["contract"], "fields": fields}})
+    restated = project.build()
+    project.lines("users/1.csv", "user_id,plan", "a,free")
+    known = project.build(full_refresh=True)
+    warned = [next(s for s in run.sources if s["source"] == "events")["warnings"] for run in (first, restated, known)]
+    assert warned == [{"unknown_reference:user": number} for number in (2, 2, 1)]
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 3}]
+
+
 @pytest.mark.parametrize(("reference", "guess"), [("usres.user_id", "users"), ("users.user", "user_id")])
 def test_a_wrong_reference_is_said_when_the_project_is_opened(project: Built, reference: str, guess: str) -> None:
     project.source("users", **USERS)

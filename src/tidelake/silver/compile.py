@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tidelake.config import Project
 from tidelake.contracts.source import FieldRule, FieldType, Source
 from tidelake.errors import DefinitionError
-from tidelake.silver.fields import Check, FieldSql, field_sql, literal, quoted
+from tidelake.silver.fields import Check, FieldSql, field_sql, literal, quoted, reference_of
 
 LINE_COLUMNS = ("file_id", "source_position", "raw", "record", "problem", "kind")
 LINEAGE = ("file_id", "source_position", "batch_id", "ingested_at")
@@ -66,11 +66,12 @@ class SilverPlan:
         return tuple(item.field for item in self.fields)
 
 
-def plan(source: Source, project: Project, extra: Sequence[str] = ()) -> SilverPlan:
+def plan(source: Source, project: Project, extra: Sequence[str] = (), *, absent: Collection[str] = ()) -> SilverPlan:
     """Work out the SELECT of a source.
 
     Args:
         extra: Fields that are not declared and that silver carries as text (`extra: evolve`).
+        absent: Dimensions without a table yet: every value that refers to them is an unknown one.
 
     Raises:
         DefinitionError: Two fields would have the same column, or a mapped field is not declared.
@@ -98,6 +99,9 @@ def plan(source: Source, project: Project, extra: Sequence[str] = ()) -> SilverP
             )
         taken[column.lower()] = field
         is_extra = field in extra and field not in source.contract.fields
+        refers_to_nothing = rule.references is not None and reference_of(rule.references)[0] in absent
+        if refers_to_nothing:
+            rule = rule.model_copy(update={"references": None})
         made = field_sql(
             field,
             rule,
@@ -107,6 +111,9 @@ def plan(source: Source, project: Project, extra: Sequence[str] = ()) -> SilverP
             time_format=source.time_format if rule.type in ("timestamp", "date") else "auto",
             is_required=rule.required or part == "event_time" or part == "entity" or field in source.key,
         )
+        if refers_to_nothing:
+            unknown = Check(f"unknown_reference:{field}", f"({made.value} IS NOT NULL)", rule.on_breach)
+            made = replace(made, checks=(*made.checks, unknown))
         # What nothing declares is taken whatever it is: text as it is, lists and objects as JSON text.
         fields.append(replace(made, checks=()) if is_extra else made)
     return SilverPlan(

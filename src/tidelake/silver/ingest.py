@@ -38,6 +38,7 @@ from tidelake.lake.ledger import one_of
 from tidelake.silver.compile import accepted_columns, definition_of, parsed_sql, plan
 from tidelake.silver.dimensions import rebuild_dimension
 from tidelake.silver.fields import quoted
+from tidelake.silver.parsing import absent_dimensions
 from tidelake.silver.stage import DUPLICATES, QUARANTINE, Stage, has_reason_sql
 from tidelake.sources.base import Group, Reader
 
@@ -494,7 +495,7 @@ class Ingest:
 
     def _fresh_schema(self) -> Any:
         """Silver's columns as the contract has them now, with the text columns that were taken up undeclared."""
-        made = plan(self.source, self.project)
+        made = plan(self.source, self.project, absent=absent_dimensions(self.engine, self.source))
         names = accepted_columns(made)
         self.engine.write(BRONZE_SCHEMA.empty_table(), "temp.lines")
         columns = ", ".join(quoted(name) for name in names)

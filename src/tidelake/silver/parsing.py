@@ -59,23 +59,28 @@ class Parsing:
     plan: SilverPlan = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plan = plan(self.source, self.project, self.extra)
+        self._plan()
         known = self.engine.schema(f"silver.{self.source.name}")
         if known is not None and self.source.contract.extra == "evolve":
             own = {*accepted_columns(self.plan), *(f"{name}_field" for name in LINEAGE)}
             self.extra = [name for name in known.names if name not in own]
-            self.plan = plan(self.source, self.project, self.extra)
+            self._plan()
+
+    def _plan(self) -> None:
+        absent = absent_dimensions(self.engine, self.source)
+        self.plan = plan(self.source, self.project, self.extra, absent=absent)
 
     def _known_columns(self) -> list[str]:
         schema = self.engine.schema(self.table)
         return list(schema.names) if schema is not None else []
 
     def _refuse_missing_dimensions(self) -> None:
+        absent = absent_dimensions(self.engine, self.source)
         for field_name, rule in self.source.contract.fields.items():
-            if rule.references is None:
+            if rule.references is None or rule.on_breach == "warn":
                 continue
             dimension, _ = reference_of(rule.references)
-            if self.engine.schema(f"silver.{dimension}") is None:
+            if dimension in absent:
                 raise ContractError(
                     f"Source {self.source.name}: {field_name} refers to the dimension {dimension}, which has no "
                     "rows yet.",
@@ -146,7 +151,7 @@ class Parsing:
             return False
         self.extra += new
         self.evolved += new
-        self.plan = plan(self.source, self.project, self.extra)
+        self._plan()
         self.key_lists = []
         rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
         known = {*self.plan.known_fields, *(n for n, rule in self.source.privacy.items() if rule == "drop")}
@@ -204,6 +209,12 @@ class Parsing:
                 f"(first: {row['example']}).",
                 hint="Mend the data, or set the rule to `quarantine` or `warn` in the contract.",
             )
+
+
+def absent_dimensions(engine: Engine, source: Source) -> set[str]:
+    """Dimensions that a source refers to and that have no table yet."""
+    named = {reference_of(rule.references)[0] for rule in source.contract.fields.values() if rule.references}
+    return {name for name in named if engine.schema(f"silver.{name}") is None}
 
 
 def _is_column_name(name: str) -> bool:
