@@ -52,6 +52,7 @@ REPORT_SCHEMA = pa.schema(
 )
 _HOUR = re.compile(r"(?P<date>\d{8})-(?P<hour>\d{2})\d{4}")
 _LATENESS_DAYS = 28
+_UNFINISHED = "'invalid_json', 'wrong_shape', 'bad_quoting'"  # reasons of a record that stops in its middle
 
 
 def reconcile(
@@ -150,20 +151,22 @@ def _earlier_lines(engine: Engine, source: str, gone: set[int]) -> dict[int, tup
 # --- coverage and watermarks
 
 
-def coverage_of(source: Source, records: Mapping[str, FileRecord]) -> list[dict[str, Any]]:
-    """(date, expected, received, status) of a source whose files come by day or hour; else nothing."""
-    by = source.complete.by
-    if by not in ("daily_file", "hourly_file"):
+def coverage_of(source: Source, periods: Mapping[datetime, bool]) -> list[dict[str, Any]]:
+    """(date, expected, received, status) of a source whose files come by day or hour; else nothing.
+
+    Args:
+        periods: The days or hours that have a file, and whether all of it was received (`periods_of`).
+    """
+    if not periods:
         return []
-    stamps = sorted({stamp for path in records if (stamp := period_of(source, path)) is not None})
-    if not stamps:
-        return []
+    by, stamps = source.complete.by, sorted(periods)
     step = timedelta(days=1) if by == "daily_file" else timedelta(hours=1)
     first = stamps[0]
     if source.complete.first is not None:
         first = datetime.combine(source.complete.first, datetime.min.time(), UTC)
     expected: Counter[date] = Counter()
-    received: Counter[date] = Counter(stamp.date() for stamp in stamps)
+    received: Counter[date] = Counter(stamp.date() for stamp in stamps if periods[stamp])
+    begun = {stamp.date() for stamp in stamps}
     moment = first
     while moment <= stamps[-1]:
         expected[moment.date()] += 1
@@ -174,10 +177,42 @@ def coverage_of(source: Source, records: Mapping[str, FileRecord]) -> list[dict[
             "date": day,
             "expected": expected[day],
             "received": received[day],
-            "status": "missing" if not received[day] else "degraded" if received[day] < expected[day] else "received",
+            "status": "missing" if day not in begun else "degraded" if received[day] < expected[day] else "received",
         }
         for day in sorted(expected)
     ]
+
+
+def periods_of(engine: Engine, source: Source, records: Mapping[str, FileRecord]) -> dict[datetime, bool]:
+    """The days or hours that files are named by, and whether all of each was received; else nothing.
+
+    A file that was cut off, or whose last line was not finished, holds a part of its period only.
+    """
+    if source.complete.by not in ("daily_file", "hourly_file"):
+        return {}
+    cut = _cut_off(engine, source, records)
+    found: dict[datetime, bool] = {}
+    for path, record in records.items():
+        stamp = period_of(source, path)
+        if stamp is not None:
+            is_whole = record.file_id not in cut and record.copy_of not in cut
+            found[stamp] = found.get(stamp, True) and is_whole
+    return found
+
+
+def _cut_off(engine: Engine, source: Source, records: Mapping[str, FileRecord]) -> set[int]:
+    """file_ids of files of which the end is missing: packed ones, and texts that stop within a record."""
+    cut = {record.file_id for record in records.values() if record.state in ("truncated", "partial")}
+    open_ended = {r.file_id: r.lines for r in records.values() if r.state == "whole" and not r.ends_with_newline}
+    if open_ended and engine.schema("silver.quarantine") is not None:
+        waiting = engine.query(
+            "SELECT file_id, max(source_position) AS last FROM silver.quarantine WHERE source = $source "
+            f"AND state = 'open' AND {one_of('file_id', set(open_ended))} "
+            f"AND len(list_filter(reasons, lambda reason: reason IN ({_UNFINISHED}))) > 0 GROUP BY file_id",
+            {"source": source.name},
+        ).to_pylist()
+        cut |= {row["file_id"] for row in waiting if row["last"] == open_ended[row["file_id"]]}
+    return cut
 
 
 def period_of(source: Source, path: str) -> datetime | None:
@@ -204,8 +239,7 @@ def watermark_of(
     lake: Lake,
     project: Project,
     source: Source,
-    coverage: Sequence[Mapping[str, Any]],
-    records: Mapping[str, FileRecord],
+    periods: Mapping[datetime, bool],
 ) -> dict[str, Any] | None:
     """Up to when the source is complete, how late its rows come, and the dates it holds (METRICS section 0)."""
     table = f"silver.{source.name}"
@@ -214,13 +248,13 @@ def watermark_of(
     if not dates:
         return None
     zone = project.zone
-    by = source.complete.by
+    by, whole = source.complete.by, [stamp for stamp, is_whole in periods.items() if is_whole]
     if by == "through" and source.complete.through is not None:
         mark = _day_start(source.complete.through + timedelta(days=1), zone)
-    elif by == "daily_file" and coverage:
-        mark = _day_start(max(row["date"] for row in coverage if row["received"]) + timedelta(days=1), zone)
-    elif by == "hourly_file" and coverage:
-        mark = max(stamp for path in records if (stamp := period_of(source, path)) is not None) + timedelta(hours=1)
+    elif by == "daily_file" and whole:
+        mark = _day_start(max(whole).date() + timedelta(days=1), zone)
+    elif by == "hourly_file" and whole:
+        mark = max(whole) + timedelta(hours=1)
     else:
         latest = engine.query(f"SELECT max(event_time) AS latest FROM {table} WHERE event_date = DATE '{dates[-1]}'")
         mark = latest.column("latest")[0].as_py()
@@ -260,10 +294,9 @@ def keep_coverage(engine: Engine, lake: Lake, project: Project, sources: Mapping
     for name, source in sources.items():
         if source.fact == "dimension" or engine.schema(f"silver.{name}") is None:
             continue
-        records = load_records(engine, name)
-        rows = coverage_of(source, records)
-        coverage += rows
-        mark = watermark_of(engine, lake, project, source, rows, records)
+        periods = periods_of(engine, source, load_records(engine, name))
+        coverage += coverage_of(source, periods)
+        mark = watermark_of(engine, lake, project, source, periods)
         if mark is not None:
             marks.append(mark)
     _keep(engine, pa.Table.from_pylist(coverage, schema=COVERAGE_SCHEMA), COVERAGE)
