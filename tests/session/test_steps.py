@@ -11,6 +11,7 @@ import pytest
 
 from tests.session.lakes import build, digests, event, events_with, lines, make_project, rows_of
 from tidelake import session as tl
+from tidelake.errors import UnknownNameError
 
 FIRST = lines(event(number) for number in range(20))
 TAIL = lines(event(number) for number in range(20, 25))
@@ -189,3 +190,32 @@ def test_a_dimension_takes_the_type_of_the_new_contract(tmp_path: Path, same_as_
     in_steps(tmp_path / "steps", {"products": PRODUCTS}, files, measures={}, dimensions=[])
     in_steps(tmp_path / "steps", text, {}, measures={}, dimensions=[])
     same_as_at_once(text, files, measures={}, dimensions=[])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "guess"), [("ap", "'app'"), ("product", "'products'"), ("session", "'gold.sessions'"), ("wek", "week")]
+)
+def test_select_proposes_sources_and_tables(tmp_path: Path, wrong: str, guess: str) -> None:
+    root = make_project(tmp_path, {"app": events_with(), "products": PRODUCTS})
+    (root / "models").mkdir()
+    (root / "models/week.sql").write_text("SELECT actor_id FROM gold.user_day")
+    with pytest.raises(UnknownNameError, match=f"source or table '{wrong}'") as caught:
+        build(root, select=["app", wrong])
+    assert guess in (caught.value.hint or "")
+    assert not (root / "lake/bronze").exists()
+
+
+def test_select_of_a_source_reads_it_and_makes_gold_and_of_a_table_reads_nothing(tmp_path: Path) -> None:
+    other = events_with(path="other/*")
+    root = make_project(tmp_path, {"app": events_with(), "other": other})
+    (root / "other").mkdir()
+    put(root, {"a": FIRST})
+    assert build(root, select=["app"]).sources[0]["source"] == "app"
+    assert rows_of(root, "SELECT sum(event_count) AS n FROM gold.user_day") == [{"n": 20}]
+    put(root, {"b": TAIL})
+    (root / "other/c").write_text(TAIL)
+    made = build(root, select=["sessions"])
+    assert (made.sources, [model.name for model in made.models]) == ((), ["gold.sessions"])
+    build(root, select=["silver.app", "gold.sessions"])
+    assert rows_of(root, "SELECT count(*) AS n FROM silver.app") == [{"n": 25}]
+    assert rows_of(root, "SELECT sum(event_count) AS n FROM gold.user_day") == [{"n": 20}]

@@ -32,7 +32,7 @@ def build(
     *,
     select: Annotated[
         list[str] | None,
-        typer.Option("--select", "-s", metavar="NAME", help="Only this source or model; may be given again."),
+        typer.Option("--select", "-s", metavar="NAME", help="Only this source or gold table; may be given again."),
     ] = None,
     full_refresh: Annotated[bool, flag("--full-refresh", help="Make silver and gold anew from bronze.")] = False,
     dry_run: Annotated[bool, flag("--dry-run", help="Say what would be done, and do nothing.")] = False,

@@ -123,6 +123,15 @@ def lineage(gold: Gold) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str
     return built_in, own
 
 
+def table_names(project: Project, sources: Mapping[str, Source]) -> list[str]:
+    """The gold tables that a project can have, also before they are built: the built-in ones, and its own."""
+    facts = {source.fact for source in sources.values()}
+    found = ["gold.user_day_value"] if "event" in facts and project.dimensions else []
+    found += [SESSIONS, "gold.user_day", "gold.event_day"] if "event" in facts else []
+    found += [ENTITIES] if "count" in facts else []
+    return [*found, *(item.spec.name for item in read_models(project.root))]
+
+
 def ordered(models: Sequence[Model]) -> list[Model]:
     """The models, each after those it reads."""
     by_name = {model.name: model for model in models}
@@ -144,7 +153,8 @@ def _wanted(select: Iterable[str], known: Sequence[str]) -> set[str]:
     chosen = [name if "." in name else f"gold.{name}" for name in select]
     for name in chosen:
         if name not in known:
-            raise UnknownNameError("gold table", name, known)
+            near = UnknownNameError("gold table", name, known)
+            raise near if known else DefinitionError(str(near), hint="Build its sources first: tide build.")
     return set(chosen or known)
 
 

@@ -110,12 +110,15 @@ class Session:
         """Take what is new in the sources, exactly once, and bring silver and gold up to date.
 
         Args:
-            select: Names of sources or gold tables; none = all.
+            select: Sources (`app`, `silver.app`): only these are read, then all gold tables are brought up to date.
+                Gold tables (`sessions`, `gold.sessions`): only these are made; without a source, no file is read.
+                None = all.
             full_refresh: Make silver and gold again from bronze.
             dry_run: Say what would be done; write nothing.
 
         Raises:
             BusyError: Another build is at work on the lake.
+            UnknownNameError: `select` names neither a source nor a gold table.
             ContractError: Rows or files break a rule whose policy is `fail`.
             LakeError: The lake cannot be written, or has another format.
             LedgerError: Rows in and rows out do not add up.

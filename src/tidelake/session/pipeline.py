@@ -18,7 +18,7 @@ from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress
 from tidelake.errors import ContractError, LedgerError, TidelakeError, UnknownNameError
-from tidelake.gold.build import build_gold
+from tidelake.gold.build import build_gold, table_names
 from tidelake.gold.model import ModelRun
 from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
@@ -233,10 +233,16 @@ class Pipeline:
         return faults
 
     def _ordered(self, select: Sequence[str]) -> list[Source]:
-        """The sources to build: dimensions first, since facts refer to them."""
+        """The sources to build: dimensions first, since facts refer to them.
+
+        Raises:
+            UnknownNameError: `select` names neither a source nor a gold table.
+        """
+        tables = table_names(self.project, self.sources) if select else []
+        for name in self._models(select):
+            if name not in tables and f"gold.{name}" not in tables:
+                raise UnknownNameError("source or table", name, [*self.sources, *tables])
         chosen = {name.removeprefix("silver.") for name in select} & set(self.sources)
-        if select and not chosen and not self._models(select):
-            raise UnknownNameError("source or table", select[0], [*self.sources])
         names = [name for name in self.sources if not select or name in chosen]
         return sorted((self.sources[name] for name in names), key=lambda item: (item.fact != "dimension", item.name))
 
