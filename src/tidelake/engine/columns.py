@@ -52,6 +52,25 @@ def sql_type(kind: pa.DataType) -> str:
     raise EngineError(f"No SQL type for {kind}.", hint="Cast the column in the SELECT.")
 
 
+_ARROW_TYPES = {
+    "TINYINT": pa.int8(),
+    "SMALLINT": pa.int16(),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "FLOAT": pa.float32(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "VARCHAR": pa.string(),
+    "DATE": pa.date32(),
+    "TIMESTAMP WITH TIME ZONE": pa.timestamp("us", "UTC"),
+}
+
+
+def arrow_type(name: str) -> pa.DataType | None:
+    """The Arrow type in which `in_utc` hands on one of DuckDB's plain types; None for all others."""
+    return _ARROW_TYPES.get(name)
+
+
 def in_utc(table: pa.Table) -> pa.Table:
     """The rows with timestamps in UTC microseconds and integers that Delta has."""
     for index, field in enumerate(table.schema):

@@ -6,13 +6,13 @@ import os
 import re
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace as replace_fields
 from datetime import date, datetime
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import duckdb
@@ -28,10 +28,12 @@ from tidelake.engine.base import (
     Transaction,
     WriteMode,
 )
-from tidelake.engine.columns import file_statistics, in_utc, sql_type
+from tidelake.engine.columns import arrow_type, file_statistics, in_utc, sql_type
+from tidelake.engine.partitions import readings
 from tidelake.engine.sql import duckdb_macros, macros_in
 from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, UnknownNameError
 
+_Found = TypeVar("_Found")
 ROW_GROUP_ROWS = 40_960
 _MANY_PARTITIONS = 64  # beyond it, rows are ordered first: reading all of them once for each would be slower
 _SMALL_PARTITION = 20_000  # rows; partitions that are smaller on average are written by one COPY for many
@@ -66,6 +68,7 @@ class DuckEngine:
         self.timezone = timezone
         self._spill = tempfile.TemporaryDirectory(prefix="tidelake-")
         self._bound: dict[str, int] = {}
+        self._kinds: dict[str, tuple[int | None, dict[str, str]]] = {}
         self._arrow: dict[str, str] = {}
         self._scratch_tables: set[str] = set()
         self._macros: set[str] = set()
@@ -89,7 +92,7 @@ class DuckEngine:
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """Rows of one SELECT; see `Engine.query`."""
-        return self._rows_of(self._prepared(sql), params)
+        return self._narrowed(sql, lambda narrowed: self._rows_of(narrowed, params))
 
     def write(
         self,
@@ -140,7 +143,7 @@ class DuckEngine:
             return self.lake.schema(table) if self.lake is not None else None
         if name not in self._arrow and name not in self._scratch_tables:
             return None
-        return self.query(f"SELECT * FROM temp.{name} LIMIT 0").schema
+        return self._schema_of(f"SELECT * FROM {self._temp(name)}")
 
     def drop(self, table: str) -> None:
         """Forget a `temp` table; nothing happens where there is none."""
@@ -166,17 +169,55 @@ class DuckEngine:
 
     # --- queries
 
-    def _prepared(self, sql: str) -> str:
-        """The SQL with `temp` names resolved; views and macros that it names are in place."""
+    def _prepared(self, sql: str, *, narrow: bool = True) -> str:
+        """The SQL with `temp` names resolved; views and macros that it names are in place.
+
+        Args:
+            narrow: Read only the files of the partitions that the SQL asks for, where it says which.
+        """
         if missing := macros_in(sql) - self._macros:
             for statement in duckdb_macros(self.timezone, missing):
                 self._connection.execute(statement)
             self._macros |= missing
         sql = _TEMP_NAME.sub(lambda match: self._temp(match.group(1).lower()), sql)
-        if self.lake is not None:
-            for table in dict.fromkeys(_TABLE_NAME.findall(sql)):
-                self._bind(table.lower())
-        return sql
+        if self.lake is None:
+            return sql
+        pieces, last = list[str](), 0
+        for reading in readings(sql, self._partition_kinds) if narrow else ():
+            files = self.lake.files(reading.table)
+            wanted = [file for file in files if reading.wanted(file.partition)]
+            if len(wanted) < len(files):
+                body = self._reading(reading.table, wanted)
+                pieces += [sql[last : reading.start], f"({body}) AS {_quoted(reading.alias)}"]
+                last = reading.end
+        pieces.append(sql[last:])
+        for table in dict.fromkeys(name for piece in pieces[::2] for name in _TABLE_NAME.findall(piece)):
+            self._bind(table.lower())
+        return "".join(pieces)
+
+    def _narrowed(self, sql: str, run: Callable[[str], _Found]) -> _Found:
+        """Run a SELECT over the files that it needs; what is wrong with it is said of the SELECT as it was given."""
+        narrowed = self._prepared(sql)
+        try:
+            return run(narrowed)
+        except QueryError:
+            whole = self._prepared(sql, narrow=False)
+            if whole == narrowed:
+                raise
+            return run(whole)
+
+    def _partition_kinds(self, table: str) -> dict[str, str]:
+        """The table's partition columns that hold dates or whole numbers, with which of both."""
+        assert self.lake is not None
+        version = self.lake.version(table)
+        known = self._kinds.get(table)
+        if known is None or known[0] != version:
+            schema = self.lake.schema(table)
+            keys = {name: schema.field(name).type for name in self.lake.layout(table).partition_by} if schema else {}
+            kinds = {name: "date" for name, kind in keys.items() if pa.types.is_date(kind)}
+            kinds |= {name: "integer" for name, kind in keys.items() if pa.types.is_integer(kind)}
+            known = self._kinds[table] = (version, kinds)
+        return known[1]
 
     def _temp(self, name: str) -> str:
         return self._arrow.get(name, f"scratch.{name}")
@@ -187,27 +228,30 @@ class DuckEngine:
         version = self.lake.version(table)
         if version is None or self._bound.get(table) == version:
             return
-        schema = self.lake.schema(table)
-        assert schema is not None
-        files = self.lake.files(table)
-        if not files:
-            columns = ", ".join(f"CAST(NULL AS {sql_type(field.type)}) AS {_quoted(field.name)}" for field in schema)
-            body = f"SELECT {columns} WHERE false"
-        else:
-            layout = self.lake.layout(table)
-            paths = ", ".join(_literal(file.path) for file in files)
-            options = ", union_by_name = true" if layout.is_grown else ""
-            if layout.partition_by:
-                types = ", ".join(
-                    f"{_literal(name)}: {sql_type(schema.field(name).type)}" for name in layout.partition_by
-                )
-                options += f", hive_partitioning = true, hive_types = {{{types}}}"
-            else:
-                options += ", hive_partitioning = false"
-            columns = ", ".join(_quoted(field.name) for field in schema)
-            body = f"SELECT {columns} FROM read_parquet([{paths}]{options})"
+        body = self._reading(table, self.lake.files(table))
         self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {body}")
         self._bound[table] = version
+
+    def _reading(self, table: str, files: Sequence[DataFile]) -> str:
+        """A SELECT of the table's columns from some of its files."""
+        assert self.lake is not None
+        schema = self.lake.schema(table)
+        assert schema is not None
+        nulls = ", ".join(f"CAST(NULL AS {sql_type(field.type)}) AS {_quoted(field.name)}" for field in schema)
+        if not files:
+            return f"SELECT {nulls} WHERE false"
+        layout = self.lake.layout(table)
+        paths = ", ".join(_literal(file.path) for file in files)
+        options = ", union_by_name = true" if layout.is_grown else ""
+        if layout.partition_by:
+            types = ", ".join(f"{_literal(name)}: {sql_type(schema.field(name).type)}" for name in layout.partition_by)
+            options += f", hive_partitioning = true, hive_types = {{{types}}}"
+        else:
+            options += ", hive_partitioning = false"
+        rows = f"read_parquet([{paths}]{options})"
+        if layout.is_grown:  # none of these files may have a column that others have
+            rows = f"(SELECT * FROM {rows} UNION ALL BY NAME SELECT {nulls} WHERE false)"
+        return f"SELECT {', '.join(_quoted(field.name) for field in schema)} FROM {rows}"
 
     def _rows_of(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         try:
@@ -256,13 +300,19 @@ class DuckEngine:
             self._connection.register(f"arrow_{name}", select)
             self._arrow[name] = f"arrow_{name}"
             return
-        sql = self._prepared(select)
-        fresh = f"scratch.{name}" if name not in self._scratch_tables else f"scratch.{name}__next"
-        self._run(f"CREATE OR REPLACE TABLE {fresh} AS {sql}", params)
-        self.drop(name)
-        if fresh != f"scratch.{name}":
-            self._run(f"ALTER TABLE {fresh} RENAME TO {name}", None)
+        self._narrowed(select, lambda sql: self._make_scratch(name, sql, params))
+        if name in self._arrow:
+            self._connection.unregister(self._arrow.pop(name))
         self._scratch_tables.add(name)
+
+    def _make_scratch(self, name: str, sql: str, params: Mapping[str, Any] | None) -> None:
+        """Make or replace a table; its own rows may be among those that it is made from."""
+        if name not in self._scratch_tables or not re.search(rf"\bscratch\.{name}\b", sql):
+            self._run(f"CREATE OR REPLACE TABLE scratch.{name} AS {sql}", params)
+            return
+        self._run(f"CREATE OR REPLACE TABLE scratch.{name}__next AS {sql}", params)
+        self._run(f"DROP TABLE scratch.{name}", None)
+        self._run(f"ALTER TABLE scratch.{name}__next RENAME TO {name}", None)
 
     @contextmanager
     def _rows(self, select: str | pa.Table, params: Mapping[str, Any] | None, *, materialise: bool) -> Iterator[str]:
@@ -290,23 +340,17 @@ class DuckEngine:
 
     def _shape(self, rows: str, known: pa.Schema | None, layout: Layout) -> tuple[pa.Schema, list[str]]:
         """The table's schema with these rows in it, and the columns of its files as SQL."""
-        described = self._run(f"DESCRIBE {rows}", None).fetchall()
-        given = {name: kind for name, kind, *_ in described}
-        probe = ", ".join(
-            f"{_quoted(name)}::BIGINT AS {_quoted(name)}" if kind in _WIDE_INTEGERS else _quoted(name)
-            for name, kind in given.items()
-        )
-        found = self._rows_of(f"SELECT {probe} FROM ({rows}) LIMIT 0").schema
+        given = self._types_of(rows)
         fields = list(known) if known is not None else []
         names = {field.name for field in fields}
         for field in fields:
-            was_whole = pa.types.is_integer(field.type) and field.name in found.names
-            if was_whole and pa.types.is_floating(found.field(field.name).type):
+            if pa.types.is_integer(field.type) and given.get(field.name) in ("DOUBLE", "FLOAT"):
                 raise EngineError(
                     f"Column {field.name} holds whole numbers; fractions would be cut off.",
                     hint="`tide build --full-refresh` makes the table again with its new type.",
                 )
-        fields += [field for field in found if field.name not in names]
+        if not names >= set(given):
+            fields += [field for field in self._schema_of(rows, given) if field.name not in names]
         schema = pa.schema(fields)
         projection = [
             f"CAST({_quoted(field.name) if field.name in given else 'NULL'} AS {sql_type(field.type)}) "
@@ -315,6 +359,30 @@ class DuckEngine:
             if field.name not in layout.partition_by
         ]
         return schema, projection
+
+    def _types_of(self, rows: str) -> dict[str, str]:
+        """DuckDB's types of a SELECT's columns, by name; the SELECT is not run."""
+        try:
+            found = self._connection.sql(rows)
+        except duckdb.Error as error:
+            raise self._explained(error) from error
+        return {name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)}
+
+    def _schema_of(self, rows: str, given: Mapping[str, str] | None = None) -> pa.Schema:
+        """The Arrow schema of a SELECT's rows.
+
+        Args:
+            given: `_types_of` them, where it is known.
+        """
+        types = self._types_of(rows) if given is None else given
+        plain = [(name, arrow_type(kind)) for name, kind in types.items()]
+        if all(kind is not None for _, kind in plain):
+            return pa.schema(plain)
+        probe = ", ".join(
+            f"{_quoted(name)}::BIGINT AS {_quoted(name)}" if kind in _WIDE_INTEGERS else _quoted(name)
+            for name, kind in types.items()
+        )
+        return self._rows_of(f"SELECT {probe} FROM ({rows}) LIMIT 0").schema
 
     def _write_files(
         self, rows: str, schema: pa.Schema, projection: list[str], lake: Catalog, table: str, layout: Layout

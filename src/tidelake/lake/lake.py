@@ -12,6 +12,8 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
+from itertools import repeat
 from typing import Any
 from urllib.parse import unquote
 
@@ -153,7 +155,7 @@ class Lake:
             return []
         version = opened.version()
         if self._files.get(table, (None,))[0] != version:
-            self._files[table] = (version, sorted(_data_files(opened, self.uri(table)), key=lambda file: file.relative))
+            self._files[table] = (version, _data_files(opened, self.uri(table)))
         return list(self._files[table][1])
 
     def transaction_version(self, table: str, app_id: str) -> int | None:
@@ -382,19 +384,51 @@ class Lake:
             os.close(handle)
 
 
-def _data_files(opened: DeltaTable, root: str) -> Iterator[DataFile]:
-    rows = pa.table(opened.get_add_actions(flatten=False)).to_pylist()
-    for row in rows:
-        relative = unquote(row["path"])
-        yield DataFile(
-            path=f"{root}/{relative}",
-            relative=row["path"],
-            partition={name: _text(value) for name, value in (row.get("partition") or {}).items()},
-            size=row["size_bytes"],
-            records=row["num_records"] or 0,
-            minimum=row.get("min") or {},
-            maximum=row.get("max") or {},
+def _data_files(opened: DeltaTable, root: str) -> list[DataFile]:
+    rows = pa.table(opened.get_add_actions(flatten=False))
+    given = rows.column_names
+    found = []
+    for index, (path, size, records, partition) in enumerate(
+        zip(
+            rows.column("path").to_pylist(),
+            rows.column("size_bytes").to_pylist(),
+            rows.column("num_records").to_pylist(),
+            rows.column("partition").to_pylist() if "partition" in given else repeat({}),
+            strict=False,
         )
+    ):
+        file = DataFile(
+            path=f"{root}/{unquote(path)}",
+            relative=path,
+            partition={name: _text(value) for name, value in (partition or {}).items()},
+            size=size,
+            records=records or 0,
+            minimum=_Edges(rows, "min", index),
+            maximum=_Edges(rows, "max", index),
+        )
+        found.append(file)
+    return sorted(found, key=lambda file: file.relative)
+
+
+class _Edges(Mapping[str, Any]):
+    """Least or greatest values of one file by column, looked up when they are asked for."""
+
+    def __init__(self, rows: pa.Table, edge: str, index: int) -> None:
+        self._rows, self._edge, self._index = rows, edge, index
+
+    @cached_property
+    def _values(self) -> dict[str, Any]:
+        known = self._edge in self._rows.column_names
+        return (self._rows.column(self._edge)[self._index].as_py() or {}) if known else {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
 
 
 def _text(value: Any) -> str | None:
