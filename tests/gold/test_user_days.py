@@ -89,6 +89,17 @@ def test_values_of_a_day_and_its_first_and_last_one(tmp_path: Path) -> None:
         assert (day["first_region"], day["last_region"]) == (None, "south")
 
 
+def test_columns_may_be_called_like_words_of_sql(tmp_path: Path) -> None:
+    settings = {"dimensions": ["where", "order"], "measures": {"group": {"sum": "limit"}}}
+    columns = {"where": pa.string(), "order": pa.string(), "limit": pa.float64()}
+    with Tiny(tmp_path, settings, columns=columns, dedup="none") as tiny:
+        tiny.add([{"event_time": "2025-03-01 10:00", "where": "here", "order": "first", "limit": 2.5}])
+        tiny.build()
+        assert tiny.query('SELECT first_where, last_order, "group" FROM gold.user_day') == [
+            {"first_where": "here", "last_order": "first", "group": 2.5}
+        ]
+
+
 def test_distinct_values_are_counted_once_a_day_and_once_a_value(tmp_path: Path) -> None:
     settings = {"dimensions": ["region"], "measures": {"titles": {"event": "play", "distinct": "title"}}}
     with Tiny(tmp_path, settings, columns={**REGION, "title": pa.string()}) as tiny:

@@ -97,7 +97,7 @@ class Events:
         """The total order of an actor's events (METRICS section 0), after columns that come first."""
         names = [*first, "seq", "event_id", *self.tie_names]
         down, nulls = (" DESC", "NULLS FIRST") if backwards else ("", "NULLS LAST")
-        can_be_null = {"seq", *(name for name in names if name.startswith("tie_"))}
+        can_be_null = {"seq", "event_id", *(name for name in names if name.startswith("tie_"))}
         return ", ".join(f"{prefix}{name}{down}{f' {nulls}' if name in can_be_null else ''}" for name in names)
 
     def defining(self) -> Events:
@@ -283,8 +283,7 @@ def event_sources(sources: Mapping[str, Source], schemas: Mapping[str, pa.Schema
     for name, source in sorted(sources.items()):
         schema = schemas.get(name)
         if source.fact == "event" and schema is not None:
-            is_ordered = source.dedup == "key" or source.mapping.event_id is None
-            found.append(EventSource(name, schema, is_ordered=is_ordered))
+            found.append(EventSource(name, schema, is_ordered=source.dedup == "key"))
     return tuple(found)
 
 

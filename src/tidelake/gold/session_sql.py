@@ -293,7 +293,7 @@ class SessionSql:
         if self.events.has_states:
             joins += _joined("temp.session_watch", "watch")
         started = instant_micros("sessions.started_at")
-        first = "sessions.unit" if self.mode == "bracket" else "firsts.event_id"
+        first = "sessions.unit" if self.mode == "bracket" else "coalesce(firsts.event_id, sessions.unit)"
         return render(
             "sessions",
             session_id=f"md5(concat(sessions.actor_id, '|', CAST({started} AS VARCHAR), '|', {first}))",

@@ -35,7 +35,7 @@ NO_ID = "no-id:"
 _TEXT_PARTS = ("event_id", "actor_id", "event_name", "session_id", "entity")
 _FUTURE_WITHOUT_RECEIPT = timedelta(days=1)
 _NO_LENGTH = -1000000000  # in a sum of lengths: this text cannot be of the form looked for
-_DEFINITION_VERSION = 1  # raise when the meaning of the SELECT changes: silver is then restated
+_DEFINITION_VERSION = 2  # raise when the meaning of the SELECT changes: silver is then restated
 
 
 @dataclass(frozen=True)
@@ -376,8 +376,6 @@ def _typed_columns(plan: SilverPlan) -> str:
             if column == "event_id":  # a row without its id is known by its text, and is nobody's duplicate
                 value = f"coalesce({value}, '{NO_ID}' || left(md5(text), 16))"
             columns.append(f"{value} AS {column}")
-        elif column == "event_id":
-            columns.append("left(md5(text), 16) AS event_id")
         else:
             kind = {"received_at": "TIMESTAMPTZ", "seq": "BIGINT"}.get(column, "VARCHAR")
             columns.append(f"CAST(NULL AS {kind}) AS {column}")
