@@ -15,6 +15,21 @@ from tidelake.config import Settings, load_yaml
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp", "date", "list"]
 
+# Words that SQL reads as something else than a name, in some place at least (list of DuckDB).
+_KEYWORD_LIST = """
+    all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create
+    default deferrable desc describe distinct do else end except false fetch for foreign from group having in
+    initially intersect into lambda lateral leading limit not null offset on only or order pivot pivot_longer
+    pivot_wider placing primary qualify references returning select show some summarize symmetric table then to
+    trailing true union unique unpivot using variadic when where window with anti asof at authorization binary by
+    collation columns concurrently cross freeze full generated glob ilike inner is isnull join left like map natural
+    notnull outer overlaps positional right semi similar struct tablesample try_cast tuple unpack verbose between
+    bigint bit boolean char character coalesce dec decimal exists extract float grouping grouping_id inout int
+    integer interval national nchar none nullif numeric out overlay position precision real row setof smallint
+    substring time timestamp treat trim values varchar
+"""
+_KEYWORDS = frozenset(_KEYWORD_LIST.split())
+
 
 class ColumnSpec(Settings):
     """One column: what it holds and what its values may be."""
@@ -125,26 +140,26 @@ def row_checks(spec: TableSpec, rows: str) -> list[RowCheck]:
         rows: The table or subquery to look at (`gold.sessions`, `temp.rows`).
     """
     conditions = [
-        (f"{column} is not null", f"{column} IS NULL") for column, rule in spec.columns.items() if rule.required
+        (f"{column} is not null", f"{quoted(column)} IS NULL") for column, rule in spec.columns.items() if rule.required
     ]
     for column, rule in spec.columns.items():
         if rule.accepted:
             values = ", ".join(literal(value) for value in rule.accepted)
             named = f"{column} is one of {', '.join(rule.accepted)}"
-            conditions.append((named, f"CAST({column} AS VARCHAR) NOT IN ({values})"))
+            conditions.append((named, f"CAST({quoted(column)} AS VARCHAR) NOT IN ({values})"))
     conditions += [(test.name, f"NOT ({test.expression})") for test in spec.tests]
     checks = [
         RowCheck(name, broken, f"SELECT count(*) AS broken FROM {rows} WHERE {broken}") for name, broken in conditions
     ]
     for group in (spec.key, *spec.unique):
         if group:
-            names = ", ".join(group)
+            names, columns = ", ".join(group), ", ".join(quoted(name) for name in group)
             checks.append(
                 RowCheck(
                     f"({names}) is unique",
                     None,
-                    f"SELECT count(*) AS broken FROM (SELECT {names} FROM {rows} "
-                    f"GROUP BY {names} HAVING count(*) > 1) AS twice",
+                    f"SELECT count(*) AS broken FROM (SELECT {columns} FROM {rows} "
+                    f"GROUP BY {columns} HAVING count(*) > 1) AS twice",
                 )
             )
     for column, rule in spec.columns.items():
@@ -154,8 +169,9 @@ def row_checks(spec: TableSpec, rows: str) -> list[RowCheck]:
                 RowCheck(
                     f"{column} is in {rule.references}",
                     None,
-                    f"SELECT count(*) AS broken FROM {rows} AS here WHERE here.{column} IS NOT NULL AND NOT EXISTS "
-                    f"(SELECT 1 FROM {table} AS there WHERE there.{other} = here.{column})",
+                    f"SELECT count(*) AS broken FROM {rows} AS here WHERE here.{quoted(column)} IS NOT NULL "
+                    f"AND NOT EXISTS (SELECT 1 FROM {table} AS there "
+                    f"WHERE there.{quoted(other)} = here.{quoted(column)})",
                 )
             )
     return checks
@@ -164,3 +180,9 @@ def row_checks(spec: TableSpec, rows: str) -> list[RowCheck]:
 def literal(text: str) -> str:
     """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """A column's name as an SQL identifier."""
+    is_plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in _KEYWORDS
+    return name if is_plain else '"' + name.replace('"', '""') + '"'

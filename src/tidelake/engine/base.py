@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -160,6 +160,18 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of memory, connections and processes."""
+        ...
+
+
+@runtime_checkable
+class Parallel(Protocol):
+    """What an engine may offer beside the four methods: work in two threads at once."""
+
+    def beside(self) -> Engine:
+        """An engine over the same tables with `temp` tables of its own, for another thread.
+
+        No two threads write to one table. Close it before the engine that it comes from.
+        """
         ...
 
 

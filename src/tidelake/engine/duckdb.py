@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace as replace_fields
 from datetime import date, datetime
 from queue import SimpleQueue
@@ -70,7 +72,9 @@ class DuckEngine:
         self._bound: dict[str, int] = {}
         self._kinds: dict[str, tuple[int | None, dict[str, str]]] = {}
         self._arrow: dict[str, str] = {}
+        self._scratch = "scratch"
         self._scratch_tables: set[str] = set()
+        self._shared = threading.RLock()  # views, macros and the lake's open tables: one thread at a time
         self._macros: set[str] = set()
         settings: dict[str, Any] = {"temp_directory": self._spill.name, "preserve_insertion_order": False}
         if memory_limit is not None:
@@ -79,7 +83,7 @@ class DuckEngine:
         self._connection = duckdb.connect(config=settings)
         self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.execute("SET enable_progress_bar = false")
-        for schema in (*LAYERS, "scratch"):
+        for schema in (*LAYERS, self._scratch):
             self._connection.execute(f"CREATE SCHEMA {schema}")
         self._cursors = [self._connection.cursor() for _ in range(min(4, settings["threads"]))]
         self._free: SimpleQueue[Any] = SimpleQueue()
@@ -113,28 +117,30 @@ class DuckEngine:
             self._write_temp(select, name, params)
             return 0
         lake = self._lake_of(table)
-        if transaction is not None:
-            done = lake.transaction_version(table, transaction.app_id)
-            if done is not None and done >= transaction.version:
-                return lake.version(table) or 0
-        known = lake.schema(table)
-        if known is not None:
-            layout = replace_fields(lake.layout(table), sort_by=layout.sort_by or lake.layout(table).sort_by)
-        removed = _removed(lake, table, mode, replace)
+        with self._shared:
+            if transaction is not None:
+                done = lake.transaction_version(table, transaction.app_id)
+                if done is not None and done >= transaction.version:
+                    return lake.version(table) or 0
+            known = lake.schema(table)
+            if known is not None:
+                layout = replace_fields(lake.layout(table), sort_by=layout.sort_by or lake.layout(table).sort_by)
+            removed = _removed(lake, table, mode, replace)
         with self._rows(select, params, materialise=bool(layout.partition_by)) as rows:
             schema, projection = self._shape(rows, None if mode == "overwrite" else known, layout)
             added = self._write_files(rows, schema, projection, lake, table, layout)
-        return lake.commit(
-            table,
-            added,
-            removed,
-            schema=schema,
-            layout=layout,
-            transaction=transaction,
-            note=note,
-            is_change=is_change,
-            is_whole=mode == "overwrite",
-        )
+        with self._shared:
+            return lake.commit(
+                table,
+                added,
+                removed,
+                schema=schema,
+                layout=layout,
+                transaction=transaction,
+                note=note,
+                is_change=is_change,
+                is_whole=mode == "overwrite",
+            )
 
     def schema(self, table: str) -> pa.Schema | None:
         """The table's columns, or None where there is no such table."""
@@ -151,10 +157,26 @@ class DuckEngine:
         if name in self._arrow:
             self._connection.unregister(self._arrow.pop(name))
         if name in self._scratch_tables:
-            self._connection.execute(f"DROP TABLE IF EXISTS scratch.{name}")
+            self._connection.execute(f"DROP TABLE IF EXISTS {self._scratch}.{name}")
             self._scratch_tables.discard(name)
 
+    def beside(self) -> DuckEngine:
+        """An engine over the same tables with `temp` tables of its own; see `Parallel`."""
+        other = copy(self)
+        other._scratch = f"scratch_{uuid.uuid4().hex[:12]}"
+        other._arrow, other._scratch_tables = {}, set()
+        other._connection = self._connection.cursor()
+        other._connection.execute("SET TimeZone = 'UTC'")
+        other._connection.execute(f"CREATE SCHEMA {other._scratch}")
+        if self.lake is not None and not self.lake.is_local:
+            other._register_filesystem(self.lake)
+        return other
+
     def close(self) -> None:
+        if self._scratch != "scratch":
+            self._connection.execute(f"DROP SCHEMA {self._scratch} CASCADE")
+            self._connection.close()
+            return
         self._pool.shutdown(wait=True)
         for cursor in self._cursors:
             cursor.close()
@@ -175,16 +197,19 @@ class DuckEngine:
         Args:
             narrow: Read only the files of the partitions that the SQL asks for, where it says which.
         """
-        if missing := macros_in(sql) - self._macros:
-            for statement in duckdb_macros(self.timezone, missing):
-                self._connection.execute(statement)
-            self._macros |= missing
         sql = _TEMP_NAME.sub(lambda match: self._temp(match.group(1).lower()), sql)
-        if self.lake is None:
-            return sql
+        with self._shared:
+            if missing := macros_in(sql) - self._macros:
+                for statement in duckdb_macros(self.timezone, missing):
+                    self._connection.execute(statement)
+                self._macros.update(missing)
+            return sql if self.lake is None else self._with_tables(self.lake, sql, narrow=narrow)
+
+    def _with_tables(self, lake: Catalog, sql: str, *, narrow: bool) -> str:
+        """The SQL with the tables that it names: read from the files that it needs, or views that are in place."""
         pieces, last = list[str](), 0
         for reading in readings(sql, self._partition_kinds) if narrow else ():
-            files = self.lake.files(reading.table)
+            files = lake.files(reading.table)
             wanted = [file for file in files if reading.wanted(file.partition)]
             if len(wanted) < len(files):
                 body = self._reading(reading.table, wanted)
@@ -220,7 +245,7 @@ class DuckEngine:
         return known[1]
 
     def _temp(self, name: str) -> str:
-        return self._arrow.get(name, f"scratch.{name}")
+        return self._arrow.get(name, f"{self._scratch}.{name}")
 
     def _bind(self, table: str) -> None:
         """Make the view `layer.name` over the files of the table's version."""
@@ -307,12 +332,12 @@ class DuckEngine:
 
     def _make_scratch(self, name: str, sql: str, params: Mapping[str, Any] | None) -> None:
         """Make or replace a table; its own rows may be among those that it is made from."""
-        if name not in self._scratch_tables or not re.search(rf"\bscratch\.{name}\b", sql):
-            self._run(f"CREATE OR REPLACE TABLE scratch.{name} AS {sql}", params)
+        if name not in self._scratch_tables or not re.search(rf"\b{self._scratch}\.{name}\b", sql):
+            self._run(f"CREATE OR REPLACE TABLE {self._scratch}.{name} AS {sql}", params)
             return
-        self._run(f"CREATE OR REPLACE TABLE scratch.{name}__next AS {sql}", params)
-        self._run(f"DROP TABLE scratch.{name}", None)
-        self._run(f"ALTER TABLE scratch.{name}__next RENAME TO {name}", None)
+        self._run(f"CREATE OR REPLACE TABLE {self._scratch}.{name}__next AS {sql}", params)
+        self._run(f"DROP TABLE {self._scratch}.{name}", None)
+        self._run(f"ALTER TABLE {self._scratch}.{name}__next RENAME TO {name}", None)
 
     @contextmanager
     def _rows(self, select: str | pa.Table, params: Mapping[str, Any] | None, *, materialise: bool) -> Iterator[str]:
@@ -332,7 +357,7 @@ class DuckEngine:
             name = f"rows_{uuid.uuid4().hex[:12]}"
             self._write_temp(select, name, params)
             try:
-                yield f"SELECT * FROM scratch.{name}"
+                yield f"SELECT * FROM {self._scratch}.{name}"
             finally:
                 self.drop(name)
         else:
@@ -413,11 +438,11 @@ class DuckEngine:
     def _ordered(self, rows: str, keys: str) -> Iterator[str]:
         """The rows in a table ordered by partition, so that each partition is found without reading the others."""
         name = f"ordered_{uuid.uuid4().hex[:12]}"
-        self._run(f"CREATE TABLE scratch.{name} AS SELECT * FROM ({rows}) ORDER BY {keys}", None)
+        self._run(f"CREATE TABLE {self._scratch}.{name} AS SELECT * FROM ({rows}) ORDER BY {keys}", None)
         try:
-            yield f"SELECT * FROM scratch.{name}"
+            yield f"SELECT * FROM {self._scratch}.{name}"
         finally:
-            self._run(f"DROP TABLE scratch.{name}", None)
+            self._run(f"DROP TABLE {self._scratch}.{name}", None)
 
     def _write_partitions(
         self,

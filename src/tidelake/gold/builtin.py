@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from tidelake.contracts.table import ColumnSpec, TableSpec, load_table
+from tidelake.contracts.table import ColumnSpec, TableSpec, load_table, quoted
 from tidelake.gold.context import Gold
 from tidelake.gold.day_groups import DayGroups, value_of
 from tidelake.gold.events import Events
 from tidelake.gold.model import Days, Input, Model, definition_hash
-from tidelake.gold.sqltext import EXACT, column_type, dates_condition, quoted, render
+from tidelake.gold.sqltext import EXACT, column_type, dates_condition, render
 
 FOLDER = Path(__file__).parent / "tables"
 CODE_VERSION = 1  # raise it when a SELECT changes the rows of the same inputs in a way its text does not show

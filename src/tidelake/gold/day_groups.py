@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from tidelake.contracts.table import literal
+from tidelake.contracts.table import literal, quoted
 from tidelake.gold.context import Gold
 from tidelake.gold.events import Events
 from tidelake.gold.model import Days
-from tidelake.gold.sqltext import EXACT, one_of, quoted, render
+from tidelake.gold.sqltext import EXACT, one_of, render
 
 
 @dataclass

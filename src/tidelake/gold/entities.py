@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidelake.contracts.table import ColumnSpec, TableSpec, literal, load_table
+from tidelake.contracts.table import ColumnSpec, TableSpec, literal, load_table, quoted
 from tidelake.engine.base import Layout
 from tidelake.errors import DefinitionError
 from tidelake.gold.checks import hold_rows, is_retyped
@@ -23,7 +23,7 @@ from tidelake.gold.context import Gold
 from tidelake.gold.coverage import Calendar, calendars
 from tidelake.gold.dates import changed_dates, chunks
 from tidelake.gold.model import ModelRun, definition_hash
-from tidelake.gold.sqltext import EXACT, FOLDER, dates_condition, quoted, render
+from tidelake.gold.sqltext import EXACT, FOLDER, dates_condition, render
 
 TABLE = "gold.entity_day"
 CODE_VERSION = 1

@@ -11,8 +11,9 @@ import pyarrow as pa
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
+from tidelake.contracts.table import quoted
 from tidelake.errors import DefinitionError, UnknownNameError
-from tidelake.gold.sqltext import dates_condition, one_of, quoted, sql_name
+from tidelake.gold.sqltext import dates_condition, one_of, sql_name
 
 CANONICAL = (
     "event_date",

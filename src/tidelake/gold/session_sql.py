@@ -13,18 +13,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 
-from tidelake.contracts.table import literal
+from tidelake.contracts.table import literal, quoted
 from tidelake.gold.events import Events
-from tidelake.gold.sqltext import (
-    EXACT,
-    dates_condition,
-    instant_micros,
-    later,
-    micros,
-    one_of,
-    quoted,
-    render,
-)
+from tidelake.gold.sqltext import EXACT, dates_condition, instant_micros, later, micros, one_of, render
 
 _BIN = "actor_id, unit, event_date, bin"
 _NEVER = 2**62  # a place after all events

@@ -17,19 +17,6 @@ FOLDER = Path(__file__).parent / "tables"
 _FRAGMENT = re.compile(r"\{([a-z_]+)\}")
 EXACT = "DECIMAL(28, 9)"  # sums of fractions are added in decimals: the same total in any order
 
-# Words that SQL reads as something else than a name, in some place at least (list of DuckDB).
-_KEYWORDS = frozenset(
-    """all analyse analyze and any array as asc asymmetric both case cast check collate column constraint create default
-    deferrable desc describe distinct do else end except false fetch for foreign from group having in initially intersect
-    into lambda lateral leading limit not null offset on only or order pivot pivot_longer pivot_wider placing primary
-    qualify references returning select show some summarize symmetric table then to trailing true union unique unpivot
-    using variadic when where window with anti asof at authorization binary by collation columns concurrently cross
-    freeze full generated glob ilike inner is isnull join left like map natural notnull outer overlaps positional right
-    semi similar struct tablesample try_cast tuple unpack verbose between bigint bit boolean char character coalesce dec
-    decimal exists extract float grouping grouping_id inout int integer interval national nchar none nullif numeric out
-    overlay position precision real row setof smallint substring time timestamp treat trim values varchar""".split()
-)
-
 
 def render(name: str, **fragments: str) -> str:
     """The SELECT in `tables/NAME.sql` with its `{fragments}` put in; comments are left out.
@@ -43,12 +30,6 @@ def render(name: str, **fragments: str) -> str:
     if asked != set(fragments):
         raise DefinitionError(f"{name}.sql and its caller disagree on {sorted(asked ^ set(fragments))}.")
     return _FRAGMENT.sub(lambda match: fragments[match.group(1)], text).strip()
-
-
-def quoted(name: str) -> str:
-    """A column's name as an SQL identifier."""
-    is_plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) and name not in _KEYWORDS
-    return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 
 def one_of(column: str, values: Iterable[str]) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from tidelake.contracts.table import literal
+from tidelake.contracts.table import literal, quoted
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.builtin import ALL
 from tidelake.gold.context import Gold
 from tidelake.gold.events import CANONICAL
-from tidelake.gold.sqltext import date_literal, quoted
+from tidelake.gold.sqltext import date_literal
 from tidelake.metrics.catalogue import Metric
 
 UNKNOWN = "(unknown)"

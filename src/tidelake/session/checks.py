@@ -19,11 +19,12 @@ import pyarrow as pa
 from tidelake.bronze.registry import FileRecord, load_records, superseded_ids
 from tidelake.config import Project
 from tidelake.contracts.source import Source
+from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.errors import LedgerError
 from tidelake.gold.events import Events, event_sources
-from tidelake.gold.sqltext import dates_condition, quoted
+from tidelake.gold.sqltext import dates_condition
 from tidelake.lake import Lake
 from tidelake.lake.builds import is_same
 from tidelake.lake.keys import KeyIndex

@@ -12,7 +12,7 @@ from tidelake.engine.base import Engine
 from tidelake.lake import Lake
 from tidelake.silver.compile import accepted_columns
 from tidelake.silver.fields import quoted
-from tidelake.silver.stage import Stage
+from tidelake.silver.stage import IS_ACCEPTED, Stage
 
 
 def rebuild_dimension(
@@ -45,8 +45,7 @@ def rebuild_dimension(
     stage.choose(f"{identity}", f"{by_time}source_path DESC, source_position DESC")
     columns = ", ".join(quoted(name) for name in accepted_columns(stage.plan))
     select = f"""
-        SELECT {columns} FROM temp.parsed
-        WHERE (file_id, source_position) NOT IN (SELECT (file_id, source_position) FROM temp.excluded)"""
+        SELECT {columns} FROM temp.parsed WHERE {IS_ACCEPTED}"""
     if source.history == "scd2" and source.mapping.valid_from:
         partition = ", ".join(quoted(key) for key in keys)
         select = f"""

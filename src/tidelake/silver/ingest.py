@@ -38,11 +38,12 @@ from tidelake.lake.ledger import one_of
 from tidelake.silver.compile import accepted_columns, definition_of, parsed_sql, plan
 from tidelake.silver.dimensions import rebuild_dimension
 from tidelake.silver.fields import quoted
+from tidelake.silver.lanes import Lanes
 from tidelake.silver.parsing import absent_dimensions
 from tidelake.silver.stage import DUPLICATES, QUARANTINE, Stage, has_reason_sql
 from tidelake.sources.base import Group, Reader
 
-GROUP_BYTES = 96 * 1024 * 1024
+GROUP_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
@@ -134,7 +135,7 @@ class Ingest:
         self._heal_registry()
         self.records = load_records(self.engine, self.source.name)
         if self.source.fact == "dimension":
-            self._run_files(stage=None)
+            self._run_files(None)
             self._run_dimension(full_refresh)
         else:
             self._run_facts(full_refresh)
@@ -152,8 +153,8 @@ class Ingest:
             self.engine, self.lake, self.project, self.source, self.records, batch_id=taken, app_id=app_id
         )
         self.run_report.restated = not self.run_report.batches
-        self.run_report.warnings = stage.warnings
-        self.run_report.evolved = stage.evolved
+        self.run_report.warnings = stage.learned.warnings
+        self.run_report.evolved = stage.learned.evolved
         self.run_report.touched_files |= {r.file_id for r in self.records.values()} | self._gone()
 
     def _run_facts(self, full_refresh: bool) -> None:
@@ -161,7 +162,8 @@ class Ingest:
             self._empty_silver()
         stage = Stage(self.engine, self.lake, self.project, self.source, self.app_id, self._open_index())
         self._heal_silver(stage)
-        self._run_files(stage)
+        with Lanes(stage) as lanes:
+            self._run_files(lanes)
         self._retake_orphans(stage)
         self._finish(stage)
 
@@ -218,11 +220,11 @@ class Ingest:
         superseded = sorted(superseded_ids(records))
         stage.settle(batch_id, superseded)
         files = self.engine.query(f"SELECT DISTINCT file_id FROM {self.bronze} WHERE {condition}").column(0).to_pylist()
-        stage.touched_files |= {*files, *superseded}
+        stage.learned.touched_files |= {*files, *superseded}
 
     # --- files
 
-    def _run_files(self, stage: Stage | None) -> None:
+    def _run_files(self, lanes: Lanes | None) -> None:
         looks = self.reader.looks()
         step = plan_files(self.reader, looks, self.records)
         report = self.run_report
@@ -230,10 +232,10 @@ class Ingest:
         report.files_vanished = list(step.vanished)
         if step.touched:
             self._renew_stamps(step.touched)
-        self._take_files(stage, step)
+        self._take_files(lanes, step)
         if step.planned and any(record.state == "copy" for record in self.records.values()):
             # Where the file that they were copies of has changed now, they are all there is of its rows.
-            self._take_files(stage, plan_files(self.reader, looks, self.records))
+            self._take_files(lanes, plan_files(self.reader, looks, self.records))
 
     def _renew_stamps(self, touched: Sequence[FileRecord]) -> None:
         """Keep the new stamps of files with the same content in place of the old ones: only one can be the newest."""
@@ -245,7 +247,7 @@ class Ingest:
             "overwrite",
         )
 
-    def _take_files(self, stage: Stage | None, step: FilePlan) -> None:
+    def _take_files(self, lanes: Lanes | None, step: FilePlan) -> None:
         if not step.planned:
             return
         planned = self._without_large_copies(step.planned)
@@ -254,7 +256,7 @@ class Ingest:
         total = sum(item.take.look.size - item.take.start_byte for item in planned)
         done = 0
         for group in self.reader.groups([item.take for item in planned], group_bytes=self.group_bytes):
-            self._take_group(stage, group, by_path, lines_before)
+            self._take_group(lanes, group, by_path, lines_before)
             done += group.bytes_read
             self.progress(f"reading {self.source.name}", min(done, total), total, "bytes")
         self.progress(f"reading {self.source.name}", total, total, "bytes")
@@ -297,26 +299,28 @@ class Ingest:
         return kept
 
     def _take_group(
-        self, stage: Stage | None, group: Group, by_path: dict[str, Planned], lines_before: dict[str, int]
+        self, lanes: Lanes | None, group: Group, by_path: dict[str, Planned], lines_before: dict[str, int]
     ) -> None:
         batch_id = (self.lake.transaction_version(self.bronze, self.source.name) or 0) + 1
         kept = self._records_of(group, by_path, lines_before, batch_id)
         taken = [record if record.batch_id == batch_id and record.state != "copy" else None for record in kept]
+        stage = lanes.next() if lanes is not None else None
+        engine = stage.engine if stage is not None else self.engine
         lines = lines_of(group, taken, batch_id=batch_id, now=self.now)
-        self.engine.write(lines, "temp.lines")
+        engine.write(lines, "temp.lines")
         if self.source.privacy:
             guard = guarded_sql(self.source, "temp.lines")
             secret = {"privacy_key": project_key(self.root)} if "$privacy_key" in guard else None
-            self.engine.write(guard, "temp.lines", params=secret)
+            engine.write(guard, "temp.lines", params=secret)
         if stage is not None:
             stage.parse()
         note = {"files": to_note(kept)}
-        append(self.engine, self.source.name, batch_id=batch_id, note=note)
-        save_records(self.engine, kept, self.source.name, batch_id)
+        append(engine, self.source.name, batch_id=batch_id, note=note)
+        save_records(engine, kept, self.source.name, batch_id)
         superseded = sorted(superseded_ids(kept) - self._gone())
-        if stage is not None:
-            stage.settle(batch_id, superseded)
-            stage.touched_files |= {record.file_id for record in kept} | set(superseded)
+        if lanes is not None and stage is not None:
+            lanes.settle(stage, batch_id, superseded)
+            stage.learned.touched_files |= {record.file_id for record in kept} | set(superseded)
         for record in kept:
             self.records[record.source_path] = record
         self.run_report.batches.append(batch_id)
@@ -447,7 +451,7 @@ class Ingest:
         append_marker(self.engine, self.source.name, batch_id=batch_id, note={"files": "[]", "retake": why})
         stage.settle(batch_id)
         files = self.engine.query("SELECT DISTINCT file_id FROM temp.again").column(0).to_pylist()
-        stage.touched_files |= set(files)
+        stage.learned.touched_files |= set(files)
         self._drop_retaken(batch_id)
         self.run_report.batches.append(batch_id)
         return count
@@ -512,13 +516,13 @@ class Ingest:
             stage.fill_index()
             stage.index.save(algorithm=self._algorithm)
         report = self.run_report
-        report.touched_files |= stage.touched_files
-        report.warnings = stage.warnings
-        report.evolved = stage.evolved
-        report.identical = stage.identical
-        report.messages += stage.messages
-        if stage.evolved:
-            report.messages.append("new fields taken as text: " + ", ".join(sorted(set(stage.evolved))))
+        report.touched_files |= stage.learned.touched_files
+        report.warnings = stage.learned.warnings
+        report.evolved = stage.learned.evolved
+        report.identical = stage.learned.identical
+        report.messages += stage.learned.messages
+        if stage.learned.evolved:
+            report.messages.append("new fields taken as text: " + ", ".join(sorted(set(stage.learned.evolved))))
 
 
 def index_algorithm(engine: Engine, app_id: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
+from typing import Self
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
@@ -23,23 +25,45 @@ from tidelake.silver.compile import (
 )
 from tidelake.silver.fields import reference_of
 
-_SAMPLE = 20_000
+_SAMPLE = 5_000
 _MOST_EXTRA = 200
 
 
 @dataclass
-class Parsing:
-    """What is kept between the batches of one source in one build.
+class Learned:
+    """What one build of a source learns from batch to batch; shared by those who work on it at once.
 
     Attributes:
-        app_id: Application id of silver's transactions; the version is the batch.
-        identical: Rows of a batch that equal an earlier one of it, where nothing is deduplicated.
         extra: Undeclared fields that silver carries as text.
         key_lists: Lists of field names that need no closer look, the usual one first.
         is_spaced: Whether a space follows each colon and comma of the records.
+        identical: Rows of a batch that equal an earlier one of it, where nothing is deduplicated.
         touched_files: Files whose rows moved, so that the ledger counts them again.
         warnings: Number of rows by reason that broke a rule which only warns.
         messages: What a person should be told.
+        settled: Waits until every batch that was parsed under the present plan is settled.
+    """
+
+    plan: SilverPlan
+    extra: list[str] = field(default_factory=list)
+    key_lists: list[list[str]] = field(default_factory=list)
+    is_spaced: bool = False
+    identical: int = 0
+    touched_files: set[int] = field(default_factory=set)
+    warnings: dict[str, int] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    evolved: list[str] = field(default_factory=list)
+    settled: Callable[[], None] = lambda: None
+
+
+@dataclass
+class Parsing:
+    """Reads the batches of one source in one build.
+
+    Attributes:
+        engine: Holds the batch at hand in its `temp` tables.
+        app_id: Application id of silver's transactions; the version is the batch.
+        index: The keys that silver holds; None where nothing is deduplicated.
     """
 
     engine: Engine
@@ -48,27 +72,28 @@ class Parsing:
     source: Source
     app_id: str
     index: KeyIndex | None
-    identical: int = 0
-    extra: list[str] = field(default_factory=list)
-    key_lists: list[list[str]] = field(default_factory=list)
-    is_spaced: bool = False
-    touched_files: set[int] = field(default_factory=set)
-    warnings: dict[str, int] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
-    evolved: list[str] = field(default_factory=list)
-    plan: SilverPlan = field(init=False)
+    learned: Learned = field(init=False)
 
     def __post_init__(self) -> None:
-        self._plan()
+        self.learned = Learned(self._planned([]))
         known = self.engine.schema(f"silver.{self.source.name}")
         if known is not None and self.source.contract.extra == "evolve":
             own = {*accepted_columns(self.plan), *(f"{name}_field" for name in LINEAGE)}
-            self.extra = [name for name in known.names if name not in own]
-            self._plan()
+            self.learned.extra = [name for name in known.names if name not in own]
+            self.learned.plan = self._planned(self.learned.extra)
 
-    def _plan(self) -> None:
-        absent = absent_dimensions(self.engine, self.source)
-        self.plan = plan(self.source, self.project, self.extra, absent=absent)
+    def _planned(self, extra: Sequence[str]) -> SilverPlan:
+        return plan(self.source, self.project, extra, absent=absent_dimensions(self.engine, self.source))
+
+    @property
+    def plan(self) -> SilverPlan:
+        return self.learned.plan
+
+    def beside(self, engine: Engine) -> Self:
+        """The same work on an engine with `temp` tables of its own, for another batch."""
+        other = copy(self)
+        other.engine = engine
+        return other
 
     def _known_columns(self) -> list[str]:
         schema = self.engine.schema(self.table)
@@ -100,7 +125,7 @@ class Parsing:
             ContractError: A field or rule whose policy is `fail` was broken, or a file lacks a required column.
         """
         self._refuse_missing_dimensions()
-        if not self.key_lists:
+        if not self.learned.key_lists:
             self._learn_key_lists()
         self._parse_once()
         if self.source.contract.extra == "evolve" and self._evolve():
@@ -111,7 +136,7 @@ class Parsing:
 
     def _learn_key_lists(self) -> None:
         rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
-        self.is_spaced = bool(rows) and rows[0]["is_spaced"]
+        self.learned.is_spaced = bool(rows) and rows[0]["is_spaced"]
         lists = [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
         dropped = {name for name, rule in self.source.privacy.items() if rule == "drop"}
         known = {*self.plan.known_fields, *dropped}
@@ -120,10 +145,12 @@ class Parsing:
                 self._add_extra(sorted({name for names in lists for name in names} - known))
                 known = {*self.plan.known_fields, *dropped}
             lists = [names for names in lists if set(names) <= known]
-        self.key_lists = lists
+        self.learned.key_lists = lists
 
     def _parse_once(self) -> None:
-        self.engine.write(parsed_sql(self.plan, "temp.lines", self.key_lists, is_spaced=self.is_spaced), "temp.parsed")
+        self.engine.write(
+            parsed_sql(self.plan, "temp.lines", self.learned.key_lists, is_spaced=self.learned.is_spaced), "temp.parsed"
+        )
         self.engine.write("SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean")
 
     def _evolve(self) -> bool:
@@ -142,20 +169,21 @@ class Parsing:
                 name
                 and name.lower() not in taken
                 and _is_column_name(name)
-                and len(self.extra) + len(new) < _MOST_EXTRA
+                and len(self.learned.extra) + len(new) < _MOST_EXTRA
             ):
                 new.append(name)
                 taken.add(name.lower())
         self._say_left_out(sorted(set(names) - set(new) - set(self.plan.known_fields)))
         if not new:
             return False
-        self.extra += new
-        self.evolved += new
-        self._plan()
-        self.key_lists = []
+        self.learned.settled()
+        self.learned.extra += new
+        self.learned.evolved += new
+        self.learned.plan = self._planned(self.learned.extra)
+        self.learned.key_lists = []
         rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
         known = {*self.plan.known_fields, *(n for n, rule in self.source.privacy.items() if rule == "drop")}
-        self.key_lists = [
+        self.learned.key_lists = [
             row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"]) and set(row["keys"]) <= known
         ]
         return True
@@ -163,8 +191,8 @@ class Parsing:
     def _say_left_out(self, names: Sequence[str]) -> None:
         text = "undeclared fields that stay in bronze only (no name for a new column, or too many): "
         said = text + ", ".join(repr(name) for name in names[:12]) + (" ..." if len(names) > 12 else "")
-        if names and said not in self.messages:
-            self.messages.append(said)
+        if names and said not in self.learned.messages:
+            self.learned.messages.append(said)
 
     def _refuse_missing_columns(self) -> None:
         """A table file (CSV, Parquet) without a required column is refused as a whole."""

@@ -49,6 +49,7 @@ DUPLICATES_SCHEMA = pa.schema(
         ("kept_position", pa.int64()),
     ]
 )
+IS_ACCEPTED = "rowid NOT IN (SELECT row FROM temp.excluded)"  # of rows of temp.parsed
 _EPOCH = date(1970, 1, 1)
 _DAY = "CAST(event_date - DATE '1970-01-01' AS INTEGER)"
 _NO_LOSERS = (
@@ -85,7 +86,7 @@ class Stage(Parsing):
             "WHERE len(warnings) > 0) GROUP BY reason"
         ).to_pylist()
         for row in rows:
-            self.warnings[row["reason"]] = self.warnings.get(row["reason"], 0) + row["records"]
+            self.learned.warnings[row["reason"]] = self.learned.warnings.get(row["reason"], 0) + row["records"]
 
     def _dates_of(self, file_ids: Sequence[int]) -> list[date]:
         if not file_ids or self.engine.schema(self.table) is None:
@@ -97,7 +98,7 @@ class Stage(Parsing):
         """Key hashes that stand twice in the batch, or that silver may hold already (and where)."""
         if self.index is None:
             found = self.engine.query("SELECT count(*) - count(DISTINCT key_hash) FROM temp.parsed WHERE is_clean")
-            self.identical += int(found.column(0)[0].as_py())
+            self.learned.identical += int(found.column(0)[0].as_py())
             return _Suspects((), ())
         self.fill_index()
         keyed = self._has_key
@@ -160,12 +161,17 @@ class Stage(Parsing):
 
     def _old_contenders(self, key: str, dates: Sequence[date], superseded: Sequence[int]) -> str:
         """Rows of silver whose key a row of the batch has."""
-        content = content_sql(self.plan.content, known=self._known_columns())
+        known = self._known_columns()
+        content = content_sql(self.plan.content, known=known)
         is_same_key = "event_id" if key == "event_id" else content
-        return (
-            f"SELECT {self._contest_columns}, {content} AS content, true AS is_old FROM {self.table} "
-            f"WHERE {one_of('event_date', dates)} AND NOT ({one_of('file_id', superseded)}) AND {self._has_key} "
-            f"AND {is_same_key} IN (SELECT {key} FROM ({self._fresh_contenders()}))"
+        rows = (
+            f"SELECT *, {key_hash_sql(self.plan)} AS key_hash FROM ({_with_all_columns(self.plan, self.table, known)} "
+            f"WHERE {one_of('event_date', dates)} AND NOT ({one_of('file_id', superseded)}) AND {self._has_key})"
+        )
+        return (  # the hash first: few rows have the text of their content made
+            f"SELECT {self._contest_columns}, {content} AS content, true AS is_old FROM ({rows}) "
+            f"SEMI JOIN temp.suspects USING (key_hash) WHERE {is_same_key} IN (SELECT {key} "
+            f"FROM ({self._fresh_contenders()}))"
         )
 
     def choose(self, identity: str, order: str) -> None:
@@ -205,8 +211,9 @@ class Stage(Parsing):
 
     def _exclude(self) -> None:
         self.engine.write(
+            "SELECT parsed.rowid AS row FROM temp.parsed AS parsed JOIN ("
             "SELECT file_id, source_position FROM temp.reasons WHERE len(reasons) > 0 UNION ALL "
-            "SELECT file_id, source_position FROM temp.losers WHERE NOT is_old",
+            "SELECT file_id, source_position FROM temp.losers WHERE NOT is_old) USING (file_id, source_position)",
             "temp.excluded",
         )
 
@@ -291,10 +298,7 @@ class Stage(Parsing):
     def _write_silver(self, batch_id: int, old_dates: Sequence[date], superseded: Sequence[int]) -> None:
         columns = ", ".join(quoted(name) for name in accepted_columns(self.plan))
         self._exclude()
-        fresh = (
-            f"SELECT {columns} FROM temp.parsed "
-            "WHERE (file_id, source_position) NOT IN (SELECT (file_id, source_position) FROM temp.excluded)"
-        )
+        fresh = f"SELECT {columns} FROM temp.parsed WHERE {IS_ACCEPTED}"
         lost = self.engine.query("SELECT file_id, source_position FROM temp.losers WHERE is_old")
         if self.engine.schema(self.table) is None or not (superseded or lost.num_rows):
             self.engine.write(
@@ -335,7 +339,7 @@ class Stage(Parsing):
             note={"definition": self.plan.definition, "batch_id": batch_id, "app_id": self.app_id},
         )
         moved = self.engine.query("SELECT DISTINCT file_id FROM temp.losers WHERE is_old").column(0).to_pylist()
-        self.touched_files |= set(moved)
+        self.learned.touched_files |= set(moved)
 
     def fill_index(self) -> None:
         """Make the index again from silver where it is behind: after a crash, or when columns were added."""
@@ -352,10 +356,7 @@ class Stage(Parsing):
     def _index_batch(self) -> None:
         if self.index is None:
             return
-        rows = self.engine.query(
-            f"SELECT key_hash, {_DAY} AS day FROM temp.parsed "
-            "WHERE (file_id, source_position) NOT IN (SELECT (file_id, source_position) FROM temp.excluded)"
-        )
+        rows = self.engine.query(f"SELECT key_hash, {_DAY} AS day FROM temp.parsed WHERE {IS_ACCEPTED}")
         self.index.add(rows.column("key_hash").to_numpy(), rows.column("day").to_numpy().astype(np.int32))
         self.index.version = self.lake.version(self.table)
 
@@ -373,8 +374,12 @@ def has_reason_sql() -> str:
 
 def index_rows_sql(made: SilverPlan, table: str, known: Sequence[str]) -> str:
     """(key_hash, day) of every row of a silver table, which may lack columns of the plan."""
+    return f"SELECT {key_hash_sql(made)} AS key_hash, {_DAY} AS day FROM ({_with_all_columns(made, table, known)})"
+
+
+def _with_all_columns(made: SilverPlan, table: str, known: Sequence[str]) -> str:
     absent = "".join(f", NULL AS {quoted(name)}" for name in made.content if name not in known)
-    return f"SELECT {key_hash_sql(made)} AS key_hash, {_DAY} AS day FROM (SELECT *{absent} FROM {table})"
+    return f"SELECT *{absent} FROM {table}"
 
 
 def _text(value: str) -> str:
