@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.silver.conftest import Built
+from tests.silver.conftest import EVENTS, Built
 from tidelake.errors import ContractError
 
 Declare = Callable[..., Built]
@@ -90,10 +90,25 @@ def test_quarantine_takes_the_declared_type_only(events: Declare, kind: str, giv
 
 def test_evolve_keeps_the_text_of_another_type_beside_the_column(events: Declare) -> None:
     project = events({"value": {"type": "integer", "on_mismatch": "evolve"}})
-    project.lines("events/a.jsonl", row(value=1), row(value="many"), row())
+    project.lines("events/a.jsonl", row(value=1), row(value="many"), row(), row(value=2.5))
     project.build()
     found = project.rows("SELECT value, value_text FROM silver.events ORDER BY source_position")
-    assert [tuple(item.values()) for item in found] == [(1, None), (None, "many"), (None, None)]
+    assert [tuple(item.values()) for item in found] == [(1, None), (None, "many"), (None, None), (None, "2.5")]
+
+
+@pytest.mark.parametrize("dedup", ["content", "key"])
+def test_values_of_another_type_tell_rows_apart(events: Declare, dedup: str) -> None:
+    mapping = {**EVENTS["mapping"], "event_id": "id"}
+    project = events({"value": {"type": "integer", "on_mismatch": "evolve"}}, dedup=dedup, mapping=mapping)
+    project.lines("events/a.jsonl", row(id="a", value="many"), row(id="a", value="few"), row(id="a", value="few"))
+    project.build()
+    said = project.rows("SELECT count(*) AS n FROM silver.duplicates")
+    kept, aside = project.rows("SELECT value_text FROM silver.events"), [*project.reasons().values()]
+    if dedup == "content":
+        assert (said, len(kept), aside) == ([{"n": 1}], 2, [])
+    else:
+        assert len(kept) == 1
+        assert (said[0]["n"], len(aside)) == ((1, 1) if kept[0]["value_text"] == "few" else (0, 2))
 
 
 def test_fail_stops_the_build_and_takes_nothing(events: Declare) -> None:

@@ -121,7 +121,7 @@ def plan(source: Source, project: Project, extra: Sequence[str] = (), *, absent:
         project=project,
         fields=tuple(fields),
         columns=_columns(source, fields),
-        content=tuple(item.column for item in fields),
+        content=tuple(name for item in fields for name in _columns_of(item)),
         definition=definition_of(source, project),
     )
 
@@ -158,6 +158,8 @@ def definition_of(source: Source, project: Project) -> str:
     )
     for tolerance in ("max_quarantined_share", "min_rows"):
         said["contract"].pop(tolerance)
+    if any((rule.on_mismatch or source.contract.on_mismatch) == "evolve" for rule in source.contract.fields.values()):
+        said["evolve"] = 2  # values of another type count as content, and not as numbers too
     said["project"] = [project.timezone, project.epoch.isoformat(), _DEFINITION_VERSION]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -171,13 +173,13 @@ def _default_type(part: str | None, is_measure: bool) -> FieldType:
 
 
 def _columns(source: Source, fields: Sequence[FieldSql]) -> tuple[str, ...]:
-    own: list[str] = []
-    for item in fields:
-        own.append(item.column)
-        if item.variant is not None:
-            own.append(f"{item.column}_text")
+    own = [name for item in fields for name in _columns_of(item)]
     fixed = {"event": EVENT_COLUMNS, "count": COUNT_COLUMNS, "dimension": ()}[source.fact]
     return (*fixed, *(column for column in own if column not in fixed))
+
+
+def _columns_of(item: FieldSql) -> tuple[str, ...]:
+    return (item.column,) if item.variant is None else (item.column, f"{item.column}_text")
 
 
 def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]], *, is_spaced: bool = False) -> str:

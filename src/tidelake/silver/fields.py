@@ -121,6 +121,7 @@ def field_sql(
     if on_mismatch == "evolve":
         is_wrong = " OR ".join(condition for _, condition in wrong) or "false"
         variant = f"CASE WHEN {is_wrong} THEN trim({given}, '\"') END"
+        value = f"CASE WHEN NOT ({is_wrong}) THEN {value} END" if wrong else value
     else:
         quick = f"({given} IS NOT NULL AND {value} IS NULL)" if kind == "timestamp" and timezone == "UTC" else None
         if kind == "string" and is_lenient:
