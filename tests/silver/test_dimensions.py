@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import tidelake.session as sessions
 from tests.silver.conftest import EVENTS, Built
 from tidelake.errors import ContractError, UnknownNameError
 
@@ -119,3 +120,20 @@ def test_a_wrong_reference_is_said_when_the_project_is_opened(project: Built, re
     with pytest.raises(UnknownNameError) as caught:
         project.build()
     assert guess in (caught.value.hint or "")
+
+
+def test_quarantined_rows_can_be_replayed_more_than_once(project: Built) -> None:
+    project.source("users", **USERS)
+    contract = {
+        **EVENTS["contract"],
+        "fields": {**EVENTS["contract"]["fields"], "user": {"references": "users.user_id"}},
+    }
+    project.source("events", **{**EVENTS, "contract": contract})
+    at = "2024-03-01T10:00:00Z"
+    project.lines("events/a.jsonl", {"at": at, "user": "a"}, {"at": at, "user": "b"}, {"at": at, "user": "c"})
+    for number, known in enumerate("abc", start=1):
+        project.lines(f"users/{number}.csv", "user_id,plan", f"{known},free")
+        project.build()
+        with sessions.open(project.root) as session:
+            session.replay(source="events")
+        assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": number}]

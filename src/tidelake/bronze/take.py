@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from tidelake.bronze.registry import FileRecord
 from tidelake.engine.base import Engine, Layout, Transaction
+from tidelake.lake import Lake
+from tidelake.lake.ledger import one_of
 from tidelake.sources.base import Group
 
 LINES = "temp.lines"
@@ -87,3 +89,12 @@ def append_marker(engine: Engine, source: str, *, batch_id: int, note: Mapping[s
 def lines_again(source: str, where: str) -> str:
     """SQL of lines that bronze holds already, as `temp.lines` has them."""
     return f"SELECT {COLUMNS} FROM bronze.{source} WHERE {where}"
+
+
+def batches_condition(lake: Lake, source: str, batches: Collection[int], column: str = "batch_id") -> str:
+    """SQL over bronze that is true for the lines of rows that carry these batches' numbers, and perhaps for others.
+
+    A row that was judged again carries the number of a batch without lines of its own: its line is in an earlier one.
+    """
+    held = {file.partition.get("batch_id") for file in lake.files(f"bronze.{source}")}
+    return one_of(column, batches) if held >= {str(batch) for batch in batches} else f"{column} < {max(batches)}"

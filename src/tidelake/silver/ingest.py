@@ -27,14 +27,13 @@ from tidelake.bronze.registry import (
     superseded_ids,
     to_note,
 )
-from tidelake.bronze.take import BRONZE_SCHEMA, append, append_marker, lines_again, lines_of
+from tidelake.bronze.take import BRONZE_SCHEMA, append, append_marker, batches_condition, lines_again, lines_of
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.lake import Lake
 from tidelake.lake.keys import KeyIndex
-from tidelake.lake.ledger import one_of
 from tidelake.silver.compile import accepted_columns, definition_of, parsed_sql, plan
 from tidelake.silver.dimensions import rebuild_dimension
 from tidelake.silver.fields import quoted
@@ -441,7 +440,7 @@ class Ingest:
             return 0
         count = int(self.engine.query("SELECT count(*) FROM temp.again").column(0)[0].as_py())
         batch_id = (self.lake.transaction_version(self.bronze, self.source.name) or 0) + 1
-        again = lines_again(self.source.name, one_of("batch_id", batches))
+        again = lines_again(self.source.name, batches_condition(self.lake, self.source.name, batches))
         self.engine.write(
             f"SELECT * REPLACE (CAST({batch_id} AS BIGINT) AS batch_id) FROM ({again}) "
             "SEMI JOIN temp.again USING (file_id, source_position)",

@@ -14,6 +14,7 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
+from tidelake.bronze.take import batches_condition
 from tidelake.engine.base import Layout, Transaction
 from tidelake.lake.ledger import one_of
 from tidelake.silver.compile import NO_ID, SilverPlan, accepted_columns, content_sql, key_hash_sql
@@ -240,7 +241,7 @@ class Stage(Parsing):
             SELECT {_text(source)}, {batch_id}, b.file_id, b.source_path, b.source_position, ['conflict'], b.raw,
                 'open', c.kept_file_id, c.kept_position, b.ingested_at
             FROM bronze.{source} b JOIN temp.losers c USING (file_id, source_position)
-            WHERE c.is_old AND NOT c.is_same AND {one_of("b.batch_id", old)}"""
+            WHERE c.is_old AND NOT c.is_same AND {batches_condition(self.lake, source, old, "b.batch_id")}"""
         self._replace_partition(QUARANTINE, bad, QUARANTINE_SCHEMA, batch_id)
         if superseded:
             self._retire(superseded)
