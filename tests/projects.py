@@ -145,11 +145,12 @@ class TinyProject:
         assert not (waiting & filtered)
 
     def _superseded(self) -> set[int]:
-        newest: dict[str, int] = {}
+        newest: dict[str, tuple[int, int]] = {}
         files = self.rows("ops.files")
         for row in files:
-            newest[row["source_path"]] = max(newest.get(row["source_path"], 0), row["generation"])
-        return {row["file_id"] for row in files if row["generation"] < newest[row["source_path"]]}
+            known = newest.get(row["source_path"], (0, 0))
+            newest[row["source_path"]] = max(known, (row["generation"], row["file_id"]))
+        return {row["file_id"] for row in files} - {file_id for _, file_id in newest.values()}
 
 
 def superseded_places(places: set[tuple[int, int]], superseded: set[int]) -> set[tuple[int, int]]:

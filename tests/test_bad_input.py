@@ -410,6 +410,27 @@ def test_a_file_that_vanished(project: TinyProject) -> None:
     project.check_balance()
 
 
+@pytest.mark.parametrize("is_used_again", [False, True])
+@pytest.mark.parametrize("name", ["app.log.1", "app.log.1.gz"])
+def test_a_file_that_was_renamed(tmp_path: Path, name: str, is_used_again: bool) -> None:
+    project = TinyProject.make(tmp_path / "p", APP.replace("dedup: key", "dedup: none"))
+    path = project.write("app.log", lines(GOOD[:10]))
+    project.build()
+    path.unlink()
+    whole = lines(GOOD[:12]).encode()
+    project.write(name, gzip.compress(whole) if name.endswith("gz") else whole)
+    if is_used_again:
+        project.write("app.log", lines(GOOD[12:20]))
+    printed = project.build()
+    assert f"{name} (was app.log)" in printed
+    assert "vanished" not in printed
+    assert project.ids() == sorted(item["id"] for item in GOOD[: 20 if is_used_again else 12])
+    taken = [(row["source_path"], row["source_position"]) for row in project.rows("bronze.app")]
+    assert (name, 12) in taken
+    assert ((name, 1) in taken) == name.endswith("gz")  # a packed file is read anew as a whole
+    project.check_balance()
+
+
 def test_a_copy_of_a_file_is_not_counted_twice(project: TinyProject) -> None:
     project.write("a.jsonl", lines(GOOD[:10]))
     project.write("copy.jsonl", lines(GOOD[:10]))

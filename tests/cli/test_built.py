@@ -14,11 +14,15 @@ from tidelake.cli.options import FormatName
 from tidelake.gold.model import ModelRun
 from tidelake.session.pipeline import BuildResult
 
+NO_FILES: dict[str, Any] = {"new": 0, "grown": 0, "changed": 0, "unchanged": 0} | {
+    kind: [] for kind in ("copies", "renamed", "vanished", "truncated")
+}
+
 
 def report(name: str = "app", **changes: Any) -> dict[str, Any]:
     return {
         "source": name,
-        "files": {"new": 2, "grown": 1, "changed": 0, "unchanged": 4, "copies": [], "vanished": [], "truncated": []},
+        "files": {**NO_FILES, "new": 2, "grown": 1, "unchanged": 4},
         "bytes": 5_000_000,
         "rows": {"read": 1010, "accepted": 1000, "quarantined": 3, "duplicate": 5, "filtered": 2, "superseded": 0},
         "quarantined_share": 0.003,
@@ -81,7 +85,7 @@ def test_faults_restatements_and_healing_are_said() -> None:
 
 
 def test_nothing_new_is_two_lines() -> None:
-    files = {"new": 0, "grown": 0, "changed": 0, "unchanged": 14, "copies": [], "vanished": [], "truncated": []}
+    files = {**NO_FILES, "unchanged": 14}
     rows = dict.fromkeys(("read", "accepted", "quarantined", "duplicate", "filtered", "superseded"), 0)
     result = BuildResult("r1", sources=(report(files=files, rows=rows, reasons={}),), seconds=0.4)
     assert build_lines(result) == [("files", "14 known, none new"), ("time", "400 ms")]

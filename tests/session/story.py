@@ -98,6 +98,8 @@ def story(seed: int, size: int, *, is_small: bool = False) -> list[Stage]:
         (root / "data/day3.jsonl").write_text(lines(days[3]))
         renew(root / "data/day1.jsonl", (root / "data/day1.jsonl").read_text() + lines(late))
         renew(root / "data/day0.jsonl", lines(other))  # its copy keeps the old rows
+        (root / "data/day2.jsonl").rename(root / "data/day2.old")
+        renew(root / "data/day2.old", (root / "data/day2.old").read_text() + lines(late[:5]))
         write_views(root, 2)
         (root / "products/2.jsonl").write_text(lines({"sku": f"s{i % 7}", "price": 2} for i in range(9)))
 

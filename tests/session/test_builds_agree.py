@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.session.lakes import build, digests, events_with, lines, make_project, rows_of
+from tests.session.lakes import build, digests, event, events_with, lines, make_project, rows_of
 from tests.session.story import PRODUCTS, random_rows
 from tidelake import session as tl
 
@@ -39,6 +39,7 @@ class Folder:
         self.chance = chance
         self.files: Files = {}
         self.whole: Files = {}  # what files that are cut off will hold
+        self.built: Files = {}  # what was there when the lake was last built
 
     def rows(self) -> bytes:
         return lines(random_rows(self.chance, self.chance.randrange(1, 14))).encode()
@@ -77,6 +78,15 @@ class Folder:
         self.files[self.name()] = self.files[name]
         self.files[name] = self.rows()
 
+    def rename_and_grow(self) -> None:
+        """A file goes on under another name, longer or not, and nothing or a new one is under its own."""
+        name = self.some()
+        if self.files[name].startswith(self.built.get(name, b"")):  # else nobody could tell what became of it
+            rest = self.chance.choice([b"", self.rows()])
+            self.files[self.chance.choice([self.name(), self.name() + ".1"])] = self.files.pop(name) + rest
+            if self.chance.random() < 0.5:
+                self.files[name] = self.rows()
+
     def cut_off(self) -> None:
         name = f"z{len(self.files)}.gz"
         packed = gzip.compress(self.rows() * 20, mtime=0)
@@ -91,6 +101,16 @@ class Folder:
         actions += [self.rotate, self.cut_off, self.made_whole, self.grow_without_line_end]
         for action in self.chance.choices(actions, k=self.chance.randrange(1, 4)):
             action()
+        if self.chance.random() < 0.4:
+            self.rename_and_grow()
+
+
+def become(root: Path, files: Mapping[str, bytes]) -> None:
+    """Make a project's folder hold these files; those that stay as they are keep their stamps."""
+    for path in (root / "data").iterdir():
+        if path.name not in files:
+            path.unlink()
+    put(root, files)
 
 
 def put(root: Path, files: Mapping[str, bytes], folder: str = "data") -> None:
@@ -114,8 +134,9 @@ def agree(chance: random.Random, dedup: str, changes_contract: bool) -> None:
                 contract = chance.choice(CONTRACTS)
             source = {"app": events_with(dedup=dedup, **contract)}
             root = make_project(home / "steps", source, measures={})
-            put(root, folder.files)
+            become(root, folder.files)
             build(root)
+            folder.built = dict(folder.files)
             if chance.random() < 0.3:
                 with tl.open(root) as session:
                     session.replay()
@@ -216,3 +237,37 @@ def test_a_duplicate_is_revived_when_the_file_of_the_kept_row_is_replaced(tmp_pa
     assert sorted((item["event_id"], item["received"]) for item in kept) == [("e1", 1_000_000), ("e2", 1_000_000)]
     assert rows_of(root, "SELECT reasons FROM silver.quarantine WHERE state = 'open'") == [{"reasons": ["conflict"]}]
     digests(root)
+
+
+def keeper(root: Path) -> str:
+    """The file whose row with the id e1 silver holds."""
+    joined = "silver.app JOIN bronze.app USING (file_id, source_position)"
+    (found,) = rows_of(root, f"SELECT source_path FROM {joined} WHERE event_id = 'e1'")
+    return str(found["source_path"])
+
+
+def test_a_revived_row_that_gives_way_again_is_kept_aside(tmp_path: Path) -> None:
+    """It lies in bronze in another batch than the one that put it into silver."""
+    root = make_project(tmp_path, {"app": events_with()})
+    put(root, {name: lines([event(1), event(place)]).encode() for name, place in (("a.jsonl", 2), ("b.jsonl", 3))})
+    build(root)
+    put(root, {keeper(root): lines([event(4)]).encode()})
+    build(root)
+    revived = keeper(root)
+    put(root, {"c.jsonl": lines([event(1, received="2024-03-09T00:00:00Z")]).encode()})
+    build(root)
+    assert keeper(root) == "c.jsonl"
+    waiting = rows_of(root, "SELECT source_path, reasons FROM silver.quarantine WHERE state = 'open'")
+    assert waiting == [{"source_path": revived, "reasons": ["conflict"]}]
+    digests(root)
+
+
+def test_a_duplicate_is_revived_also_when_it_was_judged_again_before(tmp_path: Path) -> None:
+    root = make_project(tmp_path, {"app": events_with()})
+    put(root, {f"{place}.jsonl": lines([event(1), event(place)]).encode() for place in range(2, 6)})
+    build(root)
+    for place in range(3):
+        put(root, {keeper(root): lines([event(10 + place)]).encode()})
+        build(root)
+        digests(root)
+    assert keeper(root)

@@ -92,6 +92,68 @@ def test_a_large_file_renamed_is_not_taken_twice(tmp_path: Path, monkeypatch: py
     assert rows_of(root, "SELECT count(*) AS n FROM silver.app") == [{"n": 25}]
 
 
+def become(root: Path, files: Files) -> None:
+    """The project's folder holds these files and no others."""
+    for path in (root / "data").iterdir():
+        path.unlink()
+    put(root, files)
+
+
+MORE = lines(event(number) for number in range(30, 37))
+NEW = lines(event(number) for number in range(40, 49))
+UNFINISHED = FIRST + TAIL[:40]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL}], id="nothing under the old name"),
+        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL, "log": NEW}], id="a new file under the old name"),
+        pytest.param([{"log": FIRST}, {"log.1": FIRST}, {"log.1": FIRST + TAIL}], id="renamed first, grown later"),
+        pytest.param([{"log": FIRST}, {"log.1": FIRST, "other": NEW}], id="beside a new file"),
+        pytest.param([{"log": FIRST}, {"log.1": FIRST}, {"log.1": FIRST, "log": NEW}], id="a new file much later"),
+        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL}, {"log.1": NEW}], id="renamed, then replaced"),
+        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL}, {"log": FIRST + TAIL + NEW}], id="there and back"),
+        pytest.param(
+            [{"log": FIRST, "log.1": MORE}, {"log": NEW, "log.1": FIRST + TAIL, "log.2": MORE}], id="all move up by one"
+        ),
+        pytest.param(
+            [{"log": FIRST, "log.1": MORE}, {"log.1": FIRST + TAIL, "log.2": MORE + NEW}], id="all move up and grow"
+        ),
+        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL, "log.2": FIRST + NEW}], id="two files begin alike"),
+        pytest.param([{"a": FIRST, "b": FIRST}, {"b": FIRST, "c": FIRST + TAIL}], id="one of two copies goes on"),
+        pytest.param([{"log": UNFINISHED}, {"log.1": FIRST + TAIL}], id="its last line had not been finished"),
+        pytest.param([{"log": FIRST}, {"log.1.gz": gzip.compress((FIRST + TAIL).encode())}], id="packed"),
+        pytest.param([{"log": FIRST}, {"log.1.gz": gzip.compress(FIRST.encode()), "log": NEW}], id="packed, as it was"),
+    ],
+)
+def test_a_renamed_file_is_known_by_what_it_holds(
+    tmp_path: Path, same_as_at_once: Same, folders: list[dict[str, str | bytes]]
+) -> None:
+    sources = {"app": events_with(dedup="none")}
+    root = make_project(tmp_path / "steps", sources)
+    for files in folders:
+        become(root, files)
+        build(root)
+        digests(root, deep=True)
+    same_as_at_once(sources, folders[-1])
+    assert build(root).verdict == "unchanged"
+
+
+def test_of_a_renamed_file_only_what_was_added_is_read(tmp_path: Path) -> None:
+    root = make_project(tmp_path, {"app": events_with(dedup="none")})
+    become(root, {"log": FIRST, "log.1": MORE})
+    build(root)
+    become(root, {"log": NEW, "log.1": FIRST + TAIL, "log.2": MORE})
+    (report,) = build(root).sources
+    assert report["files"]["renamed"] == ["log.1 (was log)", "log.2 (was log.1)"]
+    assert report["files"]["vanished"] == []
+    assert rows_of(root, "SELECT count(*) AS n FROM bronze.app") == [{"n": 20 + 7 + 9 + 5}]
+    with tl.open(root) as session:
+        kept = {row["source_path"]: (row["read"], row["accepted"]) for row in session.ledger().to_dicts()}
+    assert kept == {"log": (9, 9), "log.1": (25, 25), "log.2": (7, 7)}
+
+
 @pytest.mark.parametrize("dedup", ["key", "content"])
 def test_a_contract_that_changes_and_changes_back_restates(tmp_path: Path, same_as_at_once: Same, dedup: str) -> None:
     files = {"a": FIRST, "b": TAIL}
@@ -219,3 +281,26 @@ def test_select_of_a_source_reads_it_and_makes_gold_and_of_a_table_reads_nothing
     build(root, select=["silver.app", "gold.sessions"])
     assert rows_of(root, "SELECT count(*) AS n FROM silver.app") == [{"n": 25}]
     assert rows_of(root, "SELECT sum(event_count) AS n FROM gold.user_day") == [{"n": 20}]
+
+
+def test_a_column_whose_only_file_was_replaced_is_null(tmp_path: Path) -> None:
+    root = make_project(tmp_path)
+    put(root, {"a": FIRST})
+    build(root)
+    put(root, {"b": lines([event(31, ts="2024-03-20T10:00:00Z", received=..., later_field="x")])})
+    build(root)
+    assert rows_of(root, "SELECT count(*) AS n, count(later_field) AS x FROM silver.app") == [{"n": 21, "x": 1}]
+    put(root, {"b": lines([event(31, amount=-1)])})
+    build(root)
+    assert rows_of(root, "SELECT count(*) AS n, count(later_field) AS x FROM silver.app") == [{"n": 20, "x": 0}]
+    digests(root)
+
+
+def test_a_field_of_quarantined_rows_only_leaves_silver_readable(tmp_path: Path) -> None:
+    root = make_project(tmp_path)
+    put(root, {"a": FIRST})
+    build(root)
+    put(root, {"b": lines([event(30, amount=-1, other_field="x")])})
+    build(root)
+    assert rows_of(root, "SELECT count(*) AS n, count(other_field) AS x FROM silver.app") == [{"n": 20, "x": 0}]
+    digests(root)

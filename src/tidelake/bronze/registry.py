@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
 
 from tidelake.engine.base import Engine, Transaction
-from tidelake.sources.base import FileRead, Look, Reader, Take
+from tidelake.sources.base import FileRead, Known, Look, Reader, Take
 
 FILES = "ops.files"
 FILES_SCHEMA = pa.schema(
@@ -35,7 +35,7 @@ FILES_SCHEMA = pa.schema(
         ("batch_id", pa.int64()),
     ]
 )
-State = Literal["whole", "truncated", "partial", "copy"]
+State = Literal["whole", "truncated", "partial", "copy", "moved"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class FileRecord:
     Attributes:
         generation: 1, and one more each time that the file's earlier part had changed.
         lines: Lines read of this generation.
-        state: `partial` while a large file is being taken; `copy` when another file has its content.
+        state: `partial` while a large file is being taken; `copy` when another file has its content; `moved`
+            when its content goes on under another name, with its file_id.
         copy_of: file_id of the file that has the same content, or None.
     """
 
@@ -106,13 +107,18 @@ def load_records(engine: Engine, source: str) -> dict[str, FileRecord]:
     return newest
 
 
-def superseded_ids(records: Iterable[FileRecord]) -> set[int]:
-    """file_ids of the generations that newer ones took the place of."""
-    return {
+def superseded_ids(records: Collection[FileRecord]) -> set[int]:
+    """file_ids of the generations that newer ones took the place of.
+
+    Args:
+        records: All records of a source: a generation may live on under another name.
+    """
+    earlier = {
         file_id_of(record.source, record.source_path, generation)
         for record in records
         for generation in range(1, record.generation)
     }
+    return earlier - {record.file_id for record in records}
 
 
 def plan_files(reader: Reader, looks: Sequence[Look], records: dict[str, FileRecord]) -> FilePlan:
@@ -136,7 +142,7 @@ def plan_files(reader: Reader, looks: Sequence[Look], records: dict[str, FileRec
             else:
                 planned.append(step)
     seen = {look.source_path for look in looks}
-    vanished = tuple(path for path in records if path not in seen)
+    vanished = tuple(path for path, record in records.items() if path not in seen and record.state != "moved")
     return FilePlan(tuple(planned), tuple(touched), unchanged, vanished)
 
 
@@ -151,6 +157,66 @@ def _look_closer(reader: Reader, look: Look, known: FileRecord) -> Planned | Fil
     return Planned(Take(look), "changed", known)
 
 
+def renamed(reader: Reader, step: FilePlan, records: Mapping[str, FileRecord], *, batch_id: int) -> list[FileRecord]:
+    """Records of files that go on under another name, and of the names that they left.
+
+    A file that is to be read anew, and begins with all that a file held which is no longer at its own place (it
+    vanished, or something else is there), is that file: its lines are known, and only what was added is to be
+    taken. The same holds for the text of a file that was packed since; such a file is read anew as a whole.
+
+    Args:
+        batch_id: The batch that says so.
+    """
+    left = [*step.vanished, *(item.take.look.source_path for item in step.planned if item.action == "changed")]
+    known = {path: _content(records[path]) for path in left if records[path].state in ("whole", "truncated")}
+    cut_short = {records[path].stamp: path for path in step.vanished if records[path].state == "partial"}
+    marks: dict[str, FileRecord] = {}
+    taken: dict[str, FileRecord] = {}
+    for item in step.planned:
+        look = item.take.look
+        others = [content for path, content in known.items() if path != look.source_path and content.size]
+        begin = reader.begins_as(look, others) if others else None
+        before = cut_short.pop(look.stamp, None) if begin is None else begin.source_path
+        if before is not None:
+            known.pop(before, None)
+            marks[before] = _left(records[before], batch_id)
+            taken[look.source_path] = _taken_over(records[before], item, batch_id)
+    return list({**marks, **taken}.values())
+
+
+def _content(record: FileRecord) -> Known:
+    return Known(record.source_path, record.stamp, record.content_hash, record.size)
+
+
+def _taken_over(record: FileRecord, planned: Planned, batch_id: int) -> FileRecord:
+    """What is known of a file, under its new name."""
+    look = planned.take.look
+    return replace(
+        record,
+        source_path=look.source_path,
+        generation=1 if planned.known is None else planned.known.generation + 1,
+        stamp=look.stamp if look.size == record.size else record.stamp,
+        batch_id=batch_id,
+    )
+
+
+def _left(record: FileRecord, batch_id: int) -> FileRecord:
+    """The mark that a file has left its name."""
+    generation = record.generation + 1
+    return replace(
+        record,
+        file_id=file_id_of(record.source, record.source_path, generation),
+        generation=generation,
+        stamp="",
+        content_hash="",
+        size=0,
+        lines=0,
+        state="moved",
+        notes="",
+        batch_id=batch_id,
+    )
+
+
 def record_of(
     source: str, read: FileRead, planned: Planned, *, batch_id: int, lines_before: int, done: bool
 ) -> FileRecord:
@@ -161,11 +227,14 @@ def record_of(
     """
     known = planned.known
     generation = 1 if known is None else known.generation + (planned.action == "changed")
+    file_id = file_id_of(source, read.look.source_path, generation)
+    if known is not None and planned.action == "grown":
+        file_id = known.file_id  # not always that of its path: the file may have had another name
     state: State = "partial" if not done else "truncated" if read.truncated else "whole"
     return FileRecord(
         source=source,
         source_path=read.look.source_path,
-        file_id=file_id_of(source, read.look.source_path, generation),
+        file_id=file_id,
         generation=generation,
         stamp=read.look.stamp,
         content_hash=read.content_hash if done else "",

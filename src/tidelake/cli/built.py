@@ -91,6 +91,7 @@ def _sentences(result: BuildResult) -> list[tuple[str, str]]:
         lines += _some("healed", [f"{name}: {text}" for text in report["healed"]])
         lines += _some("vanished", [f"{name}: {path} (its rows stay)" for path in report["files"]["vanished"]])
         lines += _some("copy", [f"{name}: {text}: not taken again" for text in report["files"]["copies"]])
+        lines += _some("renamed", [f"{name}: {text}: what it had is known" for text in report["files"]["renamed"]])
         lines += _some("truncated", [f"{name}: {path}" for path in report["files"]["truncated"]])
         lines += _some("warned", [f"{name}: {rule} {rows:,} rows" for rule, rows in report["warnings"].items()])
         lines += _some("note", [f"{name}: {text}" for text in report["messages"]])

@@ -82,7 +82,7 @@ def check(
 
 def _source_checks(engine: Engine, lake: Lake, project: Project, source: Source) -> list[Finding]:
     records = load_records(engine, source.name)
-    gone = superseded_ids(records.values())
+    gone = superseded_ids(list(records.values()))
     found = [_settled(lake, source), ledger_check(engine, source, records, gone)]
     if engine.schema(f"silver.{source.name}") is not None:
         found += _place_checks(engine, source, gone)
@@ -236,8 +236,9 @@ def deep_check(engine: Engine, lake: Lake, project: Project, source: Source) -> 
                 changed.append(f"{path} grew")
             continue
         (silent if look.stamp == record.stamp else changed).append(f"{path} changed")
-    vanished = [path for path in records if path not in looks]
-    new = [path for path in looks if path not in records]
+    held = {path for path, record in records.items() if record.state != "moved"}
+    vanished = [path for path in records if path in held and path not in looks]
+    new = [path for path in looks if path not in held]
     found = []
     if silent:
         said = _listed(

@@ -32,7 +32,7 @@ def rebuild_dimension(
     say the same, else quarantined as `conflict`. With history a row holds from its `valid_from` until the
     next one of its key (`valid_to`, null for the present one).
     """
-    gone = superseded_ids(records.values())
+    gone = superseded_ids(list(records.values()))
     condition = "true" if not gone else f"file_id NOT IN ({', '.join(str(item) for item in sorted(gone))})"
     engine.write(lines_again(source.name, condition), "temp.lines")
     stage = Stage(engine, lake, project, source, app_id, None)

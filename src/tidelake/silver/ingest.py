@@ -23,6 +23,7 @@ from tidelake.bronze.registry import (
     plan_files,
     record_of,
     records_table,
+    renamed,
     save_records,
     superseded_ids,
     to_note,
@@ -40,7 +41,7 @@ from tidelake.silver.fields import quoted
 from tidelake.silver.lanes import Lanes
 from tidelake.silver.parsing import absent_dimensions
 from tidelake.silver.stage import DUPLICATES, QUARANTINE, Stage, has_reason_sql
-from tidelake.sources.base import Group, Reader
+from tidelake.sources.base import Group, Look, Reader
 
 GROUP_BYTES = 64 * 1024 * 1024
 
@@ -60,6 +61,7 @@ class SourceRun:
     files_changed: int = 0
     files_unchanged: int = 0
     files_copied: list[str] = field(default_factory=list)
+    files_renamed: list[str] = field(default_factory=list)
     files_vanished: list[str] = field(default_factory=list)
     files_truncated: list[str] = field(default_factory=list)
     bytes_read: int = 0
@@ -116,7 +118,8 @@ class Ingest:
     def preview(self, *, full_refresh: bool = False) -> dict[str, Any]:
         """What a build would do, without doing it."""
         self.records = load_records(self.engine, self.source.name)
-        step = plan_files(self.reader, self.reader.looks(), self.records)
+        looks = self.reader.looks()
+        step = self._known_by_name(plan_files(self.reader, looks, self.records), looks, None)
         counts = {action: sum(item.action == action for item in step.planned) for action in ("new", "grown", "changed")}
         return {
             "source": self.source.name,
@@ -214,9 +217,8 @@ class Ingest:
         if gone:
             condition += f" AND file_id NOT IN ({', '.join(str(item) for item in sorted(gone))})"
         self.engine.write(lines_again(self.source.name, condition), "temp.lines")
-        records = [record for record in self.records.values() if record.batch_id == batch_id]
         stage.parse()
-        superseded = sorted(superseded_ids(records))
+        superseded = [] if self.run_report.restated else sorted(gone)  # restated silver has none of their rows
         stage.settle(batch_id, superseded)
         files = self.engine.query(f"SELECT DISTINCT file_id FROM {self.bronze} WHERE {condition}").column(0).to_pylist()
         stage.learned.touched_files |= {*files, *superseded}
@@ -225,7 +227,7 @@ class Ingest:
 
     def _run_files(self, lanes: Lanes | None) -> None:
         looks = self.reader.looks()
-        step = plan_files(self.reader, looks, self.records)
+        step = self._known_by_name(plan_files(self.reader, looks, self.records), looks, lanes)
         report = self.run_report
         report.files_unchanged = step.unchanged + len(step.touched)
         report.files_vanished = list(step.vanished)
@@ -235,6 +237,37 @@ class Ingest:
         if step.planned and any(record.state == "copy" for record in self.records.values()):
             # Where the file that they were copies of has changed now, they are all there is of its rows.
             self._take_files(lanes, plan_files(self.reader, looks, self.records))
+
+    def _known_by_name(self, step: FilePlan, looks: Sequence[Look], lanes: Lanes | None) -> FilePlan:
+        """What to do once files that go on under another name are known by it: a batch without lines says so.
+
+        Not for dimensions: of two rows with one key the one in the later file holds, so names matter.
+
+        Args:
+            lanes: None where nothing is to be written.
+        """
+        if self.source.fact == "dimension" or not step.planned:
+            return step
+        batch_id = (self.lake.transaction_version(self.bronze, self.source.name) or 0) + 1
+        moved = renamed(self.reader, step, self.records, batch_id=batch_id)
+        if not moved:
+            return step
+        was = {record.file_id: path for path, record in self.records.items()}
+        here = [record for record in moved if record.state != "moved"]
+        self.run_report.files_renamed = [f"{record.source_path} (was {was[record.file_id]})" for record in here]
+        gone = self._gone()
+        self.records.update({record.source_path: record for record in moved})
+        superseded = sorted(self._gone() - gone)
+        if lanes is not None:
+            stage = lanes.next()
+            stage.engine.write(BRONZE_SCHEMA.empty_table(), "temp.lines")
+            stage.parse()
+            append_marker(stage.engine, self.source.name, batch_id=batch_id, note={"files": to_note(moved)})
+            save_records(stage.engine, moved, self.source.name, batch_id)
+            lanes.settle(stage, batch_id, superseded)
+            stage.learned.touched_files |= {record.file_id for record in here} | set(superseded)
+            self.run_report.batches.append(batch_id)
+        return plan_files(self.reader, looks, self.records)
 
     def _renew_stamps(self, touched: Sequence[FileRecord]) -> None:
         """Keep the new stamps of files with the same content in place of the old ones: only one can be the newest."""
@@ -316,18 +349,18 @@ class Ingest:
         note = {"files": to_note(kept)}
         append(engine, self.source.name, batch_id=batch_id, note=note)
         save_records(engine, kept, self.source.name, batch_id)
-        superseded = sorted(superseded_ids(kept) - self._gone())
+        gone = self._gone()
+        self.records.update({record.source_path: record for record in kept})
+        superseded = sorted(self._gone() - gone)
         if lanes is not None and stage is not None:
             lanes.settle(stage, batch_id, superseded)
             stage.learned.touched_files |= {record.file_id for record in kept} | set(superseded)
-        for record in kept:
-            self.records[record.source_path] = record
         self.run_report.batches.append(batch_id)
         self.run_report.bytes_read += group.bytes_read
         self.run_report.lines_read += lines.num_rows
 
     def _gone(self) -> set[int]:
-        return superseded_ids(self.records.values())
+        return superseded_ids(list(self.records.values()))
 
     def _records_of(
         self, group: Group, by_path: dict[str, Planned], lines_before: dict[str, int], batch_id: int

@@ -73,7 +73,7 @@ def reconcile(
     if engine.schema(f"bronze.{name}") is None:
         return []
     records = load_records(engine, name)
-    gone = superseded_ids(records.values())
+    gone = superseded_ids(list(records.values()))
     ids, batches, dates = _scope(lake, source, run, records, since)
     if ids is not None and not ids:
         return []
@@ -125,7 +125,7 @@ def _scope(
     ids = set(run.touched_files)
     batches = set(run.batches)
     touched = [record for record in records.values() if record.file_id in ids]
-    are_new = run.files_new and not (run.files_grown or run.files_changed)
+    are_new = run.files_new and not (run.files_grown or run.files_changed or run.files_renamed)
     if not are_new or len(touched) < len(ids) or any(record.batch_id not in batches for record in touched):
         return ids, None, None
     return ids, batches, _changed(lake, f"silver.{source.name}", since)
@@ -142,7 +142,7 @@ def _earlier_lines(engine: Engine, source: str, gone: set[int]) -> dict[int, tup
     """Path and lines of generations of files that were replaced."""
     rows = engine.query(
         "SELECT file_id, source_path, max(lines) AS lines FROM ops.files "
-        f"WHERE source = $source AND {one_of('file_id', gone)} GROUP BY file_id, source_path",
+        f"WHERE source = $source AND {one_of('file_id', gone)} GROUP BY file_id, source_path ORDER BY lines",
         {"source": source},
     ).to_pylist()
     return {row["file_id"]: (row["source_path"], row["lines"]) for row in rows}
@@ -193,6 +193,8 @@ def periods_of(engine: Engine, source: Source, records: Mapping[str, FileRecord]
     cut = _cut_off(engine, source, records)
     found: dict[datetime, bool] = {}
     for path, record in records.items():
+        if record.state == "moved":
+            continue
         stamp = period_of(source, path)
         if stamp is not None:
             is_whole = record.file_id not in cut and record.copy_of not in cut
@@ -333,6 +335,7 @@ def quality_report(
             "changed": run.files_changed,
             "unchanged": run.files_unchanged,
             "copies": run.files_copied,
+            "renamed": run.files_renamed,
             "vanished": run.files_vanished,
             "truncated": run.files_truncated,
         },

@@ -44,14 +44,18 @@ class Look:
 
 @dataclass(frozen=True)
 class Known:
-    """What the lake knows of a file that it has read (one row of `ops.files`)."""
+    """The content of a file that was read: what to look for under other names.
+
+    Attributes:
+        stamp: Of the file when it was read.
+        content_hash: Of all its bytes (see FileRead).
+        size: Their number.
+    """
 
     source_path: str
     stamp: str
     content_hash: str
     size: int
-    lines: int
-    state: str  # whole | truncated | superseded | copy
 
 
 @dataclass(frozen=True)
@@ -121,4 +125,8 @@ class Reader(Protocol):
         (`Take.start_byte`). Null: it is shorter, or it is longer and of a form that cannot be continued
         (compressed, JSON array, Parquet).
         """
+        ...
+
+    def begins_as(self, look: Look, known: Sequence[Known]) -> Known | None:
+        """The longest of some contents with which the file begins (also when it was packed since), or None."""
         ...

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from tidelake.contracts.source import Source
 from tidelake.errors import ContractError, SourceError
-from tidelake.sources.base import Group, Look, Take
+from tidelake.sources.base import Group, Known, Look, Take
 from tidelake.sources.delimited import Delimited
 from tidelake.sources.json_values import JsonValues
 from tidelake.sources.layouts import (
@@ -24,7 +24,7 @@ from tidelake.sources.lines import JsonLines
 from tidelake.sources.listing import Listing
 from tidelake.sources.parquet_rows import parquet_columns, parquet_groups
 from tidelake.sources.prefetch import prefetch
-from tidelake.sources.streams import FileBytes, hash_prefix, is_compressed
+from tidelake.sources.streams import FileBytes, begins_as, hash_prefix, is_compressed
 from tidelake.sources.text_groups import OpenFile, TextFormat, text_groups
 
 
@@ -149,3 +149,7 @@ class FilesReader:
         if size != look.size and (layout.form in ("json", "parquet") or is_compressed(self.listing, look)):
             return None
         return hash_prefix(self.listing, look, size, salt=layout.salt)
+
+    def begins_as(self, look: Look, known: Sequence[Known]) -> Known | None:
+        """The longest of some contents with which the file begins (also when it was packed since), or None."""
+        return begins_as(self.listing, look, known, salt=self.layout(look).salt)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from tidelake.errors import BusyError, ProjectError, SourceError
-from tidelake.sources.base import Look
+from tidelake.sources.base import Known, Look
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -64,6 +64,10 @@ class Listing(Protocol):
 
     def stamp_of(self, look: Look, size: int, head: bytes, tail: bytes) -> str:
         """The stamp of a file at the size to which it was read."""
+        ...
+
+    def likely_begins(self, look: Look, known: Sequence[Known]) -> list[Known]:
+        """Contents that a file may begin with, after a cheap look; all that it does begin with are among them."""
         ...
 
 
@@ -175,6 +179,23 @@ class LocalListing:
         time_and_inode = look.stamp.split(":")[1:3]
         return ":".join((str(size), *time_and_inode, edge_hash(head, tail)))
 
+    def likely_begins(self, look: Look, known: Sequence[Known]) -> list[Known]:
+        """Those in whose stamps are the edges that the file has up to their size."""
+        try:
+            descriptor = os.open(look.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except FileNotFoundError as error:
+            raise _vanished(look, error) from error
+        except OSError as error:
+            raise _denied(look.path, error) from error
+        try:
+            return [
+                item
+                for item in known
+                if item.size <= look.size and item.stamp.endswith(f":{edge_hash(*_edges(descriptor, item.size))}")
+            ]
+        finally:
+            os.close(descriptor)
+
 
 def _walk(folder: str, below: str) -> Iterator[tuple[str, str]]:
     try:
@@ -204,13 +225,18 @@ def _look(path: str, source_path: str) -> Look | None:
         if not stat.S_ISREG(status.st_mode):
             return None
         size = status.st_size
-        head = os.pread(descriptor, min(size, EDGE_BYTES), 0)
-        tail = os.pread(descriptor, min(size, EDGE_BYTES), max(0, size - EDGE_BYTES))
+        head, tail = _edges(descriptor, size)
     finally:
         os.close(descriptor)
     modified_us = status.st_mtime_ns // 1000
     stamp = f"{size}:{modified_us}:{status.st_ino}:{edge_hash(head, tail)}"
     return Look(path=path, source_path=source_path, size=size, modified_us=modified_us, stamp=stamp)
+
+
+def _edges(descriptor: int, size: int) -> tuple[bytes, bytes]:
+    """The first and the last 4 kB of the first `size` bytes of a file."""
+    head = os.pread(descriptor, min(size, EDGE_BYTES), 0)
+    return head, os.pread(descriptor, min(size, EDGE_BYTES), max(0, size - EDGE_BYTES))
 
 
 def _denied(path: str, error: OSError) -> SourceError:
@@ -331,6 +357,10 @@ class S3Listing:
     def stamp_of(self, look: Look, size: int, head: bytes, tail: bytes) -> str:
         """The stamp with the look's time and ETag."""
         return ":".join((str(size), *look.stamp.split(":")[1:]))
+
+    def likely_begins(self, look: Look, known: Sequence[Known]) -> list[Known]:
+        """All that are not longer: an object's stamp says nothing of its beginning."""
+        return [item for item in known if item.size <= look.size]
 
     def unchanged(self, look: Look) -> bool:
         """Whether the object still is the one that was looked at."""

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from tidelake.contracts.source import Source
 from tidelake.errors import ContractError
-from tidelake.sources.base import Group, Look, Take
+from tidelake.sources.base import Group, Known, Look, Take
 from tidelake.sources.delimited import escape_json
 from tidelake.sources.layouts import Layout
 from tidelake.sources.lines import line_spans, path_heads
@@ -38,7 +38,7 @@ from tidelake.sources.spans import (
     scattered,
     text_views,
 )
-from tidelake.sources.streams import FileBytes, hash_prefix, is_compressed
+from tidelake.sources.streams import FileBytes, begins_as, hash_prefix, is_compressed
 from tidelake.sources.text_groups import OpenFile, Region, text_groups
 
 _NAME = re.compile(r"^(?:projectviews|projectcounts)-(\d{8})-(\d{2})(\d{4})(?:\.(?:gz|zst|bz2))?$")
@@ -111,6 +111,10 @@ class ProjectviewsReader:
         if size != look.size and is_compressed(self.listing, look):
             return None
         return hash_prefix(self.listing, look, size, salt=self._layout(look).salt)
+
+    def begins_as(self, look: Look, known: Sequence[Known]) -> Known | None:
+        """The longest of some contents with which the file, of the same hour, begins, or None."""
+        return begins_as(self.listing, look, known, salt=self._layout(look).salt)
 
 
 class HourlyLines:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import bz2
 import hashlib
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidelake.errors import SourceError
-from tidelake.sources.base import Look
+from tidelake.sources.base import Known, Look
 from tidelake.sources.listing import EDGE_BYTES, Handle, Listing
 
 _BLOCK = 1 << 18
@@ -18,6 +18,7 @@ _OUTPUT = 1 << 20
 # A zstd decoder returns all that its input gives: a slice of 1 kB holds at most 256 blocks of 128 kB,
 # so that even a decompression bomb gives 32 MB at a time.
 _SLICE = 1 << 10
+_PACKED = (".gz", ".bz2", ".zst", ".zstd")
 _CUT_OFF = "cut off: the compressed file has no end"
 
 GZIP, BZIP2, ZSTD = b"\x1f\x8b", b"BZh", b"\x28\xb5\x2f\xfd"
@@ -206,6 +207,41 @@ def hash_prefix(listing: Listing, look: Look, size: int, *, salt: bytes = b"") -
     finally:
         handle.close()
     return disk.digest if disk.size == size else None
+
+
+def begins_as(listing: Listing, look: Look, known: Sequence[Known], *, salt: bytes = b"") -> Known | None:
+    """The longest of some contents with which a file, or the text of a packed one, begins; None where none does."""
+    likely = listing.likely_begins(look, known)
+    if likely:
+        handle = listing.open(look)
+        try:
+            found = _longest(handle.readinto, likely, salt)
+        finally:
+            handle.close()
+        if found is not None:
+            return found
+    content = FileBytes(listing, look)
+    try:
+        plain = [item for item in known if not item.source_path.endswith(_PACKED)] if content.compression else []
+        return _longest(content.readinto, plain, salt)
+    finally:
+        content.close()
+
+
+def _longest(readinto: Callable[[memoryview], int], known: Sequence[Known], salt: bytes) -> Known | None:
+    """The longest of some contents with which a stream begins, in one pass over as much of it as that takes."""
+    hasher, done, found = hashlib.sha256(salt), 0, None
+    block = memoryview(bytearray(_OUTPUT))
+    for item in sorted(known, key=lambda item: item.size):
+        while done < item.size:
+            count = readinto(block[: item.size - done])
+            if not count:
+                return found
+            hasher.update(block[:count])
+            done += count
+        if hasher.hexdigest() == item.content_hash:
+            found = item
+    return found
 
 
 def _decompress(disk: _Disk, compression: str, outcome: Outcome) -> Iterator[bytes]:
