@@ -23,6 +23,7 @@ from typing import Any
 
 from tidelake import session as tl
 from tidelake.lake import commit_points
+from tidelake.silver import ingest
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +85,7 @@ def run_child(job: dict[str, Any], report: int, answer: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     commit_points.observers.append(observe)
+    ingest.GROUP_BYTES = job.get("group_bytes", ingest.GROUP_BYTES)
     try:
         result = {"ok": act(Path(job["root"]), job["action"])}
     except BaseException:  # noqa: BLE001 - a child must never come back
