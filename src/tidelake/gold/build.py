@@ -27,7 +27,7 @@ from tidelake.gold.entities import build_entities, count_sources
 from tidelake.gold.ledger import hold_ledger
 from tidelake.gold.model import Input, Model, ModelRun, Restatement
 from tidelake.gold.models import project_models, read_models
-from tidelake.gold.restate import Numbers, compared, numbers_of, said_reason
+from tidelake.gold.restate import Numbers, compared, numbers_of, said_reason, to_note
 from tidelake.gold.sessions import TABLE as SESSIONS
 from tidelake.gold.sessions import build_sessions
 from tidelake.gold.sqltext import dates_condition
@@ -278,6 +278,9 @@ def _write_dates(
     passes = chunks(days, rows_at) or [[]]
     written, restated = 0, list[Restatement]()
     closed = date.fromisoformat(note["closed_through"]) if note.get("closed_through") else None
+    before = numbers_of(gold, model.name, column, [day for day in days if closed and day <= closed])
+    number = int(note.get("restated", {}).get("number", 0))
+    fresh_number = max(number + 1, time.time_ns() // 1000)  # also greater than those of a table that was dropped
     for index, group in enumerate(passes):
         is_last = index == len(passes) - 1
         read = None if is_full and len(passes) == 1 else model.inputs_for(group)
@@ -289,17 +292,20 @@ def _write_dates(
         hold_rows(gold, model.spec, "temp.model_rows")
         written += _count(gold)
         replaced = _replaced(gold, model, group)
-        before = numbers_of(gold, model.name, column, [day for day in group if closed and day <= closed])
-        after: Numbers = {} if not before else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
+        old = {day: before[day] for day in group if day in before}
+        after: Numbers = {} if not old else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
+        restated += compared(old, after, said_reason(reason))
         gold.engine.write(
             "SELECT * FROM temp.model_rows",
             model.name,
             "overwrite" if begins_anew else "replace",
             replace=replaced,
             layout=_layout(model),
-            note=_note(gold, model, note, is_last=is_last, is_full=is_full),
+            note={
+                **_note(gold, model, note, is_last=is_last, is_full=is_full),
+                "restated": to_note(fresh_number if restated else number, restated),
+            },
         )
-        restated += compared(before, after, said_reason(reason))
         gold.progress(model.name.replace(".", " "), index + 1, len(passes), "passes")
     return written, restated
 
@@ -334,7 +340,7 @@ def _note(gold: Gold, model: Model, before: Mapping[str, Any], *, is_last: bool,
             "closed_through": through.isoformat() if through else None,
         }
     if is_full:
-        return {"definition": model.definition}
+        return {"definition": model.definition, "closed_through": before.get("closed_through")}
     return {name: before[name] for name in ("definition", "inputs", "closed_through") if name in before}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import date
+from typing import Any
 
 from tidelake.gold.context import Gold
 from tidelake.gold.model import Restatement
@@ -20,6 +22,7 @@ _RESTATED = {
     },
     "gold.event_day": {"events": "CAST(sum(CASE WHEN dimension = '(all)' THEN event_count ELSE 0 END) AS BIGINT)"},
 }
+RESTATED = tuple(_RESTATED)
 _EVENTS = {"gold.user_day": "CAST(sum(event_count) AS BIGINT)"}
 _EVENTS_NAME = "(events)"
 
@@ -59,6 +62,20 @@ def compared(before: Numbers, after: Numbers, reason: str | None) -> list[Restat
             if metric != _EVENTS_NAME and now != value:
                 found.append(Restatement(day, metric, _float(value), _float(now), reason or _because(old, new)))
     return found
+
+
+def to_note(number: int, restated: Sequence[Restatement]) -> dict[str, Any]:
+    """What a gold commit says of the numbers that it changed, so that they can be written down after a crash too.
+
+    Args:
+        number: Greater than that of any commit to the table before.
+    """
+    return {"number": number, "rows": [asdict(item) | {"date": item.date.isoformat()} for item in restated]}
+
+
+def from_note(note: Mapping[str, Any]) -> list[Restatement]:
+    """What `to_note` was given."""
+    return [Restatement(**{**row, "date": date.fromisoformat(row["date"])}) for row in note["rows"]]
 
 
 def said_reason(reason: str) -> str | None:

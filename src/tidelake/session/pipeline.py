@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.engine.base import Engine
+from tidelake.engine.base import Engine, Transaction
 from tidelake.engine.progress import Progress
 from tidelake.errors import ContractError, LedgerError, TidelakeError, UnknownNameError
 from tidelake.gold.build import build_gold, table_names
-from tidelake.gold.model import ModelRun
+from tidelake.gold.model import ModelRun, Restatement
+from tidelake.gold.restate import RESTATED, from_note
 from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
 from tidelake.lake.lake import storage_error
@@ -170,6 +171,7 @@ class Pipeline:
             quality_report(self.engine, self.lake, source, run, rows)
             for (source, run, _), rows in zip(runs, ledgers, strict=True)
         ]
+        restated = self._keep_restatements(unfinished & set(RESTATED))
         made = build_gold(
             self.engine,
             self.lake,
@@ -181,8 +183,7 @@ class Pipeline:
         )
         if unfinished and not models:  # build_gold has looked at the dates that it made, this looks at all
             refuse_imbalance(self.engine, self.lake, self.project, self.sources)
-        restated = [item for model in made for item in model.restatements]
-        self._keep_restatements(restated)
+        restated += self._keep_restatements(model.name for model in made if model.restatements)
         build = None
         if is_changed or any(not model.is_current for model in made):
             keep_reports(
@@ -255,22 +256,22 @@ class Pipeline:
             self.engine, self.lake, self.project, source, reader, self.now, self.project.root, progress=self.progress
         )
 
-    def _keep_restatements(self, restated: Sequence[Any]) -> None:
-        if not restated:
-            return
-        rows = [
-            {
-                "run_id": self.run_id,
-                "recorded_at": self.now,
-                "date": item.date,
-                "metric": item.metric,
-                "before": item.before,
-                "after": item.after,
-                "reason": item.reason,
-            }
-            for item in restated
-        ]
-        self.engine.write(pa.Table.from_pylist(rows, schema=RESTATEMENT_SCHEMA), RESTATEMENTS)
+    def _keep_restatements(self, tables: Iterable[str]) -> list[Restatement]:
+        """Write down, once, what the newest commits to gold tables say of numbers that they changed."""
+        kept: list[Restatement] = []
+        for table in tables:
+            said = self.lake.note(table).get("restated")
+            if said is None or (self.lake.transaction_version(RESTATEMENTS, table) or 0) >= said["number"]:
+                continue
+            found = from_note(said)
+            rows = [{"run_id": self.run_id, "recorded_at": self.now, **asdict(item)} for item in found]
+            self.engine.write(
+                pa.Table.from_pylist(rows, schema=RESTATEMENT_SCHEMA),
+                RESTATEMENTS,
+                transaction=Transaction(table, said["number"]),
+            )
+            kept += found
+        return kept
 
     def _tidy(self) -> None:
         """Small tables that grow by a file a build are written as one file now and then."""

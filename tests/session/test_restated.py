@@ -1,0 +1,63 @@
+"""Numbers of closed days that change are written down once, wherever a build is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.session.killing import Outcome, killer
+from tests.session.lakes import event, events_with, lines, make_project, rows_of
+
+Run = Callable[..., Outcome]
+POINTS = (
+    "gold.user_day after",
+    "gold.event_day after",
+    "ops.restatements (new) before",
+    "ops.restatements before",
+    "ops.restatements after",
+    "ops.builds before",
+)
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    with killer() as made:
+        yield made
+
+
+def written(root: Path) -> list[dict[str, Any]]:
+    return rows_of(root, "SELECT date, metric, before, after, reason FROM ops.restatements ORDER BY ALL")
+
+
+def with_late_events(root: Path, run: Run, **when: Any) -> Path:
+    """A project with 20 events on five closed days, whose next build takes two more of the first day."""
+    make_project(root, {"app": events_with()})
+    (root / "data/a").write_text(lines(event(number) for number in range(20)))
+    run(root, "build")
+    (root / "data/b").write_text(lines(event(0, id=f"late{number}", user=f"new{number}") for number in range(2)))
+    outcome = run(root, "build", **when)
+    assert outcome.killed == bool(when)
+    return root
+
+
+@pytest.mark.parametrize("until", POINTS)
+def test_a_restatement_is_written_down_once_after_a_kill(tmp_path: Path, run: Run, until: str) -> None:
+    root = with_late_events(tmp_path, run, until=until)
+    run(root, "build build")
+    # event(0), 5, 10 and 15 lie on the first day, each of another user; two users come late.
+    found = [(row["date"].day, row["metric"], row["before"], row["after"], row["reason"]) for row in written(root)]
+    assert ("dau", 4, 6) in [item[1:4] for item in found]
+    assert ("events", 4, 6) in [item[1:4] for item in found]
+    assert len({item[:2] for item in found}) == len(found)
+    assert {item[0] for item in found} == {1}
+    assert {item[4] for item in found} == {"2 late events"}
+
+
+def test_what_was_written_down_after_a_kill_is_said(tmp_path: Path, run: Run) -> None:
+    from tests.session.lakes import build
+
+    root = with_late_events(tmp_path, run, until="gold.event_day after")
+    assert any(text.startswith("DAU 01 Mar 2024 4 -> 6, 2 late events") for text in build(root).restatements)
