@@ -422,3 +422,44 @@ def test_lines_that_are_no_json_are_judged_beside_records_of_many_shapes(events:
     project.build()
     assert project.reasons() == {11: ["invalid_json"], 12: ["invalid_json"]}
     assert len(project.rows("SELECT * FROM silver.events")) == 20
+
+
+RESTATED_INTO_A_STOP = {
+    "a field's rule": ({"value": {"type": "integer", "minimum": 3, "on_breach": "fail"}}, {}),
+    "another type": ({"value": {"type": "boolean", "on_mismatch": "fail"}}, {}),
+    "a rule over the row": ({}, {"rules": [{"name": "named", "where": "event_name = 'play'", "on_breach": "fail"}]}),
+    "undeclared fields": ({}, {"extra": "fail"}),
+}
+
+
+@pytest.mark.parametrize("change", RESTATED_INTO_A_STOP)
+def test_a_restatement_that_a_row_would_stop_leaves_silver_as_it_is(events: Declare, change: str) -> None:
+    fields, contract = RESTATED_INTO_A_STOP[change]
+    project = events({"value": {"type": "integer"}})
+    project.lines("events/a.jsonl", *(row(value=number) for number in range(5)))
+    project.build()
+    project.lines("events/b.jsonl", row(value=2, name="stop", odd="x"))
+    project.build()
+    held = project.rows("SELECT * FROM silver.events ORDER BY batch_id, source_position")
+    gold = project.rows("SELECT * FROM gold.user_day")
+    events({"value": {"type": "integer"}} | fields, contract)
+    for _ in range(2):
+        with pytest.raises(ContractError, match="which stops the build"):
+            project.build()
+        assert project.rows("SELECT * FROM silver.events ORDER BY batch_id, source_position") == held
+    events({"value": {"type": "integer", "maximum": 2}})
+    project.build()
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 4}]
+    assert project.rows("SELECT event_count FROM gold.user_day") == [{"event_count": 4}]
+    assert gold[0]["event_count"] == 6
+
+
+def test_a_restatement_that_needs_a_column_which_an_old_file_lacks_leaves_silver_as_it_is(events: Declare) -> None:
+    project = events(format="csv")
+    project.lines("events/a.csv", "at,user,name", f"{AT},u,play")
+    project.lines("events/b.csv", "at,user,name,value", f"{AT},u,play,1")
+    project.build()
+    events({"value": {"required": True}}, format="csv")
+    with pytest.raises(ContractError, match="required column 'value' is missing"):
+        project.build()
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 2}]

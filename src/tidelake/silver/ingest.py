@@ -212,16 +212,21 @@ class Ingest:
             self.progress.say(f"{self.source.name}: what was cut off earlier is finished from bronze.")
 
     def _settle_from_bronze(self, stage: Stage, batch_id: int) -> None:
+        condition = self._lines_of_batch(batch_id)
+        stage.parse()
+        superseded = [] if self.run_report.restated else sorted(self._gone())  # restated silver has no such rows
+        stage.settle(batch_id, superseded)
+        files = self.engine.query(f"SELECT DISTINCT file_id FROM {self.bronze} WHERE {condition}").column(0).to_pylist()
+        stage.learned.touched_files |= {*files, *superseded}
+
+    def _lines_of_batch(self, batch_id: int) -> str:
+        """Make `temp.lines` of a batch's lines in bronze, without those of files that were replaced; the condition."""
         gone = self._gone()
         condition = f"batch_id = {batch_id}"
         if gone:
             condition += f" AND file_id NOT IN ({', '.join(str(item) for item in sorted(gone))})"
         self.engine.write(lines_again(self.source.name, condition), "temp.lines")
-        stage.parse()
-        superseded = [] if self.run_report.restated else sorted(gone)  # restated silver has none of their rows
-        stage.settle(batch_id, superseded)
-        files = self.engine.query(f"SELECT DISTINCT file_id FROM {self.bronze} WHERE {condition}").column(0).to_pylist()
-        stage.learned.touched_files |= {*files, *superseded}
+        return condition
 
     # --- files
 
@@ -517,8 +522,13 @@ class Ingest:
                 )
 
     def _empty_silver(self) -> None:
-        """Begin a restatement: silver empty, under an application id of its own."""
+        """Begin a restatement: silver empty, under an application id of its own.
+
+        Raises:
+            ContractError: Lines would stop it, so that silver stays as it is.
+        """
         rows = sum(record.lines for record in self.records.values())
+        self._rehearse()
         self.progress.say(f"{self.source.name}: silver is restated from bronze ({rows:,} lines).")
         app_id = f"{self.source.name}@{self.definition}@{self.lake.version(self.silver)}"
         self.engine.write(
@@ -528,6 +538,21 @@ class Ingest:
             note={"definition": self.definition, "batch_id": 0, "app_id": app_id},
         )
         self.run_report.restated = True
+
+    def _rehearse(self) -> None:
+        """Judge all lines before silver is emptied, where one could stop the build.
+
+        That is by a rule that says `fail`, or as a row of a table file (CSV, Parquet) without a required column.
+        """
+        stage = Stage(self.engine, self.lake, self.project, self.source, self.app_id, None)
+        of_tables = f"SELECT 1 FROM {self.bronze} WHERE record IS NOT NULL LIMIT 1"
+        taken = self.lake.transaction_version(self.bronze, self.source.name)
+        if taken is None or not (stage.failing or self.engine.query(of_tables).num_rows):
+            return
+        for batch_id in range(1, taken + 1):
+            self._lines_of_batch(batch_id)
+            stage.parse()
+            self.progress(f"looking through {self.source.name}", batch_id, taken, "batches")
 
     def _fresh_schema(self) -> Any:
         """Silver's columns as the contract has them now, with the text columns that were taken up undeclared."""

@@ -216,11 +216,15 @@ class Parsing:
                     hint=f"Mend the file, or declare the column as not required in sources/{self.source.name}.yml.",
                 )
 
+    @property
+    def failing(self) -> list[str]:
+        """The reasons for which a row stops the build."""
+        found = [c.reason for item in self.plan.fields for c in item.checks if c.on_breach == "fail"]
+        found += [f"rule:{rule.name}" for rule in self.source.contract.rules if rule.on_breach == "fail"]
+        return [*found, "undeclared_field"] if self.source.contract.extra == "fail" else found
+
     def _refuse_failures(self) -> None:
-        failing = [c.reason for item in self.plan.fields for c in item.checks if c.on_breach == "fail"]
-        failing += [f"rule:{rule.name}" for rule in self.source.contract.rules if rule.on_breach == "fail"]
-        if self.source.contract.extra == "fail":
-            failing.append("undeclared_field")
+        failing = self.failing
         if not failing:
             return
         found = self.engine.query(
