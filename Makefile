@@ -41,7 +41,7 @@ format: $(STAMP) ## put the code into the house format
 
 docs: $(STAMP) ## renew what documents take from the code
 	$(BIN)/python docs/modules.py
-	$(BIN)/tide docs $(addprefix --refresh ,ARCHITECTURE.md $(wildcard examples/*/README.md))
+	$(BIN)/tide docs $(addprefix --refresh ,ARCHITECTURE.md docs/settings.md $(wildcard examples/*/README.md))
 
 bench: $(STAMP) ## speed and memory against bare DuckDB, as ratios of one run (minutes)
 	$(BIN)/python -m benchmarks.run $(BENCH_ARGS)

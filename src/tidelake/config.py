@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
 
 from tidelake.errors import ProjectError, UnknownNameError
 
@@ -34,7 +34,11 @@ def parse_duration(value: object) -> object:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*\d+\s*[smhd]\s*$", "examples": ["30m"]}),
+]
 
 
 class Settings(BaseModel):
@@ -53,14 +57,18 @@ class Activity(Settings):
 class SessionRule(Settings):
     """How an actor's events are cut into sessions (METRICS section 7)."""
 
-    mode: Literal["ignore", "trust", "verify", "bracket"] = "ignore"
-    timeout: Duration = timedelta(minutes=30)
-    cap: Duration = timedelta(hours=24)
-    split_at_midnight: bool = False
-    split_by: tuple[str, ...] = ()
+    mode: Literal["ignore", "trust", "verify", "bracket"] = Field(
+        "ignore",
+        description="ignore the source's session and cut by pauses; trust it as it is; verify that it is one actor's "
+        "and not longer than the cap, else cut it again; bracket: from a start event to its end event",
+    )
+    timeout: Duration = Field(timedelta(minutes=30), description="a longer pause begins a new session")
+    cap: Duration = Field(timedelta(hours=24), description="no session is longer")
+    split_at_midnight: bool = Field(False, description="a new local date begins a new session")
+    split_by: tuple[str, ...] = Field((), description="columns whose values have sessions of their own (device)")
     start: str | None = Field(None, description="bracket mode: event name that opens a session")
     end: str | None = Field(None, description="bracket mode: event name that closes a session")
-    engaged_cap: Duration = timedelta(minutes=5)
+    engaged_cap: Duration = Field(timedelta(minutes=5), description="a pause counts as engaged up to this")
 
 
 class WatchRule(Settings):
@@ -76,7 +84,7 @@ class WatchRule(Settings):
     buffer_end: tuple[str, ...] = ("buffer_end",)
     end: tuple[str, ...] = ("stop", "complete", "video_stop", "video_complete")
     heartbeat: tuple[str, ...] = ("heartbeat",)
-    cap: Duration = timedelta(minutes=5)
+    cap: Duration = Field(timedelta(minutes=5), description="how long a state without an end goes on")
 
 
 class Measure(Settings):
@@ -86,7 +94,7 @@ class Measure(Settings):
     sum: str | None = Field(None, description="numeric column to add up; null = count events")
     distinct: str | None = Field(None, description="column whose distinct values are counted within the day")
 
-    @field_validator("event", mode="before")
+    @field_validator("event", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
@@ -102,21 +110,21 @@ class Project(Settings):
     """`tide.yml`: what holds for the whole project."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
-    timezone: str = "UTC"
+    timezone: str = Field("UTC", description="IANA name of the zone in which days begin")
     week_start: Literal["monday", "sunday"] = "monday"
-    lake: str = "lake"
+    lake: str = Field("lake", description="folder, from the project's, or s3:// address of the tables")
     engine: Literal["duckdb", "spark"] = "duckdb"
     epoch: date = Field(date(2000, 1, 1), description="events before this date are clock_skew")
     activity: Activity = Activity()
     session: SessionRule = SessionRule()
     watch: WatchRule = WatchRule()
-    measures: dict[str, Measure] = Field(default_factory=dict)
+    measures: dict[str, Measure] = Field(default_factory=dict, description="by name: what gold counts or adds up")
     dimensions: tuple[str, ...] = Field((), description="silver columns by which numbers can be cut")
     lateness: Duration | None = Field(None, description="null = p99.5 of received_at - event_time")
-    targets: dict[str, Target] = Field(default_factory=dict)
+    targets: dict[str, Target] = Field(default_factory=dict, description="by name: other lakes (`--target prod`)")
     root: Path = Field(Path("."), exclude=True)
 
-    @field_validator("activity", mode="before")
+    @field_validator("activity", mode="before", json_schema_input_type=Activity | Literal["any"])
     @classmethod
     def _activity_preset(cls, value: object) -> object:
         return {"any": True} if value == "any" else value

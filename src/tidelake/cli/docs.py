@@ -21,6 +21,7 @@ EXAMPLES = examples(
     "tide docs --diagram",
     "tide docs --refresh README.md",
     "tide docs --check README.md",
+    "tide docs --schema schemas",
 )
 
 
@@ -35,6 +36,10 @@ def docs(
         list[Path] | None,
         typer.Option("--check", metavar="FILE", help="End with 1 when a document's marked places are stale."),
     ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option("--schema", metavar="FOLDER", help="Write JSON Schemas of the YAML files there, for editors."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")] = None,
     project: ProjectOption = HERE,
     target: TargetOption = None,
@@ -43,8 +48,14 @@ def docs(
 
     A document marks a place with <!-- tide:diagram --> and its end with <!-- /tide:diagram -->; a path in the mark
     (<!-- tide:diagram examples/collapse -->) names another project than the one beside the document. tide:sources
-    works the same way.
+    works the same way, and tide:settings lists every setting of the YAML files.
+
+    An editor that speaks YAML checks and completes a file whose first line names its schema:
+    # yaml-language-server: $schema=schemas/source.schema.json
     """
+    if schema is not None:
+        write_schemas(schema)
+        return
     if refresh or check:
         _keep_fresh(list(refresh or ()), list(check or ()))
         return
@@ -58,6 +69,19 @@ def docs(
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     say(f"The description is in {output}")
+
+
+def write_schemas(folder: Path) -> None:
+    """One JSON Schema a kind of YAML file: `tide.schema.json`, `source.schema.json`, `model.schema.json`."""
+    import json
+
+    from tidelake.reports.settings import SCHEMAS, schema_of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, model in SCHEMAS.items():
+        text = json.dumps(schema_of(model), indent=2, ensure_ascii=False)
+        (folder / f"{name}.schema.json").write_text(text + "\n", encoding="utf-8")
+    say(f"{len(SCHEMAS)} schemas are in {folder}: {', '.join(f'{name}.schema.json' for name in SCHEMAS)}")
 
 
 def project_diagram(settings: Project) -> str:
@@ -147,4 +171,9 @@ def made_anew(path: Path) -> tuple[str, str]:
         found = load_sources(project(argument).root)
         return "\n\n".join(source_section(source) for source in found.values())
 
-    return text, refreshed(text, {"diagram": diagram, "sources": sources})
+    def settings(_: str) -> str:
+        from tidelake.reports.settings import reference
+
+        return reference()
+
+    return text, refreshed(text, {"diagram": diagram, "sources": sources, "settings": settings})

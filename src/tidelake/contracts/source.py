@@ -21,11 +21,14 @@ def _yes_no(value: object) -> object:
     return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
 
 
+YesNo = Annotated[Literal["yes", "no"], BeforeValidator(_yes_no, json_schema_input_type=Literal["yes", "no"] | bool)]
+
+
 class FieldRule(Settings):
     """One field of a record: its type and what its values may be."""
 
     type: FieldType = "string"
-    required: bool = False
+    required: bool = Field(False, description="whether null, or no such field, breaks the contract")
     on_mismatch: OnMismatch | None = Field(
         None,
         description="value of another type: evolve widens the column to text, coerce casts what can be cast "
@@ -39,7 +42,11 @@ class FieldRule(Settings):
     pattern: str | None = Field(None, description="regular expression (RE2) that the whole text must match")
     references: str | None = Field(None, description="source.column of a dimension that must hold the value")
     empty_is_null: bool = Field(False, description="treat '' as null")
-    privacy: Privacy | None = Field(None, description="acts before bronze is written")
+    privacy: Privacy | None = Field(
+        None,
+        description="acts before bronze is written: drop the value, hash it with the project's key, or keep the "
+        "network part of an address",
+    )
     unit: str | None = None
     description: str | None = None
 
@@ -55,8 +62,8 @@ class RowRule(Settings):
 class Contract(Settings):
     """What every row of a source must meet."""
 
-    fields: dict[str, FieldRule] = Field(default_factory=dict)
-    rules: tuple[RowRule, ...] = ()
+    fields: dict[str, FieldRule] = Field(default_factory=dict, description="by name")
+    rules: tuple[RowRule, ...] = Field((), description="conditions over several fields")
     extra: Literal["evolve", "ignore", "quarantine", "fail"] = Field(
         "evolve", description="fields that are not declared: evolve keeps them as text columns and says so"
     )
@@ -72,14 +79,18 @@ class Contract(Settings):
 class Mapping(Settings):
     """Which fields of the record play which part. Silver carries them under these names."""
 
-    event_time: str | None = None
-    event_id: str | None = None
-    actor_id: str | None = None
-    event_name: str | None = None
-    session_id: str | None = None
-    received_at: str | None = None
-    sent_at: str | None = None
-    seq: str | None = None
+    event_time: str | None = Field(None, description="when it happened (count facts: start of the period)")
+    event_id: str | None = Field(
+        None,
+        description="tells events apart; without it rows have no event_id, and events at one instant are ordered by "
+        "their content",
+    )
+    actor_id: str | None = Field(None, description="who did it")
+    event_name: str | None = Field(None, description="what was done")
+    session_id: str | None = Field(None, description="the source's own session (see `session: mode:`)")
+    received_at: str | None = Field(None, description="when the source's server received it")
+    sent_at: str | None = Field(None, description="when the device sent it; with received_at its clock is put right")
+    seq: str | None = Field(None, description="order of events at one instant, before event_id")
     entity: str | None = Field(None, description="count facts: what was counted")
     valid_from: str | None = Field(None, description="dimensions with history: since when a row holds")
 
@@ -121,10 +132,16 @@ class Source(Settings):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     kind: Literal["files", "projectviews"] = "files"
-    fact: Literal["event", "count", "dimension"] = "event"
-    path: str
+    fact: Literal["event", "count", "dimension"] = Field(
+        "event",
+        description="event: somebody did something; count: an entity had a quantity in a period; dimension: what is "
+        "known of a user or a thing",
+    )
+    path: str = Field(description="file, folder, pattern or s3:// address (docs/sources.md)")
     format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet"] = "auto"
-    header: Annotated[Literal["yes", "no"], BeforeValidator(_yes_no)] = "yes"
+    header: Annotated[
+        Literal["yes", "no"], BeforeValidator(_yes_no, json_schema_input_type=Literal["yes", "no"] | bool)
+    ] = "yes"
     delimiter: str | None = Field(None, description="csv: null = detected among , ; tab | and space")
     columns: tuple[str, ...] = Field((), description="csv without header: the fields' names")
     path_fields: str | None = Field(
@@ -138,7 +155,11 @@ class Source(Settings):
     mapping: Mapping = Mapping()
     measures: tuple[str, ...] = Field((), description="count facts: numeric fields that add up")
     contract: Contract = Contract()
-    dedup: Literal["key", "content", "none"] = "none"
+    dedup: Literal["key", "content", "none"] = Field(
+        "none",
+        description="which rows are one: those with one event_id, those with one content, or none; the number of "
+        "identical rows is reported",
+    )
     history: Literal["none", "scd2"] = Field("none", description="dimensions: keep each row's history")
     key: tuple[str, ...] = Field((), description="dimensions: the fields that identify a row")
     complete: Coverage = Coverage()
@@ -149,7 +170,7 @@ class Source(Settings):
         None, description="event_time may pass received_at (else the file's reading time) by this; null = 10 min"
     )
 
-    @field_validator("complete", mode="before")
+    @field_validator("complete", mode="before", json_schema_input_type=Coverage | str)
     @classmethod
     def _short_coverage(cls, value: object) -> object:
         if isinstance(value, str):
