@@ -98,6 +98,7 @@ def test_reference_names_settings_with_default_and_meaning() -> None:
     assert "| `timeout` | duration (`90s`, `30m`, `24h`, `7d`) | `30m` | a longer pause begins a new session |" in text
     assert "| `class` | `bot` \\| `internal` \\| `test` | required |" in text
     assert "### `contract.fields`" in text
+    assert "class '" not in text
 
 
 def _plain(path: Path) -> Any:

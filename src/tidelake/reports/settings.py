@@ -56,11 +56,11 @@ def _models_in(annotation: Any) -> list[type[Settings]]:
 
 
 def _table(model: type[Settings]) -> str:
-    rows = [
-        f"| `{field.alias or name}` | {_kind(field)} | {_default(field)} | {_escaped(field.description or '')} |"
-        for name, field in model.model_fields.items()
-        if not field.exclude
-    ]
+    rows = []
+    for name, field in model.model_fields.items():
+        if not field.exclude:
+            said = _escaped(field.description or "")
+            rows.append(f"| `{field.alias or name}` | {_kind(field)} | {_default(name, field, model)} | {said} |")
     return "\n".join(["| setting | type | default | means |", "|---|---|---|---|", *rows])
 
 
@@ -74,8 +74,8 @@ def _named(annotation: Any) -> str:
         return f"{many}{' or '.join(_words(model) for model in models)}"
     text = str(annotation)
     if "Literal[" in text:
-        accepted = [str(value) for part in (annotation, *get_args(annotation)) for value in get_args(part)]
-        return " | ".join(dict.fromkeys(f"`{value}`" for value in accepted if not value.startswith("typing.")))
+        accepted = [value for part in (annotation, *get_args(annotation)) for value in get_args(part)]
+        return " | ".join(dict.fromkeys(f"`{value}`" for value in accepted if isinstance(value, str)))
     names = {"timedelta": "duration (`90s`, `30m`, `24h`, `7d`)", "datetime.date": "date", "bool": "true or false"}
     names |= {"int": "whole number", "float": "number", "str": "text"}
     kinds = [name for kind, name in names.items() if kind in text]
@@ -87,7 +87,9 @@ def _words(model: type[Settings]) -> str:
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in model.__name__).strip()
 
 
-def _default(field: FieldInfo) -> str:
+def _default(name: str, field: FieldInfo, model: type[Settings]) -> str:
+    if name == "name" and model in (Source, TableSpec):
+        return "the file's name"
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True)
