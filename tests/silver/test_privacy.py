@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.silver.conftest import Built
@@ -21,8 +24,6 @@ FIELDS: dict[str, Any] = {
 
 def _in_lake(root: Path, text: str) -> list[str]:
     """Tables that hold a text in any column, as plain Parquet says."""
-    import pyarrow.parquet as pq
-
     found = [
         path.relative_to(root).parts[1]
         for path in (root / "lake").rglob("*.parquet")
@@ -77,3 +78,48 @@ def test_csv_keeps_no_personal_text_either(events: Declare) -> None:
     )
     project.build()
     assert {secret: _in_lake(project.root, secret) for secret in SECRETS} == {secret: [] for secret in SECRETS}
+
+
+SPELLINGS = ("email", "Email", "EMAIL", "eMail")
+PERSON = {"email": SECRETS[0], "ip": SECRETS[1], "full_name": SECRETS[3]}
+
+
+def _spelt(name: str, how: str) -> str:
+    return {"Email": name.title(), "EMAIL": name.upper(), "eMail": name[0] + name[1:].capitalize()}.get(how, name)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_rule_protects_its_field_in_upper_and_lower_case(events: Declare, form: str) -> None:
+    project = events(FIELDS, format=form)
+    at = "2024-03-01T10:00:00Z"
+    for how in SPELLINGS:
+        row = {"at": at, "user": "u", "name": "play", **{_spelt(name, how): text for name, text in PERSON.items()}}
+        if form == "jsonl":
+            project.lines(f"events/{how}.jsonl", row, {**row, "at": "never"}, {**PERSON, **row})
+        elif form == "csv":
+            project.lines(f"events/{how}.csv", ",".join(row), ",".join(row.values()))
+        else:
+            (project.root / "data/events").mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.Table.from_pylist([row]), project.root / f"data/events/{how}.parquet")
+    project.build()
+    assert {secret: _in_lake(project.root, secret) for secret in SECRETS} == {secret: [] for secret in SECRETS}
+    kept = {
+        name: value
+        for row in project.rows("SELECT raw FROM bronze.events WHERE kind = 'record'")
+        for name, value in json.loads(row["raw"]).items()
+        if name.lower() in FIELDS
+    }
+    assert set(kept) == {_spelt(name, how) for name in ("email", "ip") for how in SPELLINGS}
+    assert {value for name, value in kept.items() if name.lower() == "ip"} == {"203.0.113.0"}
+    (hashed,) = {value for name, value in kept.items() if name.lower() == "email"}
+    assert len(hashed) == 32
+
+
+def test_a_name_written_with_escapes_is_protected(events: Declare) -> None:
+    project = events({**FIELDS, 'na"me': {"privacy": "hash"}})
+    texts = (r'"\u0065mail"', r'"\u0045mail"', r'"na\"me"', r'"Na\"Me"', r'"N\u0041\"me"')
+    for number, name in enumerate(texts):
+        project.lines(f"events/{number}.jsonl", '{"at": "2024-03-01", ' + f'{name}: "{SECRETS[0]}"}}')
+    project.build()
+    assert _in_lake(project.root, SECRETS[0]) == []
+    assert project.rows("SELECT count(*) AS n FROM bronze.events") == [{"n": len(texts)}]

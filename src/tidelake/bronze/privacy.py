@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from tidelake.contracts.source import Source
+from tidelake.contracts.source import Privacy, Source
 from tidelake.errors import ProjectError
 
 KEY_VARIABLE = "TIDELAKE_HASH_KEY"
@@ -40,23 +40,18 @@ def project_key(root: Path) -> str:
 def guarded_sql(source: Source, lines: str) -> str:
     """Lines with personal fields dropped, hashed or cut; the key is bound as `$privacy_key`.
 
-    A record's text becomes JSON again without these fields. A line that cannot be read as a record
+    A record's text becomes JSON again without these fields; a rule holds for its field's name in upper and lower
+    case. A line that cannot be read as a record
     keeps only its sha256 and length, unless the contract says `keep_unparsable`.
     """
-    patches = []
-    for name, rule in source.privacy.items():
-        field = _literal(name)
-        value = f"json_extract_string(text, {_literal(_path(name))})"
-        if rule == "drop":
-            patches.append(f"{field}, NULL")
-        elif rule == "hash":
-            patches.append(f"{field}, CASE WHEN {value} IS NOT NULL THEN left(sha256($privacy_key || {value}), 32) END")
-        else:
-            patches.append(f"{field}, {_cut_address(value)}")
+    kept = [
+        f"{_literal(name)}, {_protected(rule, f'json_extract_string(text, {_literal(_path(name))})')}"
+        for name, rule in source.privacy.items()
+        if rule != "drop"
+    ]
     dropped = json.dumps({name: None for name, rule in source.privacy.items() if rule == "drop"})
-    kept = [patch for patch in patches if not patch.endswith(", NULL")]
 
-    changed = "text"
+    changed = f"CASE WHEN len(other_names) > 0 THEN json_merge_patch(text, {_other_patch(source)}) ELSE text END"
     if kept:
         changed = f"json_merge_patch({changed}, json_object({', '.join(kept)}))"
     if dropped != "{}":
@@ -66,18 +61,48 @@ def guarded_sql(source: Source, lines: str) -> str:
         if source.contract.keep_unparsable
         else "CAST(json_object('sha256', sha256(raw), 'length', strlen(raw)) AS VARCHAR)"
     )
-    columns = "* EXCLUDE (raw, record, problem, text, is_record)"
+    columns = "* EXCLUDE (raw, record, problem, text, is_record, other_names)"
     return f"""
     SELECT {columns},
         CASE WHEN is_record THEN CAST({changed} AS VARCHAR) WHEN kind = 'record' THEN {unreadable} ELSE raw END AS raw,
         CAST(NULL AS VARCHAR) AS record,
         CASE WHEN kind = 'record' AND NOT is_record THEN coalesce(problem, 'invalid_json') ELSE problem END AS problem
     FROM (
-        SELECT *, coalesce(record, raw) AS text,
-            kind = 'record' AND problem IS NULL AND json_valid(coalesce(record, raw))
-                AND starts_with(ltrim(coalesce(record, raw)), '{{') AS is_record
-        FROM {lines}
+        SELECT *, CASE WHEN is_record THEN {_other_names(source)} END AS other_names
+        FROM (
+            SELECT *, coalesce(record, raw) AS text,
+                kind = 'record' AND problem IS NULL AND json_valid(coalesce(record, raw))
+                    AND starts_with(ltrim(coalesce(record, raw)), '{{') AS is_record
+            FROM {lines}
+        )
     )"""
+
+
+def _other_names(source: Source) -> str:
+    """SQL of a record's names that differ from those with a rule in upper and lower case only."""
+    names = ", ".join(_literal(name) for name in source.privacy)
+    folded = ", ".join(_literal(name.lower()) for name in source.privacy)
+    return f"list_filter(json_keys(text), lambda name: lower(name) IN ({folded}) AND name NOT IN ({names}))"
+
+
+def _other_patch(source: Source) -> str:
+    """SQL of the JSON that protects these names."""
+    value = "json_extract_string(text, '$.\"' || replace(name, '\"', '\\\"') || '\"')"
+    rules = " ".join(
+        f"WHEN {_literal(name.lower())} THEN {_protected(rule, value)}" for name, rule in source.privacy.items()
+    )
+    protected = f"coalesce(CAST(to_json(CASE lower(name) {rules} END) AS VARCHAR), 'null')"
+    pairs = f"list_transform(other_names, lambda name: CAST(to_json(name) AS VARCHAR) || ':' || {protected})"
+    return f"'{{' || array_to_string({pairs}, ',') || '}}'"
+
+
+def _protected(rule: Privacy, value: str) -> str:
+    """SQL of what is kept of a value."""
+    if rule == "drop":
+        return "NULL"
+    if rule == "hash":
+        return f"CASE WHEN {value} IS NOT NULL THEN left(sha256($privacy_key || {value}), 32) END"
+    return _cut_address(value)
 
 
 def _path(name: str) -> str:

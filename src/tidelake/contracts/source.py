@@ -44,8 +44,8 @@ class FieldRule(Settings):
     empty_is_null: bool = Field(False, description="treat '' as null")
     privacy: Privacy | None = Field(
         None,
-        description="acts before bronze is written: drop the value, hash it with the project's key, or keep the "
-        "network part of an address",
+        description="acts before bronze is written, whatever the case of the name: drop the value, hash "
+        "it with the project's key, or keep the network part of an address",
     )
     unit: str | None = None
     description: str | None = None
