@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -106,6 +108,14 @@ class Target(Settings):
     lake: str
 
 
+def _is_zone(name: str) -> bool:
+    """Whether a time zone has this name, exactly as it is written; every zone is looked up only where one look fails."""
+    if sys.platform == "linux" and not name.startswith(("posix", "right")):
+        with suppress(OSError, ValueError, KeyError):
+            return ZoneInfo(name) is not None
+    return name in available_timezones()
+
+
 class Project(Settings):
     """`tide.yml`: what holds for the whole project."""
 
@@ -132,7 +142,7 @@ class Project(Settings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str) -> str:
-        if value not in available_timezones():
+        if not _is_zone(value):
             raise ValueError(str(UnknownNameError("time zone", value, available_timezones()).hint))
         return value
 

@@ -144,11 +144,36 @@ def test_no_colour_in_a_pipe_nor_with_no_color() -> None:
 
 def test_heavy_libraries_stay_unloaded_until_a_command_needs_them() -> None:
     heavy = "{'duckdb', 'deltalake', 'pyarrow', 'sqlglot', 'numpy'}"
-    code = f"import sys, tidelake.cli.app; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys; from tidelake.cli.app import app_for; app_for([]); print(sorted({heavy} & set(sys.modules)))"
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, env=ENVIRONMENT
     )
     assert answer.stdout == "[]\n"
+
+
+def test_a_command_that_opens_a_project_leaves_pandas_unloaded_and_usable(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    (tmp_path / "tide.yml").write_text("name: bare\n")
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "app.yml").write_text("path: x\nmapping: {event_time: t, actor_id: a, event_name: n}\n")
+    code = """
+import sys
+from pathlib import Path
+from tidelake.cli.opening import opened
+opened(Path(".")).close()
+import pyarrow, tidelake.sources.files
+print("pandas" in sys.modules, pyarrow.array([1, None]).to_pandas().isna().tolist())
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env=ENVIRONMENT,
+        cwd=tmp_path,
+    )
+    assert answer.stdout == "False [False, True]\n"
 
 
 def test_init_proposes_and_writes_a_project(tmp_path: Path) -> None:

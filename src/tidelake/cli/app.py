@@ -1,29 +1,61 @@
-"""Every verb of the command line, by family. The heavy rooms are imported inside of the commands."""
+"""Every verb of the command line, by family.
+
+Only the verb that was asked for is imported, and the heavy rooms inside of its command.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from tidelake.cli import build, check, demo, docs, doctor, init, measure, quarantine, simulate, sql, upkeep
 from tidelake.cli.options import examples, flag, help_of
 
 START, USE, TRUST, KEEP = "Start here", "Numbers", "Trust", "Upkeep"
+_VERBS = {  # its family, its module in this room, and where that has several its prefix there
+    "demo": (START, "demo", ""),
+    "init": (START, "init", ""),
+    "build": (START, "build", ""),
+    "simulate": (START, "simulate", ""),
+    "measure": (USE, "measure", ""),
+    "sql": (USE, "sql", ""),
+    "docs": (USE, "docs", ""),
+    "check": (TRUST, "check", "CHECK_"),
+    "ledger": (TRUST, "check", "LEDGER_"),
+    "doctor": (KEEP, "doctor", ""),
+    "compact": (KEEP, "upkeep", "COMPACT_"),
+    "vacuum": (KEEP, "upkeep", "VACUUM_"),
+    "migrate": (KEEP, "upkeep", "MIGRATE_"),
+}
 
-app = typer.Typer(
-    name="tide",
-    help="Your event logs in, trusted engagement numbers out: with proof that nothing was lost.",
-    no_args_is_help=True,
-    add_completion=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-    epilog=examples(
-        "tide demo", "tide init my-project --from 'logs/*.jsonl'", "tide build", "tide measure dau --by region"
-    ),
-)
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """The command line that understands these words: with one verb where they begin with one, else with all."""
+    app = typer.Typer(
+        name="tide",
+        help="Your event logs in, trusted engagement numbers out: with proof that nothing was lost.",
+        no_args_is_help=True,
+        add_completion=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+        epilog=examples(
+            "tide demo", "tide init my-project --from 'logs/*.jsonl'", "tide build", "tide measure dau --by region"
+        ),
+    )
+    app.callback()(_tide)
+    asked = words[0] if words else ""
+    for verb in [asked] if asked in _VERBS else _VERBS:
+        family, name, prefix = _VERBS[verb]
+        module = import_module(f"tidelake.cli.{name}")
+        command = getattr(module, verb)
+        app.command(rich_help_panel=family, help=help_of(command), epilog=getattr(module, f"{prefix}EXAMPLES"))(command)
+    if asked not in _VERBS:
+        quarantine = import_module("tidelake.cli.quarantine")
+        app.add_typer(quarantine.app, name="quarantine", rich_help_panel=TRUST)
+    return app
 
 
 def _version(wanted: bool) -> None:
@@ -37,8 +69,7 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def tide(
+def _tide(
     *,
     version: Annotated[
         bool, flag("--version", callback=_version, is_eager=True, help="Print the version and stop.")
@@ -46,23 +77,3 @@ def tide(
     debug: Annotated[bool, flag("--debug", help="Show where an error came from; may stand anywhere.")] = False,
 ) -> None:
     """Your event logs in, trusted engagement numbers out: with proof that nothing was lost."""
-
-
-_VERBS: tuple[tuple[str, Callable[..., None], str], ...] = (
-    (START, demo.demo, demo.EXAMPLES),
-    (START, init.init, init.EXAMPLES),
-    (START, build.build, build.EXAMPLES),
-    (START, simulate.simulate, simulate.EXAMPLES),
-    (USE, measure.measure, measure.EXAMPLES),
-    (USE, sql.sql, sql.EXAMPLES),
-    (USE, docs.docs, docs.EXAMPLES),
-    (TRUST, check.check, check.CHECK_EXAMPLES),
-    (TRUST, check.ledger, check.LEDGER_EXAMPLES),
-    (KEEP, doctor.doctor, doctor.EXAMPLES),
-    (KEEP, upkeep.compact, upkeep.COMPACT_EXAMPLES),
-    (KEEP, upkeep.vacuum, upkeep.VACUUM_EXAMPLES),
-    (KEEP, upkeep.migrate, upkeep.MIGRATE_EXAMPLES),
-)
-for _panel, _verb, _examples in _VERBS:
-    app.command(rich_help_panel=_panel, help=help_of(_verb), epilog=_examples)(_verb)
-app.add_typer(quarantine.app, name="quarantine", rich_help_panel=TRUST)

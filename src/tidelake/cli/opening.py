@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,32 @@ def opened(
     from tidelake.config import find_project
 
     path = find_project(project)
+    with _pandas_left_out():
+        import pyarrow
+
+        pyarrow.array([])
     from tidelake import session
 
     return session.open(path, target=target, engine=None if engine is None else engine.value, as_of=as_of)
+
+
+@contextmanager
+def _pandas_left_out() -> Iterator[None]:
+    """Let pyarrow find that there is no pandas when it first looks.
+
+    It imports pandas, a third of a second, to tell whether a list that becomes an array is a pandas object. No
+    command makes any. Whoever asks for pandas by name still gets it.
+    """
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "pandas":
+                raise ModuleNotFoundError(f"{name} is left out")
+
+    finder = Finder()
+    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)  # type: ignore[arg-type]

@@ -96,9 +96,10 @@ def _flush() -> None:
 
 
 def _run(words: list[str]) -> int:
-    from tidelake.cli.app import app
+    from tidelake.cli.app import app_for
 
-    code = app([word for word in words if word != "--debug"], prog_name="tide", standalone_mode=False)
+    given = [word for word in words if word != "--debug"]
+    code = app_for(given)(given, prog_name="tide", standalone_mode=False)
     return code if isinstance(code, int) else 0
 
 

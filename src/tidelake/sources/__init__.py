@@ -17,9 +17,13 @@ def make_reader(source: Source, root: Path, *, storage: Mapping[str, str] | None
         root: The project's folder, from which relative paths start.
         storage: Settings for `s3://` beyond the environment (AWS_ENDPOINT_URL and the like).
     """
-    from tidelake.sources.files import FilesReader
     from tidelake.sources.listing import find_listing
-    from tidelake.sources.projectviews import ProjectviewsReader
 
     listing = find_listing(source.path, root=root, storage=storage)
-    return ProjectviewsReader(source, listing) if source.kind == "projectviews" else FilesReader(source, listing)
+    if source.kind == "projectviews":
+        from tidelake.sources.projectviews import ProjectviewsReader
+
+        return ProjectviewsReader(source, listing)
+    from tidelake.sources.files import FilesReader
+
+    return FilesReader(source, listing)

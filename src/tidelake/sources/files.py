@@ -9,7 +9,6 @@ from itertools import groupby
 from tidelake.contracts.source import Source
 from tidelake.errors import ContractError, SourceError
 from tidelake.sources.base import Group, Known, Look, Take
-from tidelake.sources.delimited import Delimited
 from tidelake.sources.json_values import JsonValues
 from tidelake.sources.layouts import (
     HEAD_BYTES,
@@ -22,7 +21,6 @@ from tidelake.sources.layouts import (
 )
 from tidelake.sources.lines import JsonLines
 from tidelake.sources.listing import Listing
-from tidelake.sources.parquet_rows import parquet_columns, parquet_groups
 from tidelake.sources.prefetch import prefetch
 from tidelake.sources.streams import FileBytes, begins_as, hash_prefix, is_compressed
 from tidelake.sources.text_groups import OpenFile, TextFormat, text_groups
@@ -64,6 +62,8 @@ class FilesReader:
         for form, run in groupby(takes, key=lambda take: layout_of(take.look).form):
             some = list(run)
             if form == "parquet":
+                from tidelake.sources.parquet_rows import parquet_groups
+
                 yield from parquet_groups(some, layout_of, self.listing, group_bytes=group_bytes)
             else:
                 yield from text_groups(
@@ -89,6 +89,8 @@ class FilesReader:
             return JsonLines(with_path_fields=with_path_fields)
         if form == "json":
             return JsonValues(with_path_fields=with_path_fields)
+        from tidelake.sources.delimited import Delimited
+
         return Delimited(max_line_bytes=self.source.max_line_bytes)
 
     def layout(self, look: Look) -> Layout:
@@ -122,6 +124,8 @@ class FilesReader:
                 f"{look.path} is a Parquet file packed with {compression}.",
                 hint="Unpack it: Parquet is compressed inside.",
             )
+        from tidelake.sources.parquet_rows import parquet_columns
+
         names = parquet_columns(self.listing, look)
         return Layout("parquet", fields, names, notes=self._columns_checked(look, names, fields))
 
