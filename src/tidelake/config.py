@@ -109,7 +109,7 @@ class Target(Settings):
 
 
 def _is_zone(name: str) -> bool:
-    """Whether a time zone has this name, exactly as it is written; every zone is looked up only where one look fails."""
+    """Whether a time zone has exactly this name; all of them are listed only where one look does not tell."""
     if sys.platform == "linux" and not name.startswith(("posix", "right")):
         with suppress(OSError, ValueError, KeyError):
             return ZoneInfo(name) is not None

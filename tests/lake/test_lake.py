@@ -62,6 +62,36 @@ def test_a_stale_writer_fails_instead_of_doubling(engine: DuckEngine, lake: Lake
     assert total(engine) == 11
 
 
+def test_a_commit_of_somebody_else_between_two_of_ours_is_noticed(engine: DuckEngine, lake: Lake) -> None:
+    engine.write(rows("a", 1), "gold.t", layout=BY_DAY)
+    with DuckEngine(Lake(lake.location.address)) as second:
+        second.write(rows("a", 10), "gold.t")
+    with pytest.raises(BusyError, match=r"gold\.t"):
+        engine.write(rows("a", 5), "gold.t", "replace", replace={"day": ["a"]})
+    lake.refresh()
+    assert total(engine) == 11
+
+
+def test_what_is_known_of_a_table_after_a_commit_is_what_its_log_says(engine: DuckEngine, lake: Lake) -> None:
+    engine.write(rows("a", 1, 2), "gold.t", layout=BY_DAY, transaction=Transaction("app", 1), note={"n": 1})
+    assert lake.note("gold.t") == {"n": 1}
+    assert len(lake.files("gold.t")) == 1
+    engine.write(pa.concat_tables([rows("b c", 3), rows("a", 7)]), "gold.t", "replace", replace={"day": ["a"]})
+    engine.write(rows("d", 4), "gold.t", transaction=Transaction("app", 2))
+    for known in (lake, Lake(lake.location.address)):
+        assert known.version("gold.t") == DeltaTable(lake.uri("gold.t")).version()
+        assert (known.transaction_version("gold.t", "app"), known.note("gold.t")) == (2, {"n": 1})
+        files = {file.partition["day"]: file for file in known.files("gold.t")}
+        said = {day: (file.records, file.minimum["value"], file.maximum["value"]) for day, file in files.items()}
+        assert said == {"a": (1, 7, 7), "b c": (1, 3, 3), "d": (1, 4, 4)}
+        assert all(Path(file.path).stat().st_size == file.size for file in files.values())
+    # Another reader, which goes by the Delta log alone.
+    assert sorted(DeltaTable(lake.uri("gold.t")).to_pyarrow_table().column("value").to_pylist()) == [3, 4, 7]
+    assert [file.relative for file in lake.files("gold.t")] == sorted(
+        file.relative for file in Lake(lake.location.address).files("gold.t")
+    )
+
+
 def test_replacing_takes_empty_partitions_too(engine: DuckEngine) -> None:
     engine.write(pa.concat_tables([rows("a", 1), rows("b", 2), rows("c", 4)]), "gold.t", layout=BY_DAY)
     engine.write(rows("a", 8), "gold.t", "replace", replace={"day": ["a", "b"]})

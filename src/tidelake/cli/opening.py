@@ -48,8 +48,8 @@ def _pandas_left_out() -> Iterator[None]:
                 raise ModuleNotFoundError(f"{name} is left out")
 
     finder = Finder()
-    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)  # type: ignore[arg-type]
+        sys.meta_path.remove(finder)

@@ -55,7 +55,7 @@ class DataFile:
 
     Attributes:
         path: Absolute path or `s3://` address.
-        relative: Path below the table, as the Delta log names it.
+        relative: Path below the table.
         partition: Partition values as text; None for null.
     """
 

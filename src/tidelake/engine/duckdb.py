@@ -507,13 +507,7 @@ class DuckEngine:
             return None
         if not lake.is_local:
             lake.move_in(local, target)
-        address = "/".join(f"{name}={quote(_path_text(value))}" for name, value in partition.items())
-        return NewFile(
-            relative=f"{address}/{relative.rsplit('/', 1)[-1]}".lstrip("/"),
-            partition=partition,
-            size=size,
-            stats=file_statistics(count, columns, schema),
-        )
+        return NewFile(relative, partition, size, file_statistics(count, columns, schema))
 
     def _copy_many(
         self, rows: str, schema: pa.Schema, columns: str, days: Sequence[date], lake: Catalog, table: str, key: str

@@ -79,21 +79,18 @@ class KeyIndex:
         Args:
             hashes: Sorted.
         """
-        found_hashes: list[Hashes] = []
-        found_days: list[Days] = []
-        for run, days in ((item.hashes, item.days) for item in self.runs):
+        found_hashes, found_days = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        for run, days in ((np.asarray(item.hashes), np.asarray(item.days)) for item in self.runs):
             if len(run) == 0 or len(hashes) == 0 or hashes[-1] < run[0] or run[-1] < hashes[0]:
                 continue
             first = np.searchsorted(run, hashes, side="left")
-            inside = first < len(run)
-            hit = np.zeros(len(hashes), dtype=bool)
-            hit[inside] = run[first[inside]] == hashes[inside]
-            for value, start in zip(hashes[hit], first[hit], strict=True):
-                end = int(np.searchsorted(run, value, side="right"))
-                found_hashes.append(np.full(end - start, value, np.int64))
-                found_days.append(np.asarray(days[start:end], np.int32))
-        if not found_hashes:
-            return np.zeros(0, np.int64), np.zeros(0, np.int32)
+            hit = run[np.minimum(first, len(run) - 1)] == hashes
+            known, start = hashes[hit], first[hit]
+            times = np.searchsorted(run, known, side="right") - start
+            # Where each hash stands in the run, once for every time that it stands there.
+            places = np.repeat(start - np.cumsum(times) + times, times) + np.arange(times.sum())
+            found_hashes.append(np.repeat(known, times))
+            found_days.append(days[places])
         return np.concatenate(found_hashes), np.concatenate(found_days)
 
     def add(self, hashes: Hashes, days: Days) -> None:

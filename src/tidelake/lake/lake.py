@@ -10,10 +10,10 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
-from itertools import repeat
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -55,7 +55,8 @@ class Lake:
         self.location = Location(address.rstrip("/"), dict(storage or {}))
         self._versions = versions
         self._handles: dict[str, DeltaTable | None] = {}
-        self._files: dict[str, tuple[int, list[DataFile]]] = {}
+        self._behind: set[str] = set()  # tables whose handle does not know yet what was committed here last
+        self._states: dict[str, _State] = {}
 
     @property
     def is_local(self) -> bool:
@@ -78,13 +79,29 @@ class Lake:
     def refresh(self) -> None:
         """Forget what was read of the tables; the next look reads their logs again."""
         self._handles.clear()
-        self._files.clear()
+        self._behind.clear()
+        self._states.clear()
 
     def delta(self, table: str) -> DeltaTable | None:
         """The open Delta table, or None where there is none."""
         if table not in self._handles:
             self._handles[table] = self._open(table)
-        return self._handles[table]
+        opened = self._handles[table]
+        if opened is not None and table in self._behind:
+            opened.update_incremental()
+            self._behind.discard(table)
+        return opened
+
+    def _state(self, table: str) -> _State | None:
+        """What is known of the table, also of commits that were made here since it was opened."""
+        if table not in self._states:
+            opened = self.delta(table)
+            if opened is None:
+                return None
+            self._states[table] = _State(
+                opened.version(), _plain(pa.schema(opened.schema().to_arrow())), _layout_of(opened)
+            )
+        return self._states[table]
 
     def _open(self, table: str) -> DeltaTable | None:
         version = None
@@ -131,50 +148,76 @@ class Lake:
         return sorted(found)
 
     def version(self, table: str) -> int | None:
-        opened = self.delta(table)
-        return None if opened is None else opened.version()
+        state = self._state(table)
+        return None if state is None else state.version
 
     def schema(self, table: str) -> pa.Schema | None:
         """The table's columns, partition columns included."""
-        opened = self.delta(table)
-        return None if opened is None else _plain(pa.schema(opened.schema().to_arrow()))
+        state = self._state(table)
+        return None if state is None else state.schema
 
     def layout(self, table: str) -> Layout:
-        opened = self.delta(table)
-        if opened is None:
-            return Layout()
-        metadata = opened.metadata()
-        told = json.loads(metadata.description) if (metadata.description or "").startswith("{") else {}
-        is_grown = any(field.metadata.get("tidelake.added") for field in opened.schema().fields)
-        return Layout(tuple(metadata.partition_columns), tuple(told.get("sort_by", ())), is_grown)
+        state = self._state(table)
+        return Layout() if state is None else state.layout
 
     def files(self, table: str) -> list[DataFile]:
         """The Parquet files that make up the table now, in a stable order."""
-        opened = self.delta(table)
-        if opened is None:
+        state = self._state(table)
+        if state is None:
             return []
-        version = opened.version()
-        if self._files.get(table, (None,))[0] != version:
-            self._files[table] = (version, _data_files(opened, self.uri(table)))
-        return list(self._files[table][1])
+        if state.files is None:
+            state.files = [
+                _data_file(self.uri(table), path, partition, size, records, self._edges(table, path))
+                for path, partition, size, records in _added(self._actions(table))
+            ]
+            state.files.sort(key=lambda file: file.relative)
+        return list(state.files)
+
+    def _edges(self, table: str, relative: str) -> tuple[_Edges, _Edges]:
+        """Least and greatest values of a file, looked up when they are asked for."""
+
+        def known(edge: str, column: str) -> Any:
+            return self._edge(table, edge, column).get(relative)
+
+        return _Edges(partial(known, "min")), _Edges(partial(known, "max"))
+
+    def _edge(self, table: str, edge: str, column: str) -> dict[str, Any]:
+        """Least or greatest values of a column by file."""
+        state = self._state(table)
+        if state is None:
+            return {}
+        if (edge, column) not in state.edges:
+            rows = self._actions(table)
+            held = rows.column(edge).combine_chunks() if edge in rows.column_names else None
+            is_known = held is not None and held.type.get_field_index(column) >= 0
+            values = held.field(column).to_pylist() if held is not None and is_known else []
+            state.edges[edge, column] = dict(zip(_paths(rows), values, strict=False))
+        return state.edges[edge, column]
+
+    def _actions(self, table: str) -> pa.Table:
+        opened = self.delta(table)
+        assert opened is not None
+        return pa.table(opened.get_add_actions(flatten=False))
 
     def transaction_version(self, table: str, app_id: str) -> int | None:
         """The last version that an application has committed to the table."""
-        opened = self.delta(table)
-        return None if opened is None else opened.transaction_version(app_id)
+        state = self._state(table)
+        if state is None:
+            return None
+        if app_id not in state.transactions:
+            opened = self.delta(table)
+            state.transactions[app_id] = None if opened is None else opened.transaction_version(app_id)
+        return state.transactions[app_id]
 
     def note(self, table: str) -> dict[str, Any]:
         """What the newest commit with a note says of itself; empty where there is none."""
-        opened = self.delta(table)
-        if opened is None:
+        state = self._state(table)
+        if state is None:
             return {}
-        for limit in (1, 5, 50, None):
-            for entry in opened.history(limit):
-                if "tidelake" in entry:
-                    return dict(json.loads(entry["tidelake"]))
-                if str(entry.get("userMetadata", "")).startswith('{"tidelake"'):  # a commit that Spark made
-                    return dict(json.loads(entry["userMetadata"])["tidelake"])
-        return {}
+        if state.note is None:
+            opened = self.delta(table)
+            state.note = "{}" if opened is None else _note_of(opened)
+        return dict(json.loads(state.note))
 
     notes = note
 
@@ -184,11 +227,11 @@ class Lake:
         Returns:
             The values as text, in order; None when the log does not say (then take all of them).
         """
-        opened = self.delta(table)
-        if opened is None:
+        now = self.version(table)
+        if now is None:
             return []
         changed: set[str] = set()
-        for version in range(since_version + 1, opened.version() + 1):
+        for version in range(since_version + 1, now + 1):
             text = self.location.read_text(*table.split(".", 1), "_delta_log", f"{version:020d}.json")
             if text is None:
                 return None
@@ -232,10 +275,14 @@ class Lake:
         opened = self.delta(table)
         if opened is None:
             opened = self._create(table, schema, layout)
+        state = self._state(table)
+        assert state is not None
+        if opened.version() != state.version:
+            raise _overtaken(table)
         if transaction is not None:
-            done = opened.transaction_version(transaction.app_id)
+            done = self.transaction_version(table, transaction.app_id)
             if done is not None and done >= transaction.version:
-                return opened.version()
+                return state.version
         actions: list[AddAction | RemoveAction] = [_add(file, is_change) for file in added]
         now = time.time_ns() // 1_000_000
         actions += [
@@ -248,17 +295,17 @@ class Lake:
             )
             for file in removed
         ]
+        told = None if note is None else json.dumps(note, default=str)
         properties = CommitProperties(
-            custom_metadata={"tidelake": json.dumps(note, default=str)} if note is not None else None,
+            custom_metadata={"tidelake": told} if told is not None else None,
             max_commit_retries=0,
             app_transactions=[DeltaTransaction(*transaction)] if transaction is not None else None,
         )
-        is_remade = is_whole and not _plain(schema).equals(_plain(pa.schema(opened.schema().to_arrow())))
+        is_remade = is_whole and not _plain(schema).equals(state.schema)
         if is_remade:  # removes every file by itself
             actions = [action for action in actions if isinstance(action, AddAction)]
         with _explained(table, self.uri(table)):
-            if not is_remade:
-                self._grow(opened, table, schema)
+            is_grown = not is_remade and self._grow(opened, table, schema)
             reached(table, "before")
             opened.create_write_transaction(
                 actions,
@@ -269,17 +316,34 @@ class Lake:
                 post_commithook_properties=PostCommitHookProperties(True, False),
             )
             reached(table, "after")
+            self._behind.add(table)
             if is_remade:
-                opened = DeltaTable(self.uri(table), storage_options=self.location.delta_options)
-                self._handles[table] = opened
-            opened.update_incremental()
-        return opened.version()
+                self._handles.pop(table)
+                self._behind.discard(table)
+            if is_remade or is_grown:
+                self._states.pop(table)
+                return self.version(table) or 0
+        files = None
+        if state.files is not None:
+            gone = {file.relative for file in removed}
+            files = [file for file in state.files if file.relative not in gone]
+            files += [self._data_file_of(table, file) for file in added]
+            files.sort(key=lambda file: file.relative)
+        self._states[table] = state.after(files, transaction, told)
+        return state.version + 1
+
+    def _data_file_of(self, table: str, file: NewFile) -> DataFile:
+        records = json.loads(file.stats)["numRecords"]
+        edges = self._edges(table, file.relative)
+        return _data_file(self.uri(table), file.relative, file.partition, file.size, records, edges)
 
     def drop(self, table: str) -> None:
         """Delete a table with its history; nothing happens where there is none."""
         if self.is_past:
             raise LakeError("A lake opened with --as-of is read-only.", hint="Leave --as-of out to write.")
         self._handles.pop(table, None)
+        self._behind.discard(table)
+        self._states.pop(table, None)
         with _explained(table, self.uri(table)):
             self.location.remove_folder(self.uri(table))
 
@@ -301,8 +365,8 @@ class Lake:
         self._handles[table] = created
         return created
 
-    def _grow(self, opened: DeltaTable, table: str, schema: pa.Schema) -> None:
-        """Add the columns that the table does not have yet."""
+    def _grow(self, opened: DeltaTable, table: str, schema: pa.Schema) -> bool:
+        """Add the columns that the table does not have yet; whether there were any."""
         known = {field.name for field in opened.schema().fields}
         added = [field for field in _plain(schema) if field.name not in known]
         if added:
@@ -311,6 +375,7 @@ class Lake:
             opened.alter.add_columns(fields)
             reached(f"{table} (columns)", "after")
             opened.update_incremental()
+        return bool(added)
 
     def prepare(self) -> None:
         """Make the lake's folder and format file, or check that this program may use them.
@@ -384,51 +449,88 @@ class Lake:
             os.close(handle)
 
 
-def _data_files(opened: DeltaTable, root: str) -> list[DataFile]:
-    rows = pa.table(opened.get_add_actions(flatten=False))
-    given = rows.column_names
-    found = []
-    for index, (path, size, records, partition) in enumerate(
-        zip(
-            rows.column("path").to_pylist(),
-            rows.column("size_bytes").to_pylist(),
-            rows.column("num_records").to_pylist(),
-            rows.column("partition").to_pylist() if "partition" in given else repeat({}),
-            strict=False,
-        )
-    ):
-        file = DataFile(
-            path=f"{root}/{unquote(path)}",
-            relative=path,
-            partition={name: _text(value) for name, value in (partition or {}).items()},
-            size=size,
-            records=records or 0,
-            minimum=_Edges(rows, "min", index),
-            maximum=_Edges(rows, "max", index),
-        )
-        found.append(file)
-    return sorted(found, key=lambda file: file.relative)
+@dataclass
+class _State:
+    """What is known of a table at one version; None = not looked up yet.
+
+    Attributes:
+        transactions: Last version by application, as far as it was asked for.
+        note: What the newest commit with a note says, as JSON.
+        edges: Least and greatest values by file, by (`min` or `max`, column).
+    """
+
+    version: int
+    schema: pa.Schema
+    layout: Layout
+    transactions: dict[str, int | None] = field(default_factory=dict)
+    note: str | None = None
+    files: list[DataFile] | None = None
+    edges: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+
+    def after(self, files: list[DataFile] | None, transaction: Transaction | None, note: str | None) -> _State:
+        """The state that one more commit makes of this one."""
+        done = dict(self.transactions) | ({} if transaction is None else {transaction.app_id: transaction.version})
+        return _State(self.version + 1, self.schema, self.layout, done, self.note if note is None else note, files)
+
+
+def _layout_of(opened: DeltaTable) -> Layout:
+    metadata = opened.metadata()
+    told = json.loads(metadata.description) if (metadata.description or "").startswith("{") else {}
+    is_grown = any(field.metadata.get("tidelake.added") for field in opened.schema().fields)
+    return Layout(tuple(metadata.partition_columns), tuple(told.get("sort_by", ())), is_grown)
+
+
+def _note_of(opened: DeltaTable) -> str:
+    for limit in (1, 5, 50, None):
+        for entry in opened.history(limit):
+            if "tidelake" in entry:
+                return str(entry["tidelake"])
+            if str(entry.get("userMetadata", "")).startswith('{"tidelake"'):  # a commit that Spark made
+                return json.dumps(json.loads(entry["userMetadata"])["tidelake"])
+    return "{}"
+
+
+def _added(rows: pa.Table) -> Iterator[tuple[str, Mapping[str, str | None], int, int]]:
+    """Path, partition, bytes and rows of a table's files."""
+    sizes, records = (rows.column(name).to_pylist() for name in ("size_bytes", "num_records"))
+    parts = rows.column("partition").to_pylist() if "partition" in rows.column_names else [{}] * len(sizes)
+    for path, size, count, partition in zip(_paths(rows), sizes, records, parts, strict=True):
+        yield path, {name: _text(value) for name, value in (partition or {}).items()}, size, count or 0
+
+
+def _paths(rows: pa.Table) -> list[str]:
+    """Where files lie below their table; the log has their names as parts of a URI."""
+    return [unquote(path) for path in rows.column("path").to_pylist()]
+
+
+def _data_file(
+    root: str,
+    relative: str,
+    partition: Mapping[str, str | None],
+    size: int,
+    records: int,
+    edges: tuple[_Edges, _Edges],
+) -> DataFile:
+    return DataFile(f"{root}/{relative}", relative, dict(partition), size, records, *edges)
 
 
 class _Edges(Mapping[str, Any]):
-    """Least or greatest values of one file by column, looked up when they are asked for."""
+    """Least or greatest values of one file by column; those of a column are read when one is asked for."""
 
-    def __init__(self, rows: pa.Table, edge: str, index: int) -> None:
-        self._rows, self._edge, self._index = rows, edge, index
-
-    @cached_property
-    def _values(self) -> dict[str, Any]:
-        known = self._edge in self._rows.column_names
-        return (self._rows.column(self._edge)[self._index].as_py() or {}) if known else {}
+    def __init__(self, known: Callable[[str], Any]) -> None:
+        self._known = known
 
     def __getitem__(self, name: str) -> Any:
-        return self._values[name]
+        value = self._known(name)
+        if value is None:
+            raise KeyError(name)
+        return value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        raise TypeError("Statistics of a file are looked up by column.")
 
     def __len__(self) -> int:
-        return len(self._values)
+        raise TypeError("Statistics of a file are looked up by column.")
 
 
 def _text(value: Any) -> str | None:
@@ -488,13 +590,17 @@ def _explained(table: str, place: str) -> Iterator[None]:
     try:
         yield
     except CommitFailedError as error:
-        raise BusyError(f"Another build has just written to {table}.", hint="Run the same command again.") from error
+        raise _overtaken(table) from error
     except OSError as error:
         raise storage_error(error, place) from error
     except DeltaError as error:
         if "already exists at that location" in str(error):  # somebody made the table in between
             raise BusyError(f"Another build has just made {table}.", hint="Run the same command again.") from error
         raise storage_error(error, place) from error
+
+
+def _overtaken(table: str) -> BusyError:
+    return BusyError(f"Another build has just written to {table}.", hint="Run the same command again.")
 
 
 def storage_error(error: Exception, place: str) -> LakeError:

@@ -460,6 +460,14 @@ class EngineSuite:
         assert version == engine.write(visits(), "silver.visits", "replace", replace={"day": [DAYS[1]]}) - 1
         assert rows_of(engine, "SELECT * FROM silver.visits") == [(DAYS[2], "c", 3)]
 
+    def test_partitions_of_values_that_names_of_files_cannot_hold(self, engine: Engine) -> None:
+        values = ["b c", "d/é", "50%", "x%20y", "a=b:c?d&e+f", '"q"', "it's"]
+        table = pa.table({"site": values, "views": pa.array(range(len(values)), pa.int64())})
+        engine.write(table, "silver.visits", layout=Layout(("site",)))
+        engine.write(table.slice(0, 3), "silver.visits", "replace", replace={"site": values[:4]})
+        found = engine.query("SELECT site, views FROM silver.visits ORDER BY views").to_pylist()
+        assert found == [row for row in table.to_pylist() if row["site"] != values[3]]
+
     def test_a_partition_of_null_is_replaced(self, engine: Engine) -> None:
         table = pa.table({"site": pa.array(["a", None]), "views": pa.array([1, 2], pa.int64())})
         engine.write(table, "silver.visits", layout=Layout(partition_by=("site",)))
