@@ -56,7 +56,7 @@ def lines_of(group: Group, records: Sequence[FileRecord | None], *, batch_id: in
         else pa.array([], pa.string()),
         **{name: lines.column(name) for name in ("source_position", "raw", "record", "problem", "kind")},
         "batch_id": pa.array(np.full(count, batch_id, np.int64)),
-        "ingested_at": pa.array(np.full(count, int(now.timestamp() * 1_000_000), np.int64)).cast(
+        "ingested_at": pa.array(np.full(count, int(now.timestamp() * 1_000_000), np.int64)).view(
             pa.timestamp("us", "UTC")
         ),
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tidelake.bronze.registry import load_records
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine, Transaction
@@ -161,12 +162,13 @@ class Pipeline:
             if f"silver.{source.name}" in unfinished:
                 run.healed.append("everything was counted again, since the last build did not come to its end")
         is_changed = any(run.is_changed for _, run, _ in runs)
+        records = {name: load_records(self.engine, name) for name in self.sources} if is_changed else {}
         ledgers = [
-            reconcile(self.engine, self.lake, source, run, since=since) if run.is_changed else []
+            reconcile(self.engine, self.lake, source, run, records[source.name], since=since) if run.is_changed else []
             for source, run, since in runs
         ]
         if is_changed:
-            keep_coverage(self.engine, self.lake, self.project, self.sources)
+            keep_coverage(self.engine, self.lake, self.project, self.sources, records)
         reports = [
             quality_report(self.engine, self.lake, source, run, rows)
             for (source, run, _), rows in zip(runs, ledgers, strict=True)

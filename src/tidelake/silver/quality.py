@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidelake.bronze.registry import FileRecord, load_records, superseded_ids
+from tidelake.bronze.registry import FileRecord, superseded_ids
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
@@ -56,11 +56,18 @@ _UNFINISHED = "'invalid_json', 'wrong_shape', 'bad_quoting'"  # reasons of a rec
 
 
 def reconcile(
-    engine: Engine, lake: Lake, source: Source, run: SourceRun | None, *, since: int | None = None
+    engine: Engine,
+    lake: Lake,
+    source: Source,
+    run: SourceRun | None,
+    records: Mapping[str, FileRecord],
+    *,
+    since: int | None = None,
 ) -> list[dict[str, Any]]:
     """Count the ledger of the files that a run touched (of all where `run` is None) and keep it.
 
     Args:
+        records: The newest record of each of the source's files.
         since: Silver's version before the run: only dates changed after it can hold rows of new files.
 
     Returns:
@@ -72,7 +79,6 @@ def reconcile(
     name = source.name
     if engine.schema(f"bronze.{name}") is None:
         return []
-    records = load_records(engine, name)
     gone = superseded_ids(list(records.values()))
     ids, batches, dates = _scope(lake, source, run, records, since)
     if ids is not None and not ids:
@@ -289,14 +295,20 @@ def _lateness(engine: Engine, project: Project, source: Source, dates: Sequence[
     return 0.0 if late is None else float(late) / 1e6
 
 
-def keep_coverage(engine: Engine, lake: Lake, project: Project, sources: Mapping[str, Source]) -> None:
+def keep_coverage(
+    engine: Engine,
+    lake: Lake,
+    project: Project,
+    sources: Mapping[str, Source],
+    records: Mapping[str, Mapping[str, FileRecord]],
+) -> None:
     """Write `ops.coverage` and `ops.watermarks` for all sources of facts, where they changed."""
     coverage: list[dict[str, Any]] = []
     marks: list[dict[str, Any]] = []
     for name, source in sources.items():
         if source.fact == "dimension" or engine.schema(f"silver.{name}") is None:
             continue
-        periods = periods_of(engine, source, load_records(engine, name))
+        periods = periods_of(engine, source, records[name])
         coverage += coverage_of(source, periods)
         mark = watermark_of(engine, lake, project, source, periods)
         if mark is not None:
@@ -308,10 +320,15 @@ def keep_coverage(engine: Engine, lake: Lake, project: Project, sources: Mapping
 def _keep(engine: Engine, rows: pa.Table, table: str) -> None:
     if engine.schema(table) is not None:
         known = engine.query(f"SELECT {', '.join(rows.column_names)} FROM {table}")
-        order = [(name, "ascending") for name in rows.column_names[:2]]
-        if known.sort_by(order).to_pylist() == rows.sort_by(order).to_pylist():
+        if _in_order(known) == _in_order(rows):
             return
     engine.write(rows, table, "overwrite")
+
+
+def _in_order(rows: pa.Table) -> list[dict[str, Any]]:
+    """The rows by their first two columns, which tell them apart."""
+    first, second = rows.column_names[:2]
+    return sorted(rows.to_pylist(), key=lambda row: (row[first], str(row[second])))
 
 
 # --- quality reports
