@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,15 @@ class KilledError(Exception):
 
 
 class KilledEngine:
-    """The engine, until its nth write to the lake has been made."""
+    """The engine, and those beside it, until the nth write to the lake has been made."""
 
-    def __init__(self, engine: DuckEngine, writes: int) -> None:
+    def __init__(self, engine: DuckEngine, writes: Iterator[int]) -> None:
         self._engine = engine
-        self._left = writes
+        self._writes = writes
         self.capabilities = engine.capabilities
+
+    def beside(self) -> KilledEngine:
+        return KilledEngine(self._engine.beside(), self._writes)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -37,9 +41,8 @@ class KilledEngine:
     def write(self, select: Any, table: str, *arguments: Any, **options: Any) -> int:
         if table.startswith("temp."):
             return self._engine.write(select, table, *arguments, **options)
-        if self._left == 0:
+        if next(self._writes, None) is None:
             raise KilledError
-        self._left -= 1
         return self._engine.write(select, table, *arguments, **options)
 
 
@@ -47,7 +50,7 @@ def killed_builds(tiny: Tiny) -> int:
     """Build with a kill after 0, 1, 2, 4 ... commits, each time after the last; the number of kills."""
     engine, kills = tiny.engine, 0
     for writes in (0, 1, 2, 4, 7, 11, 16, 22, 29, 60):
-        tiny.engine = KilledEngine(engine, writes)  # type: ignore[assignment]
+        tiny.engine = KilledEngine(engine, iter(range(writes)))  # type: ignore[assignment]
         try:
             tiny.build()
         except KilledError:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import time
 from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.engine.base import Engine, Layout
+from tidelake.engine.base import Engine, Layout, Parallel
 from tidelake.engine.progress import Progress
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.builtin import built_in_models
@@ -69,19 +72,43 @@ def build_gold(
     gold = open_gold(engine, lake, project, sources, progress)
     steps = _steps(gold)
     wanted = _wanted(select, list(steps))
-    runs: list[ModelRun] = []
-    for name, step in steps.items():
-        if name not in wanted:
-            continue
-        if isinstance(step, Model):
-            stale = frozenset(run.name for run in runs if not run.is_current) if dry_run else frozenset()
-            runs.append(build_model(gold, step, full_refresh=full_refresh, dry_run=dry_run, stale=stale))
-        else:
-            runs.append(step(gold, full_refresh=full_refresh, dry_run=dry_run))
+    chosen = {name: step for name, step in steps.items() if name in wanted}
+    runs = _built(gold, chosen, full_refresh=full_refresh, dry_run=dry_run)
     changed = {day for run in runs if run.name in ("gold.user_day", "gold.event_day") for day in run.dates or ()}
     if changed and not dry_run:
         hold_ledger(gold, sorted(changed))
     return runs
+
+
+def _built(
+    gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bool, dry_run: bool
+) -> list[ModelRun]:
+    """Bring tables up to date in their order; built-in ones that do not read the sessions are made beside them."""
+    done: dict[str, ModelRun] = {}
+
+    def make(name: str, where: Gold) -> None:
+        step = steps[name]
+        if isinstance(step, Model):
+            stale = frozenset(run.name for run in done.values() if not run.is_current) if dry_run else frozenset()
+            done[name] = build_model(where, step, full_refresh=full_refresh, dry_run=dry_run, stale=stale)
+        else:
+            done[name] = step(where, full_refresh=full_refresh, dry_run=dry_run)
+
+    beside = [
+        name
+        for name, step in steps.items()
+        if isinstance(step, Model) and step.is_built_in and SESSIONS not in {item.table for item in step.inputs}
+    ]
+    if SESSIONS in steps and beside and not dry_run and isinstance(gold.engine, Parallel):
+        with closing(gold.engine.beside()) as engine, ThreadPoolExecutor(1, "tidelake-gold") as pool:
+            running = pool.submit(make, SESSIONS, replace(gold, engine=engine))
+            for name in beside:
+                make(name, gold)
+            running.result()
+    for name in steps:
+        if name not in done:
+            make(name, gold)
+    return [done[name] for name in steps]
 
 
 def _steps(gold: Gold) -> dict[str, Model | Builder]:
