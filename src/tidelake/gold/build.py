@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -36,6 +36,7 @@ from tidelake.gold.sessions import build_sessions
 from tidelake.gold.sqltext import dates_condition
 
 Builder = Callable[..., ModelRun]
+BUILT_IN = (SESSIONS, ENTITIES, "gold.user_day", "gold.user_day_value", "gold.event_day")
 
 
 def build_gold(
@@ -74,15 +75,15 @@ def build_gold(
     wanted = _wanted(select, list(steps))
     chosen = {name: step for name, step in steps.items() if name in wanted}
     runs = _built(gold, chosen, full_refresh=full_refresh, dry_run=dry_run)
+    if not list(select):
+        runs += _emptied(gold, steps, dry_run=dry_run)
     changed = {day for run in runs if run.name in ("gold.user_day", "gold.event_day") for day in run.dates or ()}
     if changed and not dry_run:
         hold_ledger(gold, sorted(changed))
     return runs
 
 
-def _built(
-    gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bool, dry_run: bool
-) -> list[ModelRun]:
+def _built(gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bool, dry_run: bool) -> list[ModelRun]:
     """Bring tables up to date in their order; built-in ones that do not read the sessions are made beside them."""
     done: dict[str, ModelRun] = {}
 
@@ -109,6 +110,19 @@ def _built(
         if name not in done:
             make(name, gold)
     return [done[name] for name in steps]
+
+
+def _emptied(gold: Gold, steps: Collection[str], *, dry_run: bool) -> list[ModelRun]:
+    """Built-in tables lose their rows when no source of their kind is left."""
+    runs = []
+    for name in BUILT_IN:
+        held = 0 if name in steps else sum(file.records for file in gold.lake.files(name))
+        if held:
+            if not dry_run:
+                gold.progress.say(f"{name}: no source for it is left: its {held:,} rows go.")
+                gold.engine.write(f"SELECT * FROM {name} WHERE false", name, "overwrite", note={})
+            runs.append(ModelRun(name, "no source left", None, 0, gold.lake.version(name), 0.0))
+    return runs
 
 
 def _steps(gold: Gold) -> dict[str, Model | Builder]:

@@ -21,7 +21,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema
 from deltalake import Transaction as DeltaTransaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, RemoveAction
 
 from tidelake.engine.base import LAYERS, DataFile, Layout, NewFile, Transaction
 from tidelake.errors import BusyError, LakeError, UnsupportedError
@@ -347,18 +347,31 @@ class Lake:
         with _explained(table, self.uri(table)):
             self.location.remove_folder(self.uri(table))
 
-    def _create(self, table: str, schema: pa.Schema, layout: Layout) -> DeltaTable:
+    def lay_out(self, table: str, schema: pa.Schema, layout: Layout, note: Mapping[str, Any]) -> None:
+        """Empty a table and give it other columns and partitions, as its next version: its history stays."""
+        if self.is_past:
+            raise LakeError("A lake opened with --as-of is read-only.", hint="Leave --as-of out to write.")
+        self._create(table, schema, layout, note)
+        self._states.pop(table, None)
+        self._behind.discard(table)
+
+    def _create(
+        self, table: str, schema: pa.Schema, layout: Layout, replaced_by: Mapping[str, Any] | None = None
+    ) -> DeltaTable:
+        """Make a table, or with a note make it anew."""
+        properties = CommitProperties(custom_metadata={"tidelake": json.dumps(replaced_by)}, max_commit_retries=0)
         with _explained(table, self.uri(table)):
             self.location.make_folder(self.uri(table))
             reached(f"{table} (new)", "before")
-            create_table_with_add_actions(
+            DeltaTable.create(
                 self.uri(table),
                 Schema.from_arrow(_plain(schema)),
-                [],
+                mode="error" if replaced_by is None else "overwrite",
                 partition_by=list(layout.partition_by),
                 description=json.dumps({"sort_by": layout.sort_by}),
                 configuration=dict(_TABLE_SETTINGS),
                 storage_options=self.location.delta_options,
+                commit_properties=None if replaced_by is None else properties,
             )
             reached(f"{table} (new)", "after")
             created = DeltaTable(self.uri(table), storage_options=self.location.delta_options)

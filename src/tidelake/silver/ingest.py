@@ -35,12 +35,12 @@ from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.lake import Lake
 from tidelake.lake.keys import KeyIndex
-from tidelake.silver.compile import accepted_columns, definition_of, parsed_sql, plan
+from tidelake.silver.compile import COUNT_COLUMNS, EVENT_COLUMNS, accepted_columns, definition_of, parsed_sql, plan
 from tidelake.silver.dimensions import rebuild_dimension
 from tidelake.silver.fields import quoted
 from tidelake.silver.lanes import Lanes
 from tidelake.silver.parsing import absent_dimensions
-from tidelake.silver.stage import DUPLICATES, QUARANTINE, Stage, has_reason_sql
+from tidelake.silver.stage import BY_DATE, DUPLICATES, QUARANTINE, Stage, has_reason_sql
 from tidelake.sources.base import Group, Look, Reader
 
 GROUP_BYTES = 64 * 1024 * 1024
@@ -531,8 +531,11 @@ class Ingest:
         self._rehearse()
         self.progress.say(f"{self.source.name}: silver is restated from bronze ({rows:,} lines).")
         app_id = f"{self.source.name}@{self.definition}@{self.lake.version(self.silver)}"
+        fresh = self._fresh_schema()
+        if self.lake.layout(self.silver).partition_by != BY_DATE.partition_by:  # it was a dimension
+            self.lake.lay_out(self.silver, fresh, BY_DATE, {"definition": ""})
         self.engine.write(
-            self._fresh_schema().empty_table(),
+            fresh.empty_table(),
             self.silver,
             "overwrite",
             note={"definition": self.definition, "batch_id": 0, "app_id": app_id},
@@ -562,9 +565,10 @@ class Ingest:
         columns = ", ".join(quoted(name) for name in names)
         schema = self.engine.query(f"SELECT {columns} FROM ({parsed_sql(made, 'temp.lines', [])})").schema
         known = self.engine.schema(self.silver)
-        if known is not None and self.source.contract.extra == "evolve":
+        if known is not None and self.source.contract.extra == "evolve" and self.lake.layout(self.silver).partition_by:
+            own = {*names, *EVENT_COLUMNS, *COUNT_COLUMNS, *self.source.contract.fields}
             for item in known:
-                if item.name not in names and str(item.type) == "string":
+                if item.name not in own and str(item.type) == "string":
                     schema = schema.append(item)
         return schema
 

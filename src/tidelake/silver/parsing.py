@@ -76,8 +76,10 @@ class Parsing:
 
     def __post_init__(self) -> None:
         self.learned = Learned(self._planned([]))
-        known = self.engine.schema(f"silver.{self.source.name}")
-        if known is not None and self.source.contract.extra == "evolve":
+        known = self.engine.schema(self.table)
+        was_dimension = not self.lake.layout(self.table).partition_by
+        is_same_kind = was_dimension == (self.source.fact == "dimension")
+        if known is not None and self.source.contract.extra == "evolve" and is_same_kind:
             own = {*accepted_columns(self.plan), *(f"{name}_field" for name in LINEAGE)}
             self.learned.extra = [name for name in known.names if name not in own]
             self.learned.plan = self._planned(self.learned.extra)

@@ -24,7 +24,7 @@ from tidelake.silver.parsing import Parsing
 QUARANTINE = "silver.quarantine"
 DUPLICATES = "silver.duplicates"
 _BY_BATCH = Layout(partition_by=("source", "batch_id"))
-_BY_DATE = Layout(partition_by=("event_date",))
+BY_DATE = Layout(partition_by=("event_date",))
 QUARANTINE_SCHEMA = pa.schema(
     [
         ("source", pa.string()),
@@ -202,6 +202,9 @@ class Stage(Parsing):
                 self.engine.write(schema.empty_table(), table, layout=_BY_BATCH)
         self._write_quarantine(batch_id, ())
         self._write_duplicates(batch_id)
+        if self.lake.layout(self.table).partition_by:  # it was a source of facts
+            columns = self.engine.query(f"SELECT * FROM ({select}) LIMIT 0").schema
+            self.lake.lay_out(self.table, columns, Layout(), {"definition": ""})
         self.engine.write(
             select,
             self.table,
@@ -306,7 +309,7 @@ class Stage(Parsing):
                 fresh,
                 self.table,
                 transaction=Transaction(self.app_id, batch_id),
-                layout=_BY_DATE,
+                layout=BY_DATE,
                 note={"definition": self.plan.definition, "batch_id": batch_id, "app_id": self.app_id},
             )
         else:
@@ -336,7 +339,7 @@ class Stage(Parsing):
             "replace" if dates else "append",
             replace={"event_date": dates},
             transaction=Transaction(self.app_id, batch_id),
-            layout=_BY_DATE,
+            layout=BY_DATE,
             note={"definition": self.plan.definition, "batch_id": batch_id, "app_id": self.app_id},
         )
         moved = self.engine.query("SELECT DISTINCT file_id FROM temp.losers WHERE is_old").column(0).to_pylist()
