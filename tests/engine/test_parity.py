@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import tidelake.session as tidelake_session
+from tests.gold.test_watch_random import COLUMNS, random_plays
+from tests.gold.tiny import Tiny
 from tidelake.engine.base import Engine
 from tidelake.engine.duckdb import DuckEngine
 from tidelake.engine.spark import SparkEngine
@@ -235,6 +237,37 @@ def test_gold_asks_for_portable_sql_only(name: str, tmp_path: Path) -> None:
         runs = build_gold(listening, session.lake, session.project, session.sources, full_refresh=True)
         assert runs
         assert listening.heard > len(runs)
+
+
+@pytest.mark.parametrize("mode", ["ignore", "trust", "verify"])
+def test_watch_time_asks_for_portable_sql_only(mode: str, tmp_path: Path) -> None:
+    """In two builds, so that what changes sessions of the days before is asked for too."""
+    events = random_plays(1, "UTC", actors=6, count=12)
+    with Tiny(tmp_path, {"session": {"mode": mode, "cap": "5h"}}, columns=COLUMNS) as tiny:
+        for part in range(2):
+            tiny.add(events[part::2])
+            build_gold(Listening(tiny.engine), tiny.lake, tiny.project, tiny.sources)
+        assert tiny.sessions()
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("mode", ["ignore", "verify"])
+def test_watch_time_over_sessions(mode: str, tmp_path: Path, spark_session: SparkSession) -> None:
+    """Spark in two builds, DuckDB in one."""
+    events = random_plays(1, "Europe/Berlin", actors=8, count=15)
+    settings = {"timezone": "Europe/Berlin", "session": {"mode": mode, "cap": "2h"}}
+    with (
+        Tiny(tmp_path / "duck", settings, columns=COLUMNS) as duck,
+        Tiny(tmp_path / "s", settings, columns=COLUMNS) as s,
+    ):
+        duck.add(events)
+        duck.build(select=["sessions"])
+        with SparkEngine(s.lake, timezone="Europe/Berlin", session=spark_session) as spark:
+            for part in range(2):
+                s.add(events[part::2])
+                build_gold(spark, s.lake, s.project, s.sources, select=["sessions"])
+            other = spark.query("SELECT * FROM gold.sessions")
+        assert_same_rows(duck.engine.query("SELECT * FROM gold.sessions"), other, tolerance=0)
 
 
 @pytest.mark.spark

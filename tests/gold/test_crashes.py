@@ -15,6 +15,8 @@ from tests.gold.test_bracket import RULE as BRACKET
 from tests.gold.test_bracket import random_story
 from tests.gold.test_entities import Sites, day
 from tests.gold.test_sessions_random import COLUMNS, random_events, tiny_of
+from tests.gold.test_watch_random import COLUMNS as PLAY_COLUMNS
+from tests.gold.test_watch_random import random_plays
 from tests.gold.tiny import Tiny
 from tidelake.engine.duckdb import DuckEngine
 from tidelake.errors import LedgerError
@@ -86,6 +88,24 @@ def test_a_killed_build_goes_on_where_it_stopped(
         assert kills > 3
         assert killed.everything() == once.everything()
         assert {run.reason for run in killed.build()} == {"nothing new"}
+
+
+@pytest.mark.parametrize("mode", ["ignore", "trust"])
+def test_a_killed_build_of_watch_time_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    events = random_plays(4, "UTC", actors=6, count=12)
+    arriving = random.Random(5).sample(events, len(events))
+    settings = {"session": {"mode": mode}}
+    with (
+        Tiny(tmp_path / "once", settings, columns=PLAY_COLUMNS) as once,
+        Tiny(tmp_path / "killed", settings, columns=PLAY_COLUMNS) as killed,
+    ):
+        once.add(events)
+        once.build()
+        monkeypatch.setattr(dates, "CHUNK_ROWS", 15)
+        for part in range(2):
+            killed.add(arriving[part::2])
+            assert killed_builds(killed) > 1
+        assert killed.everything() == once.everything()
 
 
 def test_a_killed_build_of_bracket_sessions_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

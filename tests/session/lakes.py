@@ -72,6 +72,7 @@ def event(number: int, **changes: Any) -> dict[str, Any]:
         "received": f"2024-03-{1 + number % 5:02d}T{number % 24:02d}:{number % 60:02d}:30Z",
         "user": f"u{number % 7}",
         "event": ("play", "open", "pause")[number % 3],
+        "content_id": ("a", "b")[number % 2],
         "amount": number / 8,
         "country": ("DE", "FR", None)[number % 3],
     }

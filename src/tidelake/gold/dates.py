@@ -22,7 +22,9 @@ class Tables(Protocol):
     def schema(self, table: str) -> Any: ...
     def files(self, table: str) -> list[DataFile]: ...
     def note(self, table: str) -> dict[str, Any]: ...
-    def changed_partitions(self, table: str, column: str, since_version: int) -> list[str] | None: ...
+    def changed_partitions(
+        self, table: str, column: str, since_version: int, *, taken: bool = False
+    ) -> list[str] | None: ...
     def tables(self) -> list[str]: ...
 
 
@@ -37,8 +39,12 @@ def rows_by_date(lake: Tables, tables: Iterable[tuple[str, str]]) -> Counter[dat
     return found
 
 
-def changed_dates(lake: Tables, table: str, column: str, since: int | None) -> set[date] | None:
-    """Dates of a table whose rows changed after a version; None when all of them must be taken."""
+def changed_dates(lake: Tables, table: str, column: str, since: int | None, *, taken: bool = False) -> set[date] | None:
+    """Dates of a table whose rows changed after a version; None when all of them must be taken.
+
+    Args:
+        taken: Only dates from which rows were taken away, not those that only got more.
+    """
     if since is None:
         return None
     now = lake.version(table)
@@ -46,7 +52,7 @@ def changed_dates(lake: Tables, table: str, column: str, since: int | None) -> s
         return set()
     if now < since:
         return None
-    values = lake.changed_partitions(table, column, since)
+    values = lake.changed_partitions(table, column, since, taken=taken)
     return None if values is None else {date.fromisoformat(value) for value in values}
 
 

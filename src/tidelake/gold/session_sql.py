@@ -37,11 +37,13 @@ class SessionSql:
         events: The project's event sources.
         after_cutoff: Leave out events that belong to sessions of dates that stay (`temp.session_cutoffs`).
         only: A further condition over events, which picks the units that are made anew.
+        earlier: Bracket mode: condition for the events before those, which play states can still hold from.
     """
 
     events: Events
     only: str | None = None
     after_cutoff: bool = False
+    earlier: str | None = None
 
     @property
     def mode(self) -> str:
@@ -69,15 +71,20 @@ class SessionSql:
         rule = self.events.project.session
         return max(1, min(micros(rule.timeout) // 2, micros(rule.engaged_cap)))
 
+    @property
+    def _unit_columns(self) -> str:
+        return (
+            f"1 AS rank, {self.unit} AS unit, "
+            f"whole_divide({instant_micros('event_time')} + {_SHIFT}, {self._bin_width}) AS bin"
+        )
+
     def unit_events(self, days: Sequence[date] | None) -> str:
         """Events with their unit and time bin; those that no session can hold are left out."""
         kept = ["source_session_id IS NOT NULL"] if self.mode in ("trust", "verify") else []
         kept += [self.only] if self.only else []
         where = f" WHERE {' AND '.join(kept)}" if kept else ""
         marked = (
-            f"SELECT *, 1 AS rank, {self.unit} AS unit, "
-            f"whole_divide({instant_micros('event_time')} + {_SHIFT}, {self._bin_width}) AS bin, "
-            f"coalesce({self.events.watch_event}, FALSE) AS is_watch "
+            f"SELECT *, {self._unit_columns}, coalesce({self.events.watch_event}, FALSE) AS is_watch "
             f"FROM ({self.events.select(days=days)}) AS rows{where}"
         )
         if not self.after_cutoff:
@@ -112,14 +119,19 @@ class SessionSql:
 
     # --- bracket mode: the start and end events say what a session is
 
+    @property
+    def _rank(self) -> str:
+        """At equal times starts come first and ends last."""
+        rule = self.events.project.session
+        start, end = literal(rule.start or ""), literal(rule.end or "")
+        return f"CASE WHEN event_name = {start} THEN 0 WHEN event_name = {end} THEN 2 ELSE 1 END AS rank"
+
     def bracket_events(self, days: Sequence[date] | None) -> str:
         """SELECT of `temp.bracket_events`: events in order, with starts and ends numbered."""
-        rule = self.events.project.session
         where = f" WHERE {self.only}" if self.only else ""
         return render(
             "bracket_events",
-            start=literal(rule.start or ""),
-            end=literal(rule.end or ""),
+            rank=self._rank,
             events=f"SELECT * FROM ({self.events.select(days=days)}) AS rows{where}",
             order=self.events.order("event_time", "rank"),
         )
@@ -189,27 +201,83 @@ class SessionSql:
             f"UNION ALL SELECT {columns} FROM ({again}) AS again"
         )
 
+    # --- watch time: play states by actor and content, whatever the sessions
+
+    @property
+    def reach(self) -> timedelta:
+        """How long after an event the next one of its content can decide how long its play state lasts."""
+        return max(self.events.project.session.cap, self.events.project.watch.cap)
+
+    def watch_events(self, days: Sequence[date] | None) -> str:
+        """SELECT of the events that have a content, with their session where it is among those that are made.
+
+        Args:
+            days: Local dates of the sessions' events and of those that play states can hold from or end at.
+        """
+        content = quoted(self.events.project.watch.content)
+        if self.mode == "bracket":
+            return self._bracket_watch_events(days, content)
+        events = self.events.select(days=days, where=f"{content} IS NOT NULL")
+        chosen = " WHERE actor_id IN (SELECT actor_id FROM temp.session_totals)" if self.only else ""
+        marked = f"SELECT *, {content} AS watched, {self._unit_columns} FROM ({events}) AS rows{chosen}"
+        if not self.cuts:
+            return marked
+        return (
+            f"SELECT marked.*, parts.started_at FROM ({marked}) AS marked LEFT JOIN temp.session_parts AS parts "
+            "ON parts.actor_id = marked.actor_id AND parts.unit = marked.unit AND parts.event_date = marked.event_date "
+            "AND parts.bin = marked.bin AND marked.event_time BETWEEN parts.first_time AND parts.last_time"
+        )
+
+    def _bracket_watch_events(self, days: Sequence[date] | None, content: str) -> str:
+        order = ", ".join(("event_time", "rank", "seq", "event_id", *self.events.tie_names))
+        columns = f"actor_id, event_name, {content} AS watched, {order}"
+        held = f"SELECT {columns}, unit FROM temp.session_held WHERE {content} IS NOT NULL"
+        if self.earlier is None:
+            return held
+        ranked = (
+            f"SELECT *, {self._rank} FROM ({self.events.select(days=days, where=f'{content} IS NOT NULL')}) AS rows"
+        )
+        none = "CAST(NULL AS VARCHAR) AS unit"
+        return f"{held} UNION ALL SELECT {columns}, {none} FROM ({ranked}) AS rows WHERE {self.earlier}"
+
     def watch(self, events: str) -> str:
-        """SELECT of watch time from play states, by session."""
-        rule = self.events.project.watch
-        name = "event_name"
+        """SELECT of watch time from play states, by session; `events` is what `watch_events` gives."""
+        rule, name = self.events.project.watch, "event_name"
 
-        def mark(on: Sequence[str], off: Sequence[str]) -> str:
-            return f"CASE WHEN {one_of(name, on)} THEN place * 2 + 1 WHEN {one_of(name, off)} THEN place * 2 END"
+        def holds(on: Sequence[str], off: Sequence[str]) -> str:
+            """The instant of the event by which a flag holds; null where none does."""
+            is_on = one_of(name, on)
+            mark = f"max(CASE WHEN {is_on} THEN place * 2 + 1 WHEN {one_of(name, off)} THEN place * 2 END) OVER so_far"
+            since = f"max(CASE WHEN {is_on} THEN at_micros END) OVER so_far"
+            return f"CASE WHEN {mark} % 2 = 1 AND at_micros - {since} <= {micros(longest)} THEN {since} END"
 
-        content = quoted(rule.content)
+        longest = self.events.project.session.cap
+        started_at = ", started_at" if self.cuts else ""
+        holder, holder_place = f"unit{started_at}, TRUE AS is_held", "0"
+        if self.mode != "ignore":
+            # An event outside of every session: what it begins belongs to the session that the content was in before.
+            group = "OVER (PARTITION BY actor_id, watched, holder_place)"
+            holder = f"max(unit) {group} AS unit"
+            holder += f", max(started_at) {group} AS started_at" if self.cuts else ""
+            holder += f", at_micros - min(at_micros) {group} <= {micros(longest)} AS is_held"
+            holder_place = "max(CASE WHEN unit IS NOT NULL THEN place END) OVER so_far"
         return render(
             "session_watch",
-            events=f"SELECT *, {content} AS content FROM ({events}) AS unit_events WHERE {content} IS NOT NULL",
-            is_play=one_of(name, rule.play),
-            started_mark=mark((*rule.play, *rule.resume, *rule.buffer_end), rule.end),
-            paused_mark=mark(rule.pause, (*rule.play, *rule.resume, *rule.end)),
-            buffering_mark=mark(rule.buffer_start, (*rule.play, *rule.buffer_end, *rule.end)),
-            open_mark=mark(rule.play, rule.end),
-            cap=str(micros(rule.cap)),
-            next_micros=instant_micros("next_time"),
+            events=events,
+            keys=f"actor_id, unit{started_at}",
+            started_at=started_at,
             event_micros=instant_micros("event_time"),
-            order=self.events.order("event_time", "rank", prefix="events."),
+            order=self.events.order("event_time", "rank"),
+            is_play=f"coalesce({one_of(name, rule.play)}, FALSE)",
+            started=holds((*rule.play, *rule.resume, *rule.buffer_end), rule.end),
+            paused=holds(rule.pause, (*rule.play, *rule.resume, *rule.end)),
+            buffering=holds(rule.buffer_start, (*rule.play, *rule.buffer_end, *rule.end)),
+            opened=holds(rule.play, rule.end),
+            holder=holder,
+            holder_place=holder_place,
+            of_made=" AND started_at IS NOT NULL" if self.cuts else "",
+            longest=str(micros(longest)),
+            cap=str(micros(rule.cap)),
         )
 
     def totals(self) -> str:
@@ -283,6 +351,7 @@ class SessionSql:
             outputs += "".join(f", watches.{quoted(name)} AS {quoted('first_watch_' + name)}" for name in dimensions)
         if self.events.has_states:
             joins += _joined("temp.session_watch", "watch")
+            joins += "\n AND watch.started_at = sessions.started_at" if self.cuts else ""
         started = instant_micros("sessions.started_at")
         first = "sessions.unit" if self.mode == "bracket" else "coalesce(firsts.event_id, sessions.unit)"
         return render(
@@ -349,10 +418,7 @@ class SessionSql:
 
 
 def _joined(table: str, alias: str) -> str:
-    return (
-        f"\nLEFT JOIN {table} AS {alias}\n  ON {alias}.actor_id = sessions.actor_id AND {alias}.unit = sessions.unit"
-        f"\n AND {alias}.started_at = sessions.started_at"
-    )
+    return f"\nLEFT JOIN {table} AS {alias}\n  ON {alias}.actor_id = sessions.actor_id AND {alias}.unit = sessions.unit"
 
 
 def give_to_sessions(candidates: Iterable[tuple[str, int, str | None, int, int]]) -> list[tuple[str, int, int, bool]]:

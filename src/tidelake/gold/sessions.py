@@ -12,6 +12,9 @@ from all its events, wherever they lie; the other rows of a partition are kept.
 
 `bracket` mode. What is made anew are the sessions of the actors with an event on a touched date, from the
 chain of overlapping sessions that reaches the first of these dates to the end of the data.
+
+Watch time from play states crosses sessions: an event can change that of sessions which lie up to the cap
+before or after it, so these are made anew too, and read the events of that span around them.
 """
 
 from __future__ import annotations
@@ -65,6 +68,7 @@ def sessions_definition(gold: Gold) -> str:
         sql.instants("", days=None),
         sql.points(),
         sql.sessions(days=None, has_ties=True),
+        sql.watch(sql.watch_events(None)) if gold.events.has_states else None,
         gold.events.kinds(),
     )
 
@@ -128,6 +132,8 @@ class _Work:
         self.rule = gold.project.session
         self.zone = gold.project.zone
         self.data = gold.rows_by_date([(table, "event_date") for table in gold.events.tables])
+        self.has_states = gold.events.has_states
+        self.reach = SessionSql(gold.events).reach
 
     # --- which dates
 
@@ -140,9 +146,13 @@ class _Work:
         return days, self._write_all(days)
 
     def reached(self, touched: set[date]) -> set[date]:
-        """The touched dates, and the earlier ones with sessions that touched events can lengthen or cut."""
+        """The touched dates, and others with sessions that they can lengthen, cut, or change in watch time."""
+        found = set(touched)
+        if self.has_states:
+            watched = self._overlapping(self._near(touched))
+            found |= self._dates(f"SELECT DISTINCT session_date FROM {TABLE} WHERE {watched}")
         if self.rule.split_at_midnight:
-            return touched
+            return found
         conditions = []
         for first, _ in _runs(touched):
             reach = day_start(first, self.zone) - self.rule.timeout
@@ -151,27 +161,41 @@ class _Work:
                 f"(session_date < {date_literal(first)} AND session_date >= {date_literal(oldest)} "
                 f"AND ended_at >= {instant_literal(reach)})"
             )
-        found = self.gold.query(f"SELECT DISTINCT session_date FROM {TABLE} WHERE {' OR '.join(conditions)}")
-        return touched | {row["session_date"] for row in found}
+        return found | self._dates(f"SELECT DISTINCT session_date FROM {TABLE} WHERE {' OR '.join(conditions)}")
+
+    def _around(self, days: Iterable[date], *, back: timedelta, ahead: timedelta) -> set[date]:
+        """The dates with an instant that lies so long at most before or after one of these dates."""
+        found: set[date] = set()
+        for first, last in _runs(days):
+            begin = (day_start(first, self.zone) - back).astimezone(self.zone).date()
+            end = day_start(last + timedelta(days=1), self.zone) + ahead - timedelta(microseconds=1)
+            length = (end.astimezone(self.zone).date() - begin).days
+            found |= {begin + timedelta(days=offset) for offset in range(length + 1)}
+        return found
+
+    def _dates(self, sql: str) -> set[date]:
+        return {row["session_date"] for row in self.gold.query(sql)}
 
     # --- by date
 
     def by_date(self, days: set[date], *, is_full: bool = False) -> tuple[set[date], int]:
         """Make these dates anew, and those that turn out to depend on them."""
-        pending, done, rows = set(days), set[date](), 0
+        pending, done, written, rows = set(days), set[date](), set[date](), 0
         total = len(pending)
         while pending or not done:
             group = stretches(sorted(pending), self.data)[0] if pending else []
             self._make(group)
             follow = set() if is_full or not group else self._moved(group)
             pending = (pending - set(group)) | follow
-            rows += self._commit(group, pending, is_full=is_full, is_first=is_full and not done)
+            changed = self._changed(group) if self.has_states and not is_full else group
+            rows += self._commit(changed, pending, is_full=is_full, is_first=is_full and not done)
             done |= set(group)
+            written |= set(changed)
             total = max(total, len(done) + len(pending))
             self.gold.progress("gold sessions", len(done), total, "dates")
             if not group:
                 break
-        return done, rows
+        return written, rows
 
     def _make(self, group: Sequence[date]) -> None:
         """`temp.session_rows`: the sessions that start on these dates."""
@@ -179,17 +203,48 @@ class _Work:
         sql = SessionSql(self.gold.events, after_cutoff=has_cutoffs)
         self._rows(sql, [*group, *self._ahead(group)], "session_rows", group)
 
+    def _changed(self, group: Sequence[date]) -> list[date]:
+        """The dates of the group whose sessions are others than before; `temp.session_rows` keeps those only."""
+        columns = ", ".join(self.gold.engine.query("SELECT * FROM temp.session_rows LIMIT 0").column_names)
+        old = f"SELECT {columns} FROM {TABLE} WHERE {dates_condition('session_date', group)}"
+        changed = self._differing(old, f"SELECT {columns} FROM temp.session_rows")
+        self.gold.temp("session_made", "SELECT * FROM temp.session_rows")
+        within = dates_condition("session_date", changed)
+        self.gold.temp("session_rows", f"SELECT * FROM temp.session_made WHERE {within}")
+        return changed
+
+    def _differing(self, old: str, new: str) -> list[date]:
+        """Dates on which two SELECTs of sessions give other rows."""
+        found = self._dates(
+            "SELECT DISTINCT session_date FROM ("
+            f"(SELECT * FROM ({old}) AS a EXCEPT SELECT * FROM ({new}) AS b) UNION ALL "
+            f"(SELECT * FROM ({new}) AS c EXCEPT SELECT * FROM ({old}) AS d)) AS moved"
+        )
+        return sorted(found)
+
     def _rows(self, sql: SessionSql, days: Sequence[date] | None, name: str, starting: Sequence[date] | None) -> None:
         """`temp.NAME`: the sessions made from the events of some dates."""
         events = self._bracketed(sql, days) if sql.mode == "bracket" else sql.unit_events(days)
         self._parts(sql, events)
         self.gold.temp("session_totals", sql.totals())
+        if self.has_states:
+            self.gold.temp("session_watch", sql.watch(sql.watch_events(self._watched(starting or days))))
         self.gold.temp("session_instants", sql.instants(events, days=starting))
         found = self.gold.query("SELECT count(*) AS found FROM temp.session_instants")[0]["found"]
         has_ties = found > self.gold.query(sql.instant_count(starting))[0]["wanted"]
         if has_ties:
             self.gold.temp("session_points", sql.points())
         self.gold.temp(name, sql.sessions(days=starting, has_ties=has_ties))
+
+    def _watched(self, days: Sequence[date] | None) -> list[date] | None:
+        """Dates whose events can have a part in the watch time of sessions that start, or lie, on these dates.
+
+        A state holds up to the cap; a session that starts on these dates can run on for the cap, and an event
+        outside of sessions can belong to one for as long; then the content's next event counts.
+        """
+        if days is None:
+            return None
+        return sorted(self._around(days, back=self.rule.cap, ahead=self.rule.cap + self.reach) & set(self.data))
 
     def _bracketed(self, sql: SessionSql, days: Sequence[date] | None) -> str:
         """The events that sessions between start and end events hold."""
@@ -201,22 +256,19 @@ class _Work:
         arrays = [list(column) for column in zip(*given, strict=True)] if given else [[]] * 4
         gold.temp("bracket_given", pa.table(dict(zip(_GIVEN.names, arrays, strict=True)), schema=_GIVEN))
         gold.temp("session_held", sql.bracket_held())
-        return "SELECT * FROM temp.session_held"
+        return "SELECT * FROM temp.session_held WHERE unit IS NOT NULL"
 
     def _parts(self, sql: SessionSql, events: str) -> None:
         gold = self.gold
         gold.temp("session_bins", sql.bins(events))
-        if sql.cuts or gold.events.has_states:
-            gold.temp("session_parts", sql.parts())
         if sql.cuts:
+            gold.temp("session_parts", sql.parts())
             long = gold.engine.query(sql.long_chains())
             if long.num_rows:
                 gold.temp("session_long", long)
                 gold.temp("session_cuts", _cuts(gold.engine.query(sql.long_times(events)), self.rule.cap, sql.mode))
                 gold.temp("session_whole", "SELECT * FROM temp.session_parts")
                 gold.temp("session_parts", sql.cut_parts(events))
-        if gold.events.has_states:
-            gold.temp("session_watch", sql.watch(events))
 
     def _cutoffs(self, first: date) -> bool:
         """`temp.session_cutoffs`: where sessions that start before a date, and stay, end in it; whether any do."""
@@ -273,13 +325,7 @@ class _Work:
             f"SELECT {columns} FROM {TABLE} WHERE session_id IN (SELECT session_id FROM temp.session_old) "
             f"AND {dates_condition('session_date', self._old_dates())}"
         )
-        new = f"SELECT {columns} FROM temp.session_fresh"
-        moved = gold.query(
-            "SELECT DISTINCT session_date FROM ("
-            f"(SELECT * FROM ({old}) AS a EXCEPT SELECT * FROM ({new}) AS b) UNION ALL "
-            f"(SELECT * FROM ({new}) AS c EXCEPT SELECT * FROM ({old}) AS d)) AS moved"
-        )
-        dates = sorted(row["session_date"] for row in moved)
+        dates = self._differing(old, f"SELECT {columns} FROM temp.session_fresh")
         within = dates_condition("session_date", dates)
         gold.temp(
             "session_rows",
@@ -316,11 +362,16 @@ class _Work:
     def _by_session(self, touched: set[date]) -> tuple[SessionSql, set[date]]:
         """`temp.session_old` and what to read for the source sessions with an event on a touched date."""
         gold, sql = self.gold, SessionSql(self.gold.events)
-        gold.temp(
-            "session_units",
+        units = (
             f"SELECT DISTINCT source_session_id FROM ({sql.unit_events(sorted(touched))}) AS events "
-            f"UNION SELECT DISTINCT source_session_id FROM {TABLE} WHERE {self._overlapping(touched)}",
+            f"UNION SELECT DISTINCT source_session_id FROM {TABLE} WHERE {self._overlapping(touched)}"
         )
+        if self.has_states:
+            units += (
+                f" UNION SELECT DISTINCT source_session_id FROM {TABLE} "
+                f"WHERE ({self._overlapping(self._near(touched))}) AND actor_id IN ({self._actors(touched)})"
+            )
+        gold.temp("session_units", units)
         chosen = "source_session_id IN (SELECT source_session_id FROM temp.session_units)"
         gold.temp("session_old", f"SELECT session_id, session_date, ended_date FROM {TABLE} WHERE {chosen}")
         days = set(touched)
@@ -331,14 +382,11 @@ class _Work:
 
     def _by_actor(self, touched: set[date]) -> tuple[SessionSql, set[date]]:
         """`temp.session_old` and what to read for the actors with an event on a touched date."""
-        gold, first = self.gold, min(touched)
-        actors = (
-            f"SELECT DISTINCT actor_id FROM ({gold.events.select(days=sorted(touched))}) AS events "
-            f"UNION SELECT DISTINCT actor_id FROM {TABLE} WHERE {self._overlapping(touched)}"
-        )
+        gold, first = self.gold, min(self._near(touched)) if self.has_states else min(touched)
         gold.temp(
             "session_units",
-            f"SELECT actors.actor_id, chains.chain_started_at, chains.chain_date FROM ({actors}) AS actors LEFT JOIN ("
+            "SELECT actors.actor_id, chains.chain_started_at, chains.chain_date "
+            f"FROM ({self._actors(touched)}) AS actors LEFT JOIN ("
             f"SELECT actor_id, min(chain_started_at) AS chain_started_at, min(chain_date) AS chain_date FROM {TABLE} "
             f"WHERE session_date < {date_literal(first)} AND (ended_date >= {date_literal(first)} OR NOT is_closed) "
             "GROUP BY actor_id) AS chains ON chains.actor_id = actors.actor_id",
@@ -352,11 +400,38 @@ class _Work:
             f"ON units.actor_id = sessions.actor_id WHERE session_date >= {date_literal(oldest)} "
             f"AND started_at >= coalesce(units.chain_started_at, {start})",
         )
-        only = (
+        chosen = (
             "EXISTS (SELECT 1 FROM temp.session_units AS units WHERE units.actor_id = rows.actor_id "
-            f"AND rows.event_time >= coalesce(units.chain_started_at, {start}))"
+            f"AND rows.event_time {{}} coalesce(units.chain_started_at, {start}))"
         )
-        return SessionSql(gold.events, only=only), {day for day in self.data if day >= oldest}
+        earlier = f"event_date < {date_literal(first)} AND {chosen.format('<')}"
+        sql = SessionSql(gold.events, only=chosen.format(">="), earlier=earlier)
+        return sql, {day for day in self.data if day >= oldest}
+
+    def _actors(self, touched: set[date]) -> str:
+        """SELECT of the actors whose sessions the events of touched dates, as they are or were, can change."""
+        found = (
+            f"SELECT DISTINCT actor_id FROM ({self.gold.events.select(days=sorted(touched))}) AS events "
+            f"UNION SELECT DISTINCT actor_id FROM {TABLE} WHERE {self._overlapping(touched)}"
+        )
+        taken = self._taken(touched) if self.has_states else set()
+        if taken:
+            # Events that were taken away may have lain outside of every session: whose they were is not known.
+            found += f" UNION SELECT DISTINCT actor_id FROM {TABLE} WHERE {self._overlapping(self._near(taken))}"
+        return found
+
+    def _near(self, days: Iterable[date]) -> set[date]:
+        """Dates with events whose sessions can owe watch time to events of these days."""
+        outside = timedelta(0) if self.rule.mode == "ignore" else self.rule.cap
+        return self._around(days, back=outside + self.reach, ahead=self.rule.cap)
+
+    def _taken(self, touched: set[date]) -> set[date]:
+        """The touched dates from which events were taken away."""
+        found: set[date] = set()
+        for table in self.gold.events.tables:
+            days = changed_dates(self.gold.lake, table, "event_date", self.before.get(table), taken=True)
+            found |= touched if days is None else days
+        return found
 
     def _write_all(self, days: set[date]) -> int:
         self._rows(SessionSql(self.gold.events), None, "session_rows", None)

@@ -221,8 +221,13 @@ class Lake:
 
     notes = note
 
-    def changed_partitions(self, table: str, column: str, since_version: int) -> list[str] | None:
+    def changed_partitions(
+        self, table: str, column: str, since_version: int, *, taken: bool = False
+    ) -> list[str] | None:
         """Values of a partition column whose rows changed after a version.
+
+        Args:
+            taken: Only those from which rows were taken away, not those that only got more.
 
         Returns:
             The values as text, in order; None when the log does not say (then take all of them).
@@ -237,7 +242,7 @@ class Lake:
                 return None
             for line in text.splitlines():
                 action = json.loads(line)
-                entry = action.get("add") or action.get("remove")
+                entry = action.get("remove") or (None if taken else action.get("add"))
                 if entry and entry.get("dataChange", True):
                     value = (entry.get("partitionValues") or {}).get(column)
                     if value is None:

@@ -88,7 +88,9 @@ class _Declared:
     def note(self, table: str) -> dict[str, Any]:
         return {}
 
-    def changed_partitions(self, table: str, column: str, since_version: int) -> list[str] | None:
+    def changed_partitions(
+        self, table: str, column: str, since_version: int, *, taken: bool = False
+    ) -> list[str] | None:
         return None
 
     def tables(self) -> list[str]:

@@ -7,6 +7,5 @@ SELECT *,
        count(*) FILTER (WHERE rank = 2) OVER (PARTITION BY actor_id
            ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS end_number
 FROM (
-    SELECT *, CASE WHEN event_name = {start} THEN 0 WHEN event_name = {end} THEN 2 ELSE 1 END AS rank
-    FROM ({events}) AS events
+    SELECT *, {rank} FROM ({events}) AS events
 ) AS ranked

@@ -1,31 +1,38 @@
--- Watch time of a session from play states (METRICS section 12): one row per session that has content events.
--- The flags after an event are those of the last event that sets them: its place times two, plus the flag.
-SELECT actor_id, unit, started_at,
-       CAST(sum(CASE WHEN is_started = 1 AND is_paused = 0 AND is_buffering = 0 THEN lasts ELSE 0 END) AS BIGINT)
-           AS watch_micros,
-       CAST(sum(CASE WHEN is_open = 1 THEN lasts ELSE 0 END) AS BIGINT) AS wall_micros,
-       count(*) FILTER (WHERE is_last AND is_started = 1 AND is_paused = 0 AND is_buffering = 0)
-           AS watch_open_ended_count,
-       count(*) FILTER (WHERE {is_play}) AS play_count
+-- Watch time by session from play states by actor and content, whatever the sessions (METRICS section 12). The flags
+-- after an event are those of the last event that sets them: its place times two, plus the flag. The stretch to the
+-- content's next event belongs to the session of the event that begins it. It has no end where the content is played
+-- anew, or where the next event comes too late after the one by which the state holds.
+SELECT {keys},
+       CAST(sum(CASE WHEN playing_since IS NULL THEN 0 WHEN is_open_ended THEN closing_micros ELSE next_micros - at_micros
+                END) AS BIGINT) AS watch_micros,
+       CAST(sum(CASE WHEN opened_since IS NULL THEN 0
+                     WHEN is_closed_by_next AND next_micros - opened_since <= {longest} THEN next_micros - at_micros
+                     ELSE closing_micros END) AS BIGINT) AS wall_micros,
+       count(*) FILTER (WHERE is_open_ended) AS watch_open_ended_count,
+       count(*) FILTER (WHERE is_play AND is_own) AS play_count
 FROM (
-    SELECT actor_id, unit, started_at, event_name,
-           coalesce(max({started_mark}) OVER ordered, 0) % 2 AS is_started,
-           coalesce(max({paused_mark}) OVER ordered, 0) % 2 AS is_paused,
-           coalesce(max({buffering_mark}) OVER ordered, 0) % 2 AS is_buffering,
-           coalesce(max({open_mark}) OVER ordered, 0) % 2 AS is_open,
-           next_time IS NULL AS is_last,
-           CASE WHEN next_time IS NULL THEN {cap} ELSE {next_micros} - {event_micros} END AS lasts
+    SELECT actor_id, {holder}, at_micros, next_micros, is_play, is_own, is_closed_by_next, closing_micros, playing_since,
+           opened_since,
+           playing_since IS NOT NULL AND NOT (is_closed_by_next AND next_micros - playing_since <= {longest})
+               AS is_open_ended
     FROM (
-        SELECT parts.actor_id, parts.unit, parts.started_at, events.event_name, events.content, events.event_time,
-               row_number() OVER (PARTITION BY parts.actor_id, parts.unit, parts.started_at, events.content
-                                  ORDER BY {order}) AS place,
-               lead(events.event_time) OVER (PARTITION BY parts.actor_id, parts.unit, parts.started_at, events.content
-                                             ORDER BY {order}) AS next_time
-        FROM temp.session_parts AS parts
-        JOIN ({events}) AS events
-          ON events.actor_id = parts.actor_id AND events.unit = parts.unit AND events.event_date = parts.event_date
-         AND events.bin = parts.bin AND events.event_time BETWEEN parts.first_time AND parts.last_time
-    ) AS placed
-    WINDOW ordered AS (PARTITION BY actor_id, unit, started_at, content ORDER BY place ROWS UNBOUNDED PRECEDING)
-) AS states
-GROUP BY actor_id, unit, started_at
+        SELECT actor_id, watched, unit{started_at}, unit IS NOT NULL AS is_own, place, at_micros, next_micros, is_play,
+               coalesce(NOT next_is_play, FALSE) AS is_closed_by_next,
+               least(coalesce(next_micros - at_micros, {cap}), {cap}) AS closing_micros,
+               CASE WHEN {paused} IS NULL AND {buffering} IS NULL THEN {started} END AS playing_since,
+               {opened} AS opened_since,
+               {holder_place} AS holder_place
+        FROM (
+            SELECT actor_id, watched, unit{started_at}, event_name, {is_play} AS is_play,
+                   {event_micros} AS at_micros,
+                   row_number() OVER in_order AS place,
+                   lead({event_micros}) OVER in_order AS next_micros,
+                   lead({is_play}) OVER in_order AS next_is_play
+            FROM ({events}) AS events
+            WINDOW in_order AS (PARTITION BY actor_id, watched ORDER BY {order})
+        ) AS placed
+        WINDOW so_far AS (PARTITION BY actor_id, watched ORDER BY place ROWS UNBOUNDED PRECEDING)
+    ) AS states
+) AS held
+WHERE is_held AND unit IS NOT NULL{of_made}
+GROUP BY {keys}
