@@ -113,6 +113,16 @@ def test_changed_partitions_come_from_the_log_and_compaction_is_no_change(engine
     assert lake.changed_partitions("gold.t", "day", before) == []
 
 
+def test_what_was_only_added_to_was_not_taken_from(engine: DuckEngine, lake: Lake) -> None:
+    layout = Layout(("day",))
+    engine.write("SELECT 'a' AS day, 1 AS n UNION ALL SELECT 'b', 2", "gold.t", "append", layout=layout)
+    first = lake.version("gold.t") or 0
+    engine.write("SELECT 'a' AS day, 3 AS n", "gold.t", "append", layout=layout)
+    engine.write("SELECT 'b' AS day, 4 AS n", "gold.t", "replace", replace={"day": ["b"]}, layout=layout)
+    assert lake.changed_partitions("gold.t", "day", first) == ["a", "b"]
+    assert lake.changed_partitions("gold.t", "day", first, taken=True) == ["b"]
+
+
 def test_sorted_files_let_a_query_skip(engine: DuckEngine, lake: Lake) -> None:
     # Four files of one partition, each with values from all over, then one sorted file a partition.
     for offset in range(4):
