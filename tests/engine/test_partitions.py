@@ -44,6 +44,9 @@ def wanted(sql: str) -> list[list[int]]:
             f"(SELECT 1 {APP} event_date = DATE '2024-02-04') UNION SELECT 1 FROM bronze.app WHERE batch_id = 2",
             [[4], [2]],
         ),
+        (f"SELECT 1 {APP} event_date < DATE '2024-02-03' AND event_date >= DATE '2024-02-02'", [[2]]),
+        (f"SELECT 1 {APP} (event_date <= DATE '2024-02-01' OR event_date > DATE '2024-02-04')", [[1, 5]]),
+        ("SELECT 1 FROM bronze.app WHERE batch_id > 3 ORDER BY 1", [[4, 5]]),
         ("SELECT 1 FROM bronze.app WHERE kind = 'OR' AND batch_id IN (1, 5) ORDER BY 1", [[1, 5]]),
     ],
 )
@@ -102,7 +105,7 @@ def conditions() -> st.SearchStrategy[str]:
         day.map(lambda value: f"event_date = {value}"),
         st.lists(day, min_size=1, max_size=3).map(lambda values: f"event_date IN ({', '.join(values)})"),
         st.tuples(day, day).map(lambda pair: f"event_date BETWEEN {pair[0]} AND {pair[1]}"),
-        day.map(lambda value: f"event_date >= {value}"),
+        st.tuples(st.sampled_from(["<", "<=", ">", ">="]), day).map(lambda pair: f"event_date {pair[0]} {pair[1]}"),
         st.sampled_from(["n = 1", "n BETWEEN 1 AND 2", "text LIKE '%OR%'", "event_date IS NULL", "FALSE", "TRUE"]),
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 Partition = Mapping[str, str | None]
 Condition = Callable[[Partition], bool]
@@ -153,6 +154,10 @@ class _Reader:
         if operator == "BETWEEN" and len(values) == 2:
             low, high = values
             return lambda partition: _lies(_as(kind, partition.get(name)), low, high)
+        if operator in ("<", "<=") and len(values) == 1:
+            return lambda partition: _lies(_as(kind, partition.get(name)), None, values[0], strictly=operator == "<")
+        if operator in (">", ">=") and len(values) == 1:
+            return lambda partition: _lies(_as(kind, partition.get(name)), values[0], None, strictly=operator == ">")
         return None
 
     def _values(self, start: int, end: int, kind: str) -> list[str | int] | None:
@@ -191,10 +196,17 @@ def _as(kind: str, value: str | None) -> str | int | None:
     return int(value) if kind == "integer" and value is not None else value
 
 
-def _lies(value: str | int | None, low: str | int, high: str | int) -> bool:
-    """Whether a value lies between two others; dates as ISO text are in order where they are as long."""
+def _lies(value: Any, low: Any, high: Any, *, strictly: bool = False) -> bool:
+    """Whether a value lies between two others of its kind; dates as ISO text are in order where they are as long.
+
+    Args:
+        low: None = there is none.
+        high: None = there is none.
+    """
     if value is None:
         return False
-    if isinstance(value, str):
-        return len(value) != len("2024-01-01") or str(low) <= value <= str(high)
-    return int(low) <= value <= int(high)
+    if isinstance(value, str) and len(value) != len("2024-01-01"):
+        return True
+    if strictly:
+        return (low is None or low < value) and (high is None or value < high)
+    return (low is None or low <= value) and (high is None or value <= high)

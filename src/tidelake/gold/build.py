@@ -330,8 +330,7 @@ def _write_dates(
         made = f"SELECT * FROM ({model.select(read)}) AS made WHERE {dates_condition(column, group)}"
         gold.temp("model_rows", made)
         begins_anew = _check_shape(gold, model, is_full=is_full)
-        hold_rows(gold, model.spec, "temp.model_rows")
-        written += _count(gold)
+        written += hold_rows(gold, model.spec, "temp.model_rows")
         replaced = _replaced(gold, model, group)
         old = {day: before[day] for day in group if day in before}
         after: Numbers = {} if not old else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
@@ -360,13 +359,10 @@ def _replaced(gold: Gold, model: Model, group: Sequence[date]) -> dict[str, list
     (wide,) = model.spec.partitions
     found = sorted({day.replace(day=1) for day in group})
     if found and gold.lake.version(model.name) is not None:
-        fresh = gold.engine.query("SELECT * FROM temp.model_rows LIMIT 0").column_names
-        columns = ", ".join(fresh)
+        columns = ", ".join(gold.columns("temp.model_rows"))
         kept = f"{dates_condition(wide, found)} AND NOT {dates_condition(column, group)}"
-        gold.temp("kept_rows", f"SELECT {columns} FROM {model.name} WHERE {kept}")
-        rows = f"SELECT {columns} FROM temp.model_rows UNION ALL SELECT {columns} FROM temp.kept_rows"
-        gold.temp("all_rows", rows)
-        gold.temp("model_rows", "SELECT * FROM temp.all_rows")
+        rows = f"SELECT {columns} FROM temp.model_rows UNION ALL SELECT {columns} FROM {model.name} WHERE {kept}"
+        gold.temp("model_rows", rows)
     return {wide: found or [date.min]}
 
 
@@ -388,7 +384,7 @@ def _note(gold: Gold, model: Model, before: Mapping[str, Any], *, is_last: bool,
 def _write_whole(gold: Gold, model: Model) -> int:
     gold.temp("model_rows", model.select(None))
     _check_shape(gold, model, is_full=True)
-    hold_rows(gold, model.spec, "temp.model_rows")
+    rows = hold_rows(gold, model.spec, "temp.model_rows")
     gold.engine.write(
         "SELECT * FROM temp.model_rows",
         model.name,
@@ -396,15 +392,11 @@ def _write_whole(gold: Gold, model: Model) -> int:
         layout=_layout(model),
         note={"definition": model.definition, "inputs": gold.versions([item.table for item in model.inputs])},
     )
-    return _count(gold)
+    return rows
 
 
 def _layout(model: Model) -> Layout:
     return Layout(partition_by=model.spec.partitions, sort_by=model.spec.sort_by)
-
-
-def _count(gold: Gold) -> int:
-    return int(gold.query("SELECT count(*) AS n FROM temp.model_rows")[0]["n"])
 
 
 def _check_shape(gold: Gold, model: Model, *, is_full: bool) -> bool:

@@ -10,8 +10,8 @@ from tidelake.gold.context import Gold
 from tidelake.gold.sqltext import column_type, sql_name
 
 
-def hold_rows(gold: Gold, spec: TableSpec, rows: str) -> None:
-    """Raise where rows break a contract.
+def hold_rows(gold: Gold, spec: TableSpec, rows: str) -> int:
+    """Raise where rows break a contract; gives their number.
 
     Args:
         rows: The table that holds them.
@@ -19,14 +19,30 @@ def hold_rows(gold: Gold, spec: TableSpec, rows: str) -> None:
     Raises:
         ContractError: Says which check, and how many rows break it.
     """
-    for name, broken in broken_checks(gold, spec, rows):
+    checks = row_checks(spec, rows)
+    single = " OR ".join(f"({check.broken})" for check in checks if check.broken is not None) or "FALSE"
+    columns, tables = "counts.total, counts.broken AS broken", ""
+    for index, check in enumerate(checks):
+        if check.broken is None:
+            columns += f", check_{index}.broken AS c{index}"
+            tables += f" CROSS JOIN ({check.sql}) AS check_{index}"
+    counts = f"(SELECT count(*) AS total, count(*) FILTER (WHERE {single}) AS broken FROM {rows}) AS counts"
+    (found,) = gold.query(f"SELECT {columns} FROM {counts}{tables}")
+    total = int(found.pop("total"))
+    if any(found.values()):
+        _refuse(gold, spec, rows)
+    return total
+
+
+def _refuse(gold: Gold, spec: TableSpec, rows: str) -> None:
+    for name, broken in _broken_checks(gold, spec, rows):
         raise ContractError(
             f"{spec.name}: {broken:,} rows break '{name}'. The table was left as it was.",
             hint=f"SELECT the rows of {spec.name} that break it, and mend the model or its contract.",
         )
 
 
-def broken_checks(gold: Gold, spec: TableSpec, rows: str) -> list[tuple[str, int]]:
+def _broken_checks(gold: Gold, spec: TableSpec, rows: str) -> list[tuple[str, int]]:
     """The checks of a contract that rows break, with how many do."""
     checks = row_checks(spec, rows)
     single = [check for check in checks if check.broken is not None]

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
+from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.gold.dates import Tables, rows_by_date
@@ -60,6 +61,11 @@ class Gold:
     def temp(self, name: str, rows: str | pa.Table) -> None:
         """Make `temp.name` from a SELECT or from rows."""
         self.engine.write(rows, f"temp.{name}", "overwrite")
+
+    def columns(self, table: str) -> list[str]:
+        """Names of a table's columns as SQL."""
+        schema = self.engine.schema(table)
+        return [] if schema is None else [quoted(name) for name in schema.names]
 
     def versions(self, tables: Mapping[str, Any] | tuple[str, ...] | list[str]) -> dict[str, int | None]:
         return {table: self.lake.version(table) for table in tables}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any, Protocol
 
 from tidelake.engine.base import DataFile, Layout
@@ -26,6 +27,7 @@ class Tables(Protocol):
         self, table: str, column: str, since_version: int, *, taken: bool = False
     ) -> list[str] | None: ...
     def tables(self) -> list[str]: ...
+    def index_folder(self, name: str) -> Path | None: ...
 
 
 def rows_by_date(lake: Tables, tables: Iterable[tuple[str, str]]) -> Counter[date]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 
 from tidelake.contracts.table import literal, quoted
 from tidelake.gold.context import Gold
 from tidelake.gold.events import Events
 from tidelake.gold.model import Days
-from tidelake.gold.sqltext import EXACT, one_of, render
+from tidelake.gold.sqltext import EXACT, one_of, render, runs
 
 
 @dataclass
@@ -22,35 +22,41 @@ class DayGroups:
     """The shared `temp` tables of one build; made again only when other days are asked for."""
 
     events: Events
-    _ready: tuple[date, ...] | None = field(default=None, init=False)
+    _ready: frozenset[date] | None = field(default=None, init=False)
     _has_any: bool = field(default=False, init=False)
 
     def prepare(self, gold: Gold, days: Days) -> None:
-        """Make the `temp` tables for some days."""
-        key = None if days is None else tuple(days)
-        if self._has_any and key == self._ready:
+        """Make the `temp` tables for some days at least.
+
+        The day before is made too: sessions over midnight change its rows, and `gold.user_day` comes last.
+        """
+        if self._has_any and (self._ready is None or (days is not None and set(days) <= self._ready)):
             return
+        if days is not None:
+            days = sorted({*days, *(first - timedelta(days=1) for first, _ in runs(days) if first > date.min)})
         gold.temp("event_groups", self.groups(days))
         gold.temp("actor_days", self.actor_days())
         if self.events.project.dimensions:
             gold.temp("edge_values", self.edge_values())
-            gold.temp("edge_ties", render("edge_ties"))
-            gold.temp("edge_ranks", self.edge_ranks(days, _count(gold, "edge_ties") > 0))
-            gold.temp("day_edges", self.edges())
+            has_ties = _count(gold, f"({render('edge_ties')}) AS ties") > 0
+            if has_ties:
+                gold.temp("edge_ties", render("edge_ties"))
+                gold.temp("edge_ranks", self.edge_ranks(days))
+            gold.temp("day_edges", self.edges(has_ties=has_ties))
         for name in self.distinct:
             gold.temp(f"distinct_{name}", self.distinct_days(name, days))
         if self.distinct and self.events.project.dimensions:
             gold.temp("varied_days", self.varied_days())
-            has_varied = _count(gold, "varied_days") > 0
+            has_varied = _count(gold, "temp.varied_days") > 0
             for name in self.distinct:
                 gold.temp(f"varied_{name}", self.varied_events(name, days if has_varied else []))
                 gold.temp(f"distinct_{name}_value", self.distinct_values(name))
-        self._ready, self._has_any = key, True
+        self._ready, self._has_any = None if days is None else frozenset(days), True
 
     def texts(self) -> list[str]:
         """Every SELECT over all days: what the definition of the tables depends on."""
         found = [self.groups(None), self.actor_days(), self.edge_values(), self.edges(), self.varied_days()]
-        found += [self.edge_ranks(None, True)]
+        found += [self.edge_ranks(None)]
         for name in self.distinct:
             found += [self.distinct_days(name, None), self.varied_events(name, None), self.distinct_values(name)]
         return found
@@ -106,18 +112,18 @@ class DayGroups:
         """SELECT of `temp.edge_values`."""
         return render("edge_values", values="".join(f", parts.{quoted(name)}" for name in self.dimensions))
 
-    def edge_ranks(self, days: Days, has_ties: bool) -> str:
-        """SELECT of `temp.edge_ranks`; without rows, and without reading any, where nothing is tied."""
+    def edge_ranks(self, days: Days) -> str:
+        """SELECT of `temp.edge_ranks`."""
         return render(
             "edge_ranks",
             order=self.events.order("event_time"),
             backwards=self.events.order("event_time", backwards=True),
             values="".join(f", events.{quoted(name)}" for name in self.dimensions),
-            events=self.events.select(days=days if has_ties else [], columns=self.dimensions),
+            events=self.events.select(days=days, columns=self.dimensions),
         )
 
-    def edges(self) -> str:
-        """SELECT of `temp.day_edges`."""
+    def edges(self, *, has_ties: bool = True) -> str:
+        """SELECT of `temp.day_edges`; where nothing is tied, `temp.edge_ranks` is not read."""
 
         def columns(first: str, last: str) -> str:
             return "".join(
@@ -126,9 +132,10 @@ class DayGroups:
                 for edge, condition in (("first", first), ("last", last))
             )
 
-        return render(
-            "edges", plain=columns("is_first = 1", "is_last = 1"), ranked=columns("place = 1", "back_place = 1")
-        )
+        plain = columns("is_first = 1", "is_last = 1")
+        if not has_ties:
+            return render("edges_untied", plain=plain)
+        return render("edges", plain=plain, ranked=columns("place = 1", "back_place = 1"))
 
     # --- distinct counts
 
@@ -187,5 +194,5 @@ def value_of(dimension: str, prefix: str = "") -> str:
     return f"coalesce(CAST({prefix}{quoted(dimension)} AS VARCHAR), '(unknown)')"
 
 
-def _count(gold: Gold, table: str) -> int:
-    return int(gold.query(f"SELECT count(*) AS n FROM temp.{table}")[0]["n"])
+def _count(gold: Gold, rows: str) -> int:
+    return int(gold.query(f"SELECT count(*) AS n FROM {rows}")[0]["n"])

@@ -180,9 +180,8 @@ class _Entities:
             self.gold.temp("entity_days", self._days(group))
             self.gold.temp("model_rows", self._select(group))
             begins_anew = is_retyped(self.gold, TABLE, "temp.model_rows", is_full=self.is_full)
-            hold_rows(self.gold, entities_spec(self.gold), "temp.model_rows")
+            written += hold_rows(self.gold, entities_spec(self.gold), "temp.model_rows")
             left -= set(group)
-            written += self.gold.query("SELECT count(*) AS n FROM temp.model_rows")[0]["n"]
             self.gold.engine.write(
                 "SELECT * FROM temp.model_rows",
                 TABLE,

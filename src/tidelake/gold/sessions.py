@@ -34,6 +34,7 @@ from tidelake.gold.context import Gold
 from tidelake.gold.dates import changed_dates, stretches
 from tidelake.gold.model import ModelRun, definition_hash
 from tidelake.gold.session_sql import SessionSql, give_to_sessions, greedy_starts
+from tidelake.gold.session_units import SessionUnits
 from tidelake.gold.sqltext import date_literal, dates_condition, day_start, instant_literal
 
 TABLE = "gold.sessions"
@@ -134,6 +135,9 @@ class _Work:
         self.data = gold.rows_by_date([(table, "event_date") for table in gold.events.tables])
         self.has_states = gold.events.has_states
         self.reach = SessionSql(gold.events).reach
+        folder = gold.lake.index_folder(TABLE)
+        is_by_source = self.rule.mode in ("trust", "verify") and folder is not None
+        self.units = SessionUnits(gold, TABLE, folder) if is_by_source and folder is not None else None
 
     # --- which dates
 
@@ -205,20 +209,19 @@ class _Work:
 
     def _changed(self, group: Sequence[date]) -> list[date]:
         """The dates of the group whose sessions are others than before; `temp.session_rows` keeps those only."""
-        columns = ", ".join(self.gold.engine.query("SELECT * FROM temp.session_rows LIMIT 0").column_names)
+        columns = ", ".join(self.gold.columns("temp.session_rows"))
         old = f"SELECT {columns} FROM {TABLE} WHERE {dates_condition('session_date', group)}"
-        changed = self._differing(old, f"SELECT {columns} FROM temp.session_rows")
-        self.gold.temp("session_made", "SELECT * FROM temp.session_rows")
+        changed = self._differing(columns, old, f"SELECT {columns} FROM temp.session_rows")
         within = dates_condition("session_date", changed)
-        self.gold.temp("session_rows", f"SELECT * FROM temp.session_made WHERE {within}")
+        self.gold.temp("session_rows", f"SELECT * FROM temp.session_rows WHERE {within}")
         return changed
 
-    def _differing(self, old: str, new: str) -> list[date]:
-        """Dates on which two SELECTs of sessions give other rows."""
+    def _differing(self, columns: str, old: str, new: str) -> list[date]:
+        """Dates on which two SELECTs of sessions, with these columns, give other rows."""
         found = self._dates(
-            "SELECT DISTINCT session_date FROM ("
-            f"(SELECT * FROM ({old}) AS a EXCEPT SELECT * FROM ({new}) AS b) UNION ALL "
-            f"(SELECT * FROM ({new}) AS c EXCEPT SELECT * FROM ({old}) AS d)) AS moved"
+            f"SELECT DISTINCT session_date FROM (SELECT {columns} FROM (SELECT *, 1 AS side FROM ({old}) AS before "
+            f"UNION ALL SELECT *, -1 AS side FROM ({new}) AS after) AS both_sides GROUP BY {columns} "
+            "HAVING sum(side) <> 0) AS moved"
         )
         return sorted(found)
 
@@ -230,8 +233,11 @@ class _Work:
         if self.has_states:
             self.gold.temp("session_watch", sql.watch(sql.watch_events(self._watched(starting or days))))
         self.gold.temp("session_instants", sql.instants(events, days=starting))
-        found = self.gold.query("SELECT count(*) AS found FROM temp.session_instants")[0]["found"]
-        has_ties = found > self.gold.query(sql.instant_count(starting))[0]["wanted"]
+        (count,) = self.gold.query(
+            "SELECT instants.found > counts.wanted AS has_ties FROM (SELECT count(*) AS found "
+            f"FROM temp.session_instants) AS instants CROSS JOIN ({sql.instant_count(starting)}) AS counts"
+        )
+        has_ties = bool(count["has_ties"])
         if has_ties:
             self.gold.temp("session_points", sql.points())
         self.gold.temp(name, sql.sessions(days=starting, has_ties=has_ties))
@@ -320,12 +326,12 @@ class _Work:
         gold = self.gold
         sql, days = self._by_actor(touched) if self.rule.mode == "bracket" else self._by_session(touched)
         self._rows(sql, sorted(days & set(self.data)), "session_fresh", None)
-        columns = ", ".join(gold.engine.query("SELECT * FROM temp.session_fresh LIMIT 0").column_names)
+        columns = ", ".join(gold.columns("temp.session_fresh"))
         old = (
             f"SELECT {columns} FROM {TABLE} WHERE session_id IN (SELECT session_id FROM temp.session_old) "
             f"AND {dates_condition('session_date', self._old_dates())}"
         )
-        dates = self._differing(old, f"SELECT {columns} FROM temp.session_fresh")
+        dates = self._differing(columns, old, f"SELECT {columns} FROM temp.session_fresh")
         within = dates_condition("session_date", dates)
         gold.temp(
             "session_rows",
@@ -334,6 +340,8 @@ class _Work:
             f"UNION ALL SELECT {columns} FROM temp.session_fresh WHERE {within}",
         )
         rows = self._commit(dates, set(), is_full=False)
+        if self.units is not None:
+            self.units.took("temp.session_fresh", dates)
         gold.progress("gold sessions", len(dates), len(dates), "dates")
         return set(dates), rows
 
@@ -373,7 +381,9 @@ class _Work:
             )
         gold.temp("session_units", units)
         chosen = "source_session_id IN (SELECT source_session_id FROM temp.session_units)"
-        gold.temp("session_old", f"SELECT session_id, session_date, ended_date FROM {TABLE} WHERE {chosen}")
+        held = "TRUE" if self.units is None else dates_condition("session_date", self.units.dates("temp.session_units"))
+        old = f"SELECT session_id, session_date, ended_date FROM {TABLE} WHERE {held} AND {chosen}"
+        gold.temp("session_old", old)
         days = set(touched)
         for span in gold.query("SELECT DISTINCT session_date, ended_date FROM temp.session_old"):
             length = (span["ended_date"] - span["session_date"]).days
@@ -436,6 +446,8 @@ class _Work:
     def _write_all(self, days: set[date]) -> int:
         self._rows(SessionSql(self.gold.events), None, "session_rows", None)
         rows = self._commit(sorted(days), set(), is_full=False, is_first=True)
+        if self.units is not None:
+            self.units.took("temp.session_rows", None, is_all=True)
         self.gold.progress("gold sessions", len(days), len(days), "dates")
         return rows
 
@@ -454,8 +466,7 @@ class _Work:
             note |= {"everything": True} if is_full else {}
         else:
             note |= {"inputs": self.inputs}
-        hold_rows(self.gold, sessions_spec(self.gold.events), "temp.session_rows")
-        rows = self.gold.engine.query("SELECT count(*) AS n FROM temp.session_rows").column("n")[0].as_py()
+        rows = hold_rows(self.gold, sessions_spec(self.gold.events), "temp.session_rows")
         self.gold.engine.write(
             "SELECT * FROM temp.session_rows",
             TABLE,
@@ -464,7 +475,7 @@ class _Work:
             layout=_LAYOUT,
             note=note,
         )
-        return int(rows)
+        return rows
 
 
 def _cuts(times: pa.Table, cap: timedelta, mode: str) -> pa.Table:

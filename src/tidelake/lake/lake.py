@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -69,6 +70,10 @@ class Lake:
     def uri(self, table: str) -> str:
         """Where `layer.name` lies."""
         return self.location.uri(*table.split(".", 1))
+
+    def index_folder(self, name: str) -> Path | None:
+        """Where an index of keys is kept beside the tables; None where it cannot be (on S3)."""
+        return Path(self.location.uri("_index", name)) if self.is_local else None
 
     def filesystem(self) -> Any:
         return self.location.filesystem()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import pyarrow as pa
@@ -91,6 +92,9 @@ class _Declared:
     def changed_partitions(
         self, table: str, column: str, since_version: int, *, taken: bool = False
     ) -> list[str] | None:
+        return None
+
+    def index_folder(self, name: str) -> Path | None:
         return None
 
     def tables(self) -> list[str]:
