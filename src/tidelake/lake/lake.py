@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -35,6 +36,23 @@ LOCK_FILE = "_lock"
 _READABLE_FEATURES = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
 _TABLE_SETTINGS = {"delta.checkpointInterval": "50", "delta.logRetentionDuration": "interval 3650 days"}
 _ADDED = {"tidelake.added": "true"}  # metadata of a column that older files do not have
+
+
+_Given = ParamSpec("_Given")
+_Answer = TypeVar("_Answer")
+
+
+def _one_at_a_time(
+    look: Callable[Concatenate[Lake, str, _Given], _Answer],
+) -> Callable[Concatenate[Lake, str, _Given], _Answer]:
+    """Let one thread at a time look at a table or change it; other tables are free meanwhile."""
+
+    @wraps(look)
+    def locked(lake: Lake, table: str, /, *given: _Given.args, **named: _Given.kwargs) -> _Answer:
+        with lake.locks.setdefault(table, threading.RLock()):
+            return look(lake, table, *given, **named)
+
+    return locked
 
 
 class Lake:
@@ -58,6 +76,7 @@ class Lake:
         self._handles: dict[str, DeltaTable | None] = {}
         self._behind: set[str] = set()  # tables whose handle does not know yet what was committed here last
         self._states: dict[str, _State] = {}
+        self.locks: dict[str, threading.RLock] = {}
 
     @property
     def is_local(self) -> bool:
@@ -87,6 +106,7 @@ class Lake:
         self._behind.clear()
         self._states.clear()
 
+    @_one_at_a_time
     def delta(self, table: str) -> DeltaTable | None:
         """The open Delta table, or None where there is none."""
         if table not in self._handles:
@@ -97,6 +117,7 @@ class Lake:
             self._behind.discard(table)
         return opened
 
+    @_one_at_a_time
     def _state(self, table: str) -> _State | None:
         """What is known of the table, also of commits that were made here since it was opened."""
         if table not in self._states:
@@ -165,6 +186,7 @@ class Lake:
         state = self._state(table)
         return Layout() if state is None else state.layout
 
+    @_one_at_a_time
     def files(self, table: str) -> list[DataFile]:
         """The Parquet files that make up the table now, in a stable order."""
         state = self._state(table)
@@ -186,6 +208,7 @@ class Lake:
 
         return _Edges(partial(known, "min")), _Edges(partial(known, "max"))
 
+    @_one_at_a_time
     def _edge(self, table: str, edge: str, column: str) -> dict[str, Any]:
         """Least or greatest values of a column by file."""
         state = self._state(table)
@@ -204,6 +227,7 @@ class Lake:
         assert opened is not None
         return pa.table(opened.get_add_actions(flatten=False))
 
+    @_one_at_a_time
     def transaction_version(self, table: str, app_id: str) -> int | None:
         """The last version that an application has committed to the table."""
         state = self._state(table)
@@ -214,6 +238,7 @@ class Lake:
             state.transactions[app_id] = None if opened is None else opened.transaction_version(app_id)
         return state.transactions[app_id]
 
+    @_one_at_a_time
     def note(self, table: str) -> dict[str, Any]:
         """What the newest commit with a note says of itself; empty where there is none."""
         state = self._state(table)
@@ -255,6 +280,7 @@ class Lake:
                     changed.add(value)
         return sorted(changed)
 
+    @_one_at_a_time
     def commit(
         self,
         table: str,
@@ -347,6 +373,7 @@ class Lake:
         edges = self._edges(table, file.relative)
         return _data_file(self.uri(table), file.relative, file.partition, file.size, records, edges)
 
+    @_one_at_a_time
     def drop(self, table: str) -> None:
         """Delete a table with its history; nothing happens where there is none."""
         if self.is_past:
@@ -357,6 +384,7 @@ class Lake:
         with _explained(table, self.uri(table)):
             self.location.remove_folder(self.uri(table))
 
+    @_one_at_a_time
     def lay_out(self, table: str, schema: pa.Schema, layout: Layout, note: Mapping[str, Any]) -> None:
         """Empty a table and give it other columns and partitions, as its next version: its history stays."""
         if self.is_past:
