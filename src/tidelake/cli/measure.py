@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tidelake.cli.opening import opened
+from tidelake.cli.opening import opened, say_unfinished
 from tidelake.cli.options import (
     HERE,
     SHOWN,
@@ -81,3 +81,4 @@ def measure(
 
             result = for_reading(result)
         emit(result, form=form, output=output, limit=limit)
+        say_unfinished(session)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tidelake.cli.streams import say
+
 if TYPE_CHECKING:
     from tidelake.cli.options import EngineName
     from tidelake.session import Session
@@ -53,3 +55,9 @@ def _pandas_left_out() -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
+
+
+def say_unfinished(session: Session) -> None:
+    """One line where what was read is older than the lake, since a build has not come to its end."""
+    if session.unfinished is not None:
+        say(session.unfinished)

@@ -50,7 +50,7 @@ AsOfOption = Annotated[
     typer.Option(
         "--as-of",
         metavar="TIME",
-        help="Read the lake as it was: a time (2025-11-17, 2025-11-17T08:00:00Z) or a version.",
+        help="Read the lake as it was: at a time (2025-11-17T08:00:00Z), by a build's number, or newest: as it is.",
         rich_help_panel=_WHERE,
     ),
 ]

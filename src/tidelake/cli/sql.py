@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tidelake.cli.opening import opened
+from tidelake.cli.opening import opened, say_unfinished
 from tidelake.cli.options import (
     HERE,
     SHOWN,
@@ -53,6 +53,7 @@ def sql(
     text, values = query_text(query), parameters(param or [])
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
         emit(session.sql(text, values or None), form=form, output=output, limit=limit)
+        say_unfinished(session)
 
 
 def query_text(query: str) -> str:

@@ -29,8 +29,22 @@ def record_build(engine: Engine, lake: Lake, run_id: str, now: datetime) -> int:
     number = 1 + max((row["build"] for row in known), default=0)
     versions = {table: lake.version(table) for table in lake.tables() if table != BUILDS}
     row = {"build": number, "run_id": run_id, "finished_at": now, "versions": json.dumps(versions)}
-    engine.write(pa.Table.from_pylist([row], schema=SCHEMA), BUILDS, note={"versions": versions})
+    said = {"versions": versions, "build": number, "finished_at": f"{now:%Y-%m-%d %H:%M} UTC"}
+    engine.write(pa.Table.from_pylist([row], schema=SCHEMA), BUILDS, note=said)
     return number
+
+
+def unfinished_note(lake: Lake) -> str | None:
+    """One sentence where tables were read as the last finished build left them, because a later one is not done."""
+    if not lake.held_back:
+        return None
+    last = lake.note(BUILDS)
+    tables = sorted(lake.held_back)
+    named = ", ".join(tables[:3]) + (" ..." if len(tables) > 3 else "")
+    return (
+        f"A later build is at work, or was cut off: {named} as build {last.get('build', '?')} "
+        f"({last.get('finished_at', '?')}) left them. --as-of newest shows them as they are."
+    )
 
 
 def is_same(lake: Lake, table: str, version: int | None) -> bool:

@@ -35,6 +35,7 @@ FORMAT_FILE = "_tidelake.json"
 LOCK_FILE = "_lock"
 _READABLE_FEATURES = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
 _TABLE_SETTINGS = {"delta.checkpointInterval": "50", "delta.logRetentionDuration": "interval 3650 days"}
+_BESIDE_BUILDS = ("ops.builds", "ops.files")  # what they say holds also where no build has come to its end
 _ADDED = {"tidelake.added": "true"}  # metadata of a column that older files do not have
 
 
@@ -77,6 +78,8 @@ class Lake:
         self._behind: set[str] = set()  # tables whose handle does not know yet what was committed here last
         self._states: dict[str, _State] = {}
         self.locks: dict[str, threading.RLock] = {}
+        self._settled: Mapping[str, int] | None = None
+        self.held_back: set[str] = set()  # tables that are read older than they are (`settle_on`)
 
     @property
     def is_local(self) -> bool:
@@ -105,6 +108,20 @@ class Lake:
         self._handles.clear()
         self._behind.clear()
         self._states.clear()
+        self.held_back.clear()
+
+    @property
+    def is_settled(self) -> bool:
+        return self._settled is not None
+
+    def settle_on(self, versions: Mapping[str, int] | None) -> None:
+        """Read tables as the last finished build left them; with None as they are, as writing needs it.
+
+        A table whose rows are still the same is read as it is now (it may have been compacted since).
+        """
+        if versions != self._settled:
+            self._settled = versions
+            self.refresh()
 
     @_one_at_a_time
     def delta(self, table: str) -> DeltaTable | None:
@@ -130,12 +147,23 @@ class Lake:
         return self._states[table]
 
     def _open(self, table: str) -> DeltaTable | None:
-        version = None
         if self._versions is not None:
-            if table not in self._versions:
-                return None
-            version = self._versions[table]
-        elif self.is_local and not os.path.isdir(os.path.join(self.uri(table), "_delta_log")):
+            return self._open_at(table, self._versions[table]) if table in self._versions else None
+        opened = self._open_at(table, None)
+        if opened is None or self._settled is None or table in _BESIDE_BUILDS:
+            return opened
+        left = self._settled.get(table)
+        if left is None:
+            is_begun = (opened.metadata().description or "").startswith('{"sort_by"')  # else somebody else made it
+        else:
+            is_begun = left < opened.version() and self._changed(table, "", left, opened.version()) != []
+        if not is_begun:
+            return opened
+        self.held_back.add(table)
+        return None if left is None else self._open_at(table, left)
+
+    def _open_at(self, table: str, version: int | None) -> DeltaTable | None:
+        if version is None and self.is_local and not os.path.isdir(os.path.join(self.uri(table), "_delta_log")):
             return None
         try:
             opened = DeltaTable(self.uri(table), version=version, storage_options=self.location.delta_options)
@@ -263,8 +291,11 @@ class Lake:
             The values as text, in order; None when the log does not say (then take all of them).
         """
         now = self.version(table)
-        if now is None:
-            return []
+        return [] if now is None else self._changed(table, column, since_version, now, taken=taken)
+
+    def _changed(
+        self, table: str, column: str, since_version: int, now: int, *, taken: bool = False
+    ) -> list[str] | None:
         changed: set[str] = set()
         for version in range(since_version + 1, now + 1):
             text = self.location.read_text(*table.split(".", 1), "_delta_log", f"{version:020d}.json")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tidelake.session.pipeline import BuildResult, Pipeline
 
 
+NEWEST = "newest"
+
+
 def open(  # noqa: A001
     path: str | Path = "tide.yml",
     *,
@@ -33,7 +36,8 @@ def open(  # noqa: A001
         path: `tide.yml`, or a folder in or below which it lies.
         target: Another lake of the project (`targets:` in tide.yml).
         engine: `duckdb` or `spark`; None = what tide.yml says.
-        as_of: A build's number or a time: read the lake as it was then.
+        as_of: A build's number or a time: read the lake as it was then. `newest`: as it is, also where a build is at
+            work or was cut off. None: metrics and SQL read what the last finished build left.
 
     Raises:
         ProjectError: The project is missing or wrong.
@@ -45,11 +49,11 @@ def open(  # noqa: A001
     address = project.lake_address(target)
     lake = Lake(address)
     lake.check_format()
-    if as_of is not None:
+    if as_of not in (None, NEWEST):
         from tidelake.lake.builds import versions_at
 
         with _engine("duckdb", lake, project) as reader:
-            lake = Lake(address, versions=versions_at(reader, as_of))
+            lake = Lake(address, versions=versions_at(reader, str(as_of)))
     return Session(project, sources, lake, _engine(engine or project.engine, lake, project), target, as_of)
 
 
@@ -156,6 +160,7 @@ class Session:
         """
         from tidelake.metrics.measure import measure
 
+        self._read_finished()
         return measure(
             self.engine,
             self.lake,
@@ -178,6 +183,7 @@ class Session:
         from tidelake.engine.sql import check_read_only, tables_of
 
         check_read_only(text)
+        self._read_finished()
         table = self.engine.query(text, params)
         versions = [(name, self.lake.version(name)) for name in tables_of(text)]
         return Result(
@@ -195,16 +201,19 @@ class Session:
         """
         from tidelake.session.checks import check
 
+        self.lake.settle_on(None)
         return check(self.engine, self.lake, self.project, self.sources, deep=deep, digest=digest)
 
     def ledger(self) -> Result:
-        """The row ledger: one row a file."""
+        """The row ledger as it is, also where a build was cut off: one row a file."""
+        self.lake.settle_on(None)
         return self._table("ops.ledger", "Row ledger", "source, source_path")
 
     def quarantine(self, *, source: str | None = None, reason: str | None = None, summary: bool = False) -> Result:
         """Rows that broke their contract, or with `summary` their number by source and reason."""
         from tidelake.silver.quarantine import list_rows
 
+        self.lake.settle_on(None)
         return list_rows(
             self.engine, self.lake, source=source, reason=reason, summary=summary, known=list(self.sources)
         )
@@ -258,8 +267,24 @@ class Session:
 
         if writes:
             self._writable()
+        self.lake.settle_on(None)
         return Pipeline(self.engine, self.lake, self.project, self.sources, progress or silent)
 
     def _writable(self) -> None:
         if self.lake.is_past:
             raise LakeError("A lake opened with --as-of is read-only.", hint="Leave --as-of out.")
+        self.lake.settle_on(None)
+
+    def _read_finished(self) -> None:
+        """From now on read what the last finished build left, so that tables agree with each other."""
+        if self.as_of is None and not self.lake.is_settled:
+            from tidelake.lake.builds import BUILDS
+
+            self.lake.settle_on(self.lake.note(BUILDS).get("versions"))
+
+    @property
+    def unfinished(self) -> str | None:
+        """What to tell a reader where tables were read older than they are, since a build has not come to its end."""
+        from tidelake.lake.builds import unfinished_note
+
+        return unfinished_note(self.lake)

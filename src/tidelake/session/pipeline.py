@@ -143,7 +143,8 @@ class Pipeline:
     def _unfinished(self) -> set[str]:
         """Tables that are not as the last finished build left them: a later one was cut off."""
         left = self.lake.note(BUILDS).get("versions", {})
-        tables = [f"silver.{name}" for name in self.sources] + list(GOLD)
+        tables = {*(f"silver.{name}" for name in self.sources), *GOLD}
+        tables |= {table for table in self.lake.tables() if table.split(".")[0] in ("silver", "gold")}
         return {table for table in tables if not is_same(self.lake, table, left.get(table))}
 
     def _after(
@@ -187,7 +188,7 @@ class Pipeline:
             refuse_imbalance(self.engine, self.lake, self.project, self.sources)
         restated += self._keep_restatements(model.name for model in made if model.restatements)
         build = None
-        if is_changed or any(not model.is_current for model in made):
+        if is_changed or unfinished or any(not model.is_current for model in made):
             keep_reports(
                 self.engine,
                 self.run_id,

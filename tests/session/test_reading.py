@@ -1,0 +1,97 @@
+"""What readers see while a build is at work, and after one was cut off: what the last finished build left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from tests.projects import TinyProject, event, lines
+from tests.session.killing import Outcome, killer
+from tidelake import session as tl
+
+Run = Callable[..., Outcome]
+COUNTED = """
+SELECT (SELECT count(*) FROM silver.app) AS silver, (SELECT sum(event_count) FROM gold.user_day) AS user_day,
+    (SELECT sum(event_count) FROM gold.event_day WHERE dimension = '(all)') AS event_day,
+    (SELECT sum(event_count) FROM gold.sessions) AS sessions, (SELECT sum(events) FROM gold.mine) AS mine"""
+MINE = "SELECT activity_date, sum(event_count) AS events FROM gold.user_day GROUP BY activity_date"
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    with killer() as made:
+        yield made
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TinyProject:
+    """A project of 10 events that is built, with 20 more at hand; an own model counts them too."""
+    made = TinyProject.make(tmp_path / "p")
+    (made.root / "models").mkdir()
+    (made.root / "models/mine.sql").write_text(MINE)
+    made.write("a.jsonl", lines([event(number * 1000) for number in range(10)]))
+    made.build()
+    made.write("b.jsonl", lines([event(number * 1000 + 1) for number in range(20)]))
+    return made
+
+
+def counted(project: TinyProject, as_of: str | None = None) -> set[Any]:
+    with tl.open(project.root, as_of=as_of) as session:
+        (row,) = session.sql(COUNTED).to_dicts()
+        return set(row.values())
+
+
+@pytest.mark.parametrize(
+    "until", ["silver.app after", "gold.sessions after", "gold.user_day after", "gold.mine after", "ops.builds before"]
+)
+def test_tables_agree_after_a_build_was_cut_off(project: TinyProject, run: Run, until: str) -> None:
+    assert run(project.root, "build", until=until).killed
+    assert counted(project) == {10}
+    done = project.tide("measure", "events", "--format", "json")
+    assert sum(row["value"] or 0 for row in json.loads(done.stdout)["rows"]) == 10
+    assert done.stderr.count("\n") == 1
+    assert "as build 1 (" in done.stderr
+    assert 30 in counted(project, "newest")
+    project.build()
+    assert counted(project) == {30}
+    assert project.tide("measure", "events").stderr == ""
+
+
+def test_tables_agree_while_a_build_is_at_work(project: TinyProject) -> None:
+    """A session that read a table before a build reads the others as they were then."""
+    with tl.open(project.root) as reader:
+        (before,) = reader.sql("SELECT sum(event_count) AS n FROM gold.user_day").to_dicts()
+        project.build()
+        assert set(reader.sql(COUNTED).to_dicts()[0].values()) == {before["n"]} == {10}
+    assert counted(project) == {30}
+
+
+def test_a_model_that_a_killed_build_had_made_is_there_after_the_next_build(project: TinyProject, run: Run) -> None:
+    project.build()
+    (project.root / "models/mine.sql").write_text(MINE.replace("sum(event_count)", "sum(event_count) + 1"))
+    (project.root / "models/other.sql").write_text(MINE)
+    assert run(project.root, "build", until="gold.other after").killed
+    assert counted(project) == {30}
+    with tl.open(project.root) as session, pytest.raises(tl.QueryError, match="other"):
+        session.sql("SELECT * FROM gold.other")
+    project.build()
+    with tl.open(project.root) as session:
+        assert session.sql("SELECT sum(events) AS n FROM gold.other").to_dicts() == [{"n": 30}]
+        assert session.sql("SELECT sum(events) - count(*) AS n FROM gold.mine").to_dicts() == [{"n": 30}]
+
+
+def test_compacted_and_foreign_tables_are_read_as_they_are(project: TinyProject) -> None:
+    project.build()
+    with tl.open(project.root) as session:
+        session.compact()
+        session.vacuum(keep_hours=0)
+    write_deltalake(str(project.lake / "gold/foreign"), pa.table({"a": [1, 2]}))
+    assert counted(project) == {30}
+    done = project.tide("sql", "SELECT count(*) AS n FROM gold.foreign", "--format", "csv")
+    assert (done.stdout.splitlines()[1], done.stderr) == ("2", "")
