@@ -8,7 +8,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace as replace_fields
@@ -91,6 +91,7 @@ class DuckEngine:
             cursor.execute("SET TimeZone = 'UTC'")
             self._free.put(cursor)
         self._pool = ThreadPoolExecutor(len(self._cursors), thread_name_prefix="tidelake-write")
+        self._statements = ThreadPoolExecutor(1, thread_name_prefix="tidelake-statement")
         if lake is not None and not lake.is_local:
             self._register_filesystem(lake)
 
@@ -178,6 +179,7 @@ class DuckEngine:
             self._connection.close()
             return
         self._pool.shutdown(wait=True)
+        self._statements.shutdown(wait=True)
         for cursor in self._cursors:
             cursor.close()
         self._connection.close()
@@ -279,17 +281,36 @@ class DuckEngine:
         return f"SELECT {', '.join(_quoted(field.name) for field in schema)} FROM {rows}"
 
     def _rows_of(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
-        try:
+        def rows() -> pa.Table | None:
             found = self._connection.sql(sql, params=dict(params) if params else None)
-            if found is None:
-                raise QueryError("That statement gives no rows.", hint="Write one SELECT.")
-            return in_utc(found.to_arrow_table())
-        except duckdb.Error as error:
-            raise self._explained(error) from error
+            return None if found is None else in_utc(found.to_arrow_table())
+
+        made = self._interruptible(rows, stop=self._connection.interrupt)
+        if made is None:
+            raise QueryError("That statement gives no rows.", hint="Write one SELECT.")
+        return made
 
     def _run(self, sql: str, params: Mapping[str, Any] | None, cursor: Any = None) -> Any:
+        connection = cursor or self._connection
+        return self._interruptible(lambda: connection.execute(sql, dict(params) if params else None))
+
+    def _interruptible(self, run: Callable[[], _Found], stop: Callable[[], None] | None = None) -> _Found:
+        """Run a statement in another thread than the main one: a Ctrl-C that reaches DuckDB in a write can hang it.
+
+        Args:
+            stop: How to break off a query. A write is waited for, since breaking it off can hang as well.
+        """
         try:
-            return (cursor or self._connection).execute(sql, dict(params) if params else None)
+            if threading.current_thread() is not threading.main_thread():
+                return run()
+            running = self._statements.submit(run)
+            try:
+                return running.result()
+            except KeyboardInterrupt:
+                if stop is not None:
+                    stop()
+                wait([running])
+                raise
         except duckdb.Error as error:
             raise self._explained(error) from error
 
