@@ -281,14 +281,13 @@ class DuckEngine:
         return f"SELECT {', '.join(_quoted(field.name) for field in schema)} FROM {rows}"
 
     def _rows_of(self, sql: str, params: Mapping[str, Any] | None = None) -> pa.Table:
-        def rows() -> pa.Table | None:
+        def rows() -> pa.Table:
             found = self._connection.sql(sql, params=dict(params) if params else None)
-            return None if found is None else in_utc(found.to_arrow_table())
+            if found is None:
+                raise QueryError("That statement gives no rows.", hint="Write one SELECT.")
+            return in_utc(found.to_arrow_table())
 
-        made = self._interruptible(rows, stop=self._connection.interrupt)
-        if made is None:
-            raise QueryError("That statement gives no rows.", hint="Write one SELECT.")
-        return made
+        return self._interruptible(rows, stop=self._connection.interrupt)
 
     def _run(self, sql: str, params: Mapping[str, Any] | None, cursor: Any = None) -> Any:
         connection = cursor or self._connection
