@@ -219,7 +219,10 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]],
 
 
 def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
-    """(file_id, source_position, reasons) of records that are not clean; no reasons = accepted after all.
+    """One row per record that is not clean: its place, `reasons`, `undeclared` and `is_of_table`.
+
+    No reasons = accepted after all. `undeclared`: names of fields that nothing declares (null where the record has
+    no fields). `is_of_table`: the record comes from a table file (CSV, Parquet), whose rows all have the same fields.
 
     Args:
         unclean: Name of a table of (file_id, source_position).
@@ -235,6 +238,7 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
         if rule.on_breach != "warn"
     )
     known = ", ".join(literal(name) for name in _declared(plan))
+    named = ", ".join(literal(name) for name in dict.fromkeys([*plan.known_fields, *plan.source.privacy])) or "''"
     extra_policy = plan.source.contract.extra
     extra = (
         f"CASE WHEN keys IS NOT NULL AND len(list_filter(keys, lambda name: name NOT IN ({known}))) > 0 "
@@ -249,24 +253,15 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
                 WHEN len(keys) <> len(list_distinct(keys)) THEN 'duplicate_key' END,
             {extra}"""
     return f"""
-    SELECT file_id, source_position,
+    SELECT file_id, source_position, undeclared, is_of_table,
         list_filter(list_concat(found{f", [{rules}]" if rules else ""}), lambda item: item IS NOT NULL) AS reasons
     FROM (
         SELECT {_typed_columns(plan)}, file_id, source_position, f IS NOT NULL AS f_read, ingested_at,
+            list_filter(keys, lambda name: name NOT IN ({named})) AS undeclared,
+            record IS NOT NULL AS is_of_table,
             [{shape}{"," + inner if inner else ""}] AS found
         FROM ({_read(plan, subset)})
     )"""
-
-
-def undeclared_sql(lines: str, unclean: str, known: Sequence[str]) -> str:
-    """Names of fields in records that are not clean and that nothing declares, with their number."""
-    names = ", ".join(literal(name) for name in known) or "''"
-    return f"""
-    SELECT name, count(*) AS records FROM (
-        SELECT unnest(CASE WHEN problem IS NULL AND json_valid(coalesce(record, raw))
-            THEN json_keys(coalesce(record, raw)) END) AS name
-        FROM {lines} SEMI JOIN {unclean} USING (file_id, source_position) WHERE kind = 'record'
-    ) WHERE name NOT IN ({names}) GROUP BY name ORDER BY name"""
 
 
 def key_lists_sql(lines: str, limit: int) -> str:
@@ -277,6 +272,11 @@ def key_lists_sql(lines: str, limit: int) -> str:
             THEN json_keys(coalesce(record, raw)) END AS keys
         FROM (SELECT * FROM {lines} WHERE kind = 'record' LIMIT {limit})
     ) WHERE keys IS NOT NULL GROUP BY keys ORDER BY records DESC, keys LIMIT 64"""
+
+
+def has_warnings(plan: SilverPlan) -> bool:
+    """Whether a field or a rule only warns."""
+    return bool(_split(plan)[1]) or any(rule.on_breach == "warn" for rule in plan.source.contract.rules)
 
 
 def accepted_columns(plan: SilverPlan) -> tuple[str, ...]:

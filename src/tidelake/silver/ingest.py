@@ -296,6 +296,7 @@ class Ingest:
             self._take_group(lanes, group, by_path, lines_before)
             done += group.bytes_read
             self.progress(f"reading {self.source.name}", min(done, total), total, "bytes")
+            del group  # the next one is read meanwhile
         self.progress(f"reading {self.source.name}", total, total, "bytes")
 
     def _without_large_copies(self, planned: Sequence[Planned]) -> list[Planned]:

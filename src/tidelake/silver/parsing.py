@@ -21,7 +21,6 @@ from tidelake.silver.compile import (
     parsed_sql,
     plan,
     reasons_sql,
-    undeclared_sql,
 )
 from tidelake.silver.fields import reference_of
 
@@ -129,12 +128,13 @@ class Parsing:
         self._refuse_missing_dimensions()
         if not self.learned.key_lists:
             self._learn_key_lists()
-        self._parse_once()
-        if self.source.contract.extra == "evolve" and self._evolve():
-            self._parse_once()
-        self.engine.write(reasons_sql(self.plan, "temp.lines", "temp.unclean"), "temp.reasons")
-        self._refuse_missing_columns()
-        self._refuse_failures()
+        found = self._parse_once()
+        if self._add_extra(found.undeclared):
+            found = self._parse_once()
+        if any(reason.startswith("missing_required") for reason in found.of_tables):
+            self._refuse_missing_columns()
+        if not found.reasons.isdisjoint(self.failing):
+            self._refuse_failures()
 
     def _learn_key_lists(self) -> None:
         rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
@@ -149,20 +149,25 @@ class Parsing:
             lists = [names for names in lists if set(names) <= known]
         self.learned.key_lists = lists
 
-    def _parse_once(self) -> None:
+    def _parse_once(self) -> _Found:
         self.engine.write(
             parsed_sql(self.plan, "temp.lines", self.learned.key_lists, is_spaced=self.learned.is_spaced), "temp.parsed"
         )
         self.engine.write("SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean")
-
-    def _evolve(self) -> bool:
-        """Take up fields that nothing declares; true when there are new ones."""
+        self.engine.write(reasons_sql(self.plan, "temp.lines", "temp.unclean"), "temp.reasons")
         rows = self.engine.query(
-            undeclared_sql("temp.lines", "temp.unclean", [*self.plan.known_fields, *self.source.privacy])
+            "SELECT DISTINCT unnest(reasons) AS reason, is_of_table, CAST(NULL AS VARCHAR) AS name FROM temp.reasons "
+            "UNION ALL SELECT DISTINCT NULL, NULL, unnest(undeclared) FROM temp.reasons ORDER BY ALL"
         ).to_pylist()
-        return self._add_extra([row["name"] for row in rows])
+        is_evolving = self.source.contract.extra == "evolve"
+        return _Found(
+            reasons={row["reason"] for row in rows if row["reason"] is not None},
+            of_tables={row["reason"] for row in rows if row["is_of_table"]},
+            undeclared=[row["name"] for row in rows if row["name"] is not None] if is_evolving else [],
+        )
 
     def _add_extra(self, names: Sequence[str]) -> bool:
+        """Take up fields that nothing declares; true when there are new ones."""
         # DuckDB's structs and columns know no case: of `New` and `new` only the first becomes a column.
         taken = {name.lower() for name in (*accepted_columns(self.plan), *self.plan.known_fields, *self.source.privacy)}
         new: list[str] = []
@@ -226,15 +231,12 @@ class Parsing:
         return [*found, "undeclared_field"] if self.source.contract.extra == "fail" else found
 
     def _refuse_failures(self) -> None:
-        failing = self.failing
-        if not failing:
-            return
         found = self.engine.query(
             "SELECT reason, count(*) AS records, min(source_path || ':' || source_position) AS example FROM ("
             "SELECT unnest(reasons) AS reason, file_id, source_position FROM temp.reasons) "
             "JOIN temp.lines USING (file_id, source_position) WHERE list_contains($failing, reason) "
             "GROUP BY reason ORDER BY records DESC",
-            {"failing": failing},
+            {"failing": self.failing},
         ).to_pylist()
         if found:
             row = found[0]
@@ -243,6 +245,21 @@ class Parsing:
                 f"(first: {row['example']}).",
                 hint="Mend the data, or set the rule to `quarantine` or `warn` in the contract.",
             )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a batch's rows that are not clean have to say.
+
+    Attributes:
+        reasons: Those for which rows are not accepted.
+        of_tables: Those of rows that come from table files.
+        undeclared: Names of fields to take up.
+    """
+
+    reasons: set[str]
+    of_tables: set[str]
+    undeclared: list[str]
 
 
 def absent_dimensions(engine: Engine, source: Source) -> set[str]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from tidelake.bronze.take import batches_condition
 from tidelake.engine.base import Layout, Transaction
 from tidelake.lake.ledger import one_of
-from tidelake.silver.compile import NO_ID, SilverPlan, accepted_columns, content_sql, key_hash_sql
+from tidelake.silver.compile import NO_ID, SilverPlan, accepted_columns, content_sql, has_warnings, key_hash_sql
 from tidelake.silver.fields import quoted
 from tidelake.silver.parsing import Parsing
 
@@ -74,14 +74,20 @@ class Stage(Parsing):
         restated = self._dates_of(superseded)
         suspects = self._suspects()
         old_dates = sorted({*restated, *suspects.days})
-        self._resolve(suspects, old_dates, superseded)
-        self._write_quarantine(batch_id, superseded)
-        self._write_duplicates(batch_id)
-        self._write_silver(batch_id, old_dates, superseded)
-        for name in ("lines", "parsed", "unclean", "reasons", "losers", "excluded"):
-            self.engine.write("SELECT NULL AS nothing", f"temp.{name}")
+        lost = self._resolve(suspects, old_dates, superseded)
+        self._write_quarantine(batch_id, superseded, lost)
+        self._forget("lines")
+        self._write_duplicates(batch_id, lost)
+        self._write_silver(batch_id, old_dates, superseded, lost)
+        self._forget("parsed")
+
+    def _forget(self, name: str) -> None:
+        """Free the memory of a large `temp` table."""
+        self.engine.write("SELECT NULL AS nothing", f"temp.{name}")
 
     def _count_warnings(self) -> None:
+        if not has_warnings(self.plan):
+            return
         rows = self.engine.query(
             "SELECT reason, count(*) AS records FROM (SELECT unnest(warnings) AS reason FROM temp.parsed "
             "WHERE len(warnings) > 0) GROUP BY reason"
@@ -115,14 +121,15 @@ class Stage(Parsing):
         every = np.unique(np.concatenate((twice, known)))
         return _Suspects(tuple(every.tolist()), tuple(_EPOCH + timedelta(days=int(d)) for d in np.unique(days)))
 
-    def _resolve(self, suspects: _Suspects, old_dates: Sequence[date], superseded: Sequence[int]) -> None:
-        """Make `temp.losers`: rows that give way to another one, and to which."""
+    def _resolve(self, suspects: _Suspects, old_dates: Sequence[date], superseded: Sequence[int]) -> _Lost:
+        """Make `temp.losers`: rows that give way to another one, and to which; gives what is among them."""
         if not suspects.hashes:
             self.engine.write(_NO_LOSERS, "temp.losers")
-            return
+            return _Lost()
         self.engine.write(pa.table({"key_hash": pa.array(suspects.hashes, pa.int64())}), "temp.suspects")
         key = "event_id" if self.source.dedup == "key" else "content"
-        contenders = self._fresh_contenders()
+        self.engine.write(self._fresh_contenders(), "temp.contenders")
+        contenders = "SELECT * FROM temp.contenders"
         if old_dates and self._known_columns():
             contenders += f" UNION ALL {self._old_contenders(key, old_dates, superseded)}"
         self.engine.write(
@@ -138,6 +145,19 @@ class Stage(Parsing):
                     is_old DESC, file_id, source_position)
             ) WHERE place > 1""",
             "temp.losers",
+        )
+        return self._lost()
+
+    def _lost(self) -> _Lost:
+        rows = self.engine.query(
+            "SELECT DISTINCT is_old, is_same, CASE WHEN is_old AND NOT is_same THEN old_batch_id END AS old_batch_id "
+            "FROM temp.losers"
+        ).to_pylist()
+        return _Lost(
+            has_duplicates=any(row["is_same"] for row in rows),
+            has_conflicts=not all(row["is_same"] for row in rows),
+            has_old=any(row["is_old"] for row in rows),
+            old_batches=tuple(sorted(row["old_batch_id"] for row in rows if row["old_batch_id"] is not None)),
         )
 
     @property
@@ -171,8 +191,7 @@ class Stage(Parsing):
         )
         return (  # the hash first: few rows have the text of their content made
             f"SELECT {self._contest_columns}, {content} AS content, true AS is_old FROM ({rows}) "
-            f"SEMI JOIN temp.suspects USING (key_hash) WHERE {is_same_key} IN (SELECT {key} "
-            f"FROM ({self._fresh_contenders()}))"
+            f"SEMI JOIN temp.suspects USING (key_hash) WHERE {is_same_key} IN (SELECT {key} FROM temp.contenders)"
         )
 
     def choose(self, identity: str, order: str) -> None:
@@ -200,8 +219,9 @@ class Stage(Parsing):
         for table, schema in ((QUARANTINE, QUARANTINE_SCHEMA), (DUPLICATES, DUPLICATES_SCHEMA)):
             if self.engine.schema(table) is None:
                 self.engine.write(schema.empty_table(), table, layout=_BY_BATCH)
-        self._write_quarantine(batch_id, ())
-        self._write_duplicates(batch_id)
+        lost = self._lost()
+        self._write_quarantine(batch_id, (), lost)
+        self._write_duplicates(batch_id, lost)
         if self.lake.layout(self.table).partition_by:  # it was a source of facts
             columns = self.engine.query(f"SELECT * FROM ({select}) LIMIT 0").schema
             self.lake.lay_out(self.table, columns, Layout(), {"definition": ""})
@@ -221,30 +241,28 @@ class Stage(Parsing):
             "temp.excluded",
         )
 
-    def _write_quarantine(self, batch_id: int, superseded: Sequence[int]) -> None:
+    def _write_quarantine(self, batch_id: int, superseded: Sequence[int], lost: _Lost) -> None:
         """Rows that broke the contract, and rows whose key another content has taken."""
         source = self.source.name
         bad = f"""
             SELECT {_text(source)} AS source, CAST({batch_id} AS BIGINT) AS batch_id, l.file_id, l.source_path,
                 l.source_position, r.reasons, l.raw, 'open' AS state, CAST(NULL AS BIGINT) AS kept_file_id,
                 CAST(NULL AS BIGINT) AS kept_position, l.ingested_at AS quarantined_at
-            FROM temp.lines l JOIN temp.reasons r USING (file_id, source_position) WHERE len(r.reasons) > 0
+            FROM temp.lines l JOIN temp.reasons r USING (file_id, source_position) WHERE len(r.reasons) > 0"""
+        if lost.has_conflicts:
+            bad += f"""
             UNION ALL
             SELECT {_text(source)}, {batch_id}, l.file_id, l.source_path, l.source_position, ['conflict'], l.raw,
-                'open',                 c.kept_file_id, c.kept_position, l.ingested_at
+                'open', c.kept_file_id, c.kept_position, l.ingested_at
             FROM temp.lines l JOIN temp.losers c USING (file_id, source_position) WHERE NOT c.is_same"""
-        old = (
-            self.engine.query("SELECT DISTINCT old_batch_id FROM temp.losers WHERE is_old AND NOT is_same")
-            .column(0)
-            .to_pylist()
-        )
-        if old:
+        if lost.old_batches:
             bad += f"""
             UNION ALL
             SELECT {_text(source)}, {batch_id}, b.file_id, b.source_path, b.source_position, ['conflict'], b.raw,
                 'open', c.kept_file_id, c.kept_position, b.ingested_at
             FROM bronze.{source} b JOIN temp.losers c USING (file_id, source_position)
-            WHERE c.is_old AND NOT c.is_same AND {batches_condition(self.lake, source, old, "b.batch_id")}"""
+            WHERE c.is_old AND NOT c.is_same
+                AND {batches_condition(self.lake, source, lost.old_batches, "b.batch_id")}"""
         self._replace_partition(QUARANTINE, bad, QUARANTINE_SCHEMA, batch_id)
         if superseded:
             self._retire(superseded)
@@ -269,27 +287,33 @@ class Stage(Parsing):
                 replace={"source": [self.source.name], "batch_id": [batch]},
             )
 
-    def _write_duplicates(self, batch_id: int) -> None:
+    def _write_duplicates(self, batch_id: int, lost: _Lost) -> None:
         rows = (
             f"SELECT {_text(self.source.name)} AS source, CAST({batch_id} AS BIGINT) AS batch_id, file_id, "
             "source_position, kept_file_id, kept_position FROM temp.losers WHERE is_same"
         )
-        self._replace_partition(DUPLICATES, rows, DUPLICATES_SCHEMA, batch_id)
+        self._replace_partition(DUPLICATES, rows, DUPLICATES_SCHEMA, batch_id, has_rows=lost.has_duplicates)
 
-    def _replace_partition(self, table: str, select: str, schema: pa.Schema, batch_id: int) -> None:
+    def _replace_partition(
+        self, table: str, select: str, schema: pa.Schema, batch_id: int, *, has_rows: bool | None = None
+    ) -> None:
         """Write the partition of (source, batch) as a whole; nothing is committed where there is nothing to say.
 
         A dimension is made from all of its batches: all partitions of the source give way, in the same commit.
+
+        Args:
+            has_rows: Whether the SELECT has any; None = look.
         """
         self.engine.write(select, "temp.partition")
-        count = self.engine.query("SELECT count(*) FROM temp.partition").column(0)[0].as_py()
+        if has_rows is None:
+            has_rows = self.engine.query("SELECT 1 AS found FROM temp.partition LIMIT 1").num_rows > 0
         is_there = self.engine.schema(table) is not None
         if not is_there:
             self.engine.write(schema.empty_table(), table, layout=_BY_BATCH)
         own: dict[str, list[object]] = {"source": [self.source.name]}
         if self.source.fact != "dimension":
             own["batch_id"] = [batch_id]
-        if count or (is_there and self._has_partition(table, own)):
+        if has_rows or (is_there and self._has_partition(table, own)):
             self.engine.write("SELECT * FROM temp.partition", table, "replace", replace=own, layout=_BY_BATCH)
 
     def _has_partition(self, table: str, own: Mapping[str, Sequence[object]]) -> bool:
@@ -299,12 +323,11 @@ class Stage(Parsing):
             for file in self.lake.files(table)
         )
 
-    def _write_silver(self, batch_id: int, old_dates: Sequence[date], superseded: Sequence[int]) -> None:
+    def _write_silver(self, batch_id: int, old_dates: Sequence[date], superseded: Sequence[int], lost: _Lost) -> None:
         columns = ", ".join(quoted(name) for name in accepted_columns(self.plan))
         self._exclude()
         fresh = f"SELECT {columns} FROM temp.parsed WHERE {IS_ACCEPTED}"
-        lost = self.engine.query("SELECT file_id, source_position FROM temp.losers WHERE is_old")
-        if self.engine.schema(self.table) is None or not (superseded or lost.num_rows):
+        if self.engine.schema(self.table) is None or not (superseded or lost.has_old):
             self.engine.write(
                 fresh,
                 self.table,
@@ -369,6 +392,20 @@ class Stage(Parsing):
 class _Suspects:
     hashes: tuple[int, ...]
     days: tuple[date, ...]
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """What is among the rows that gave way: copies, rows whose key another content has taken, rows of silver.
+
+    Attributes:
+        old_batches: Batches of silver's rows whose key another content has taken.
+    """
+
+    has_duplicates: bool = False
+    has_conflicts: bool = False
+    has_old: bool = False
+    old_batches: tuple[int, ...] = ()
 
 
 def has_reason_sql() -> str:
