@@ -43,7 +43,7 @@ from tidelake.silver.parsing import absent_dimensions
 from tidelake.silver.stage import BY_DATE, DUPLICATES, QUARANTINE, Stage, has_reason_sql
 from tidelake.sources.base import Group, Look, Reader
 
-GROUP_BYTES = 64 * 1024 * 1024
+GROUP_BYTES = 96 * 1024 * 1024
 
 
 @dataclass
