@@ -36,10 +36,12 @@ from tidelake.engine.sql import duckdb_macros, macros_in
 from tidelake.errors import EngineError, LakeError, QueryError, TidelakeError, UnknownNameError
 
 _Found = TypeVar("_Found")
+_Part = TypeVar("_Part")
 ROW_GROUP_ROWS = 40_960
 _MANY_PARTITIONS = 64  # beyond it, rows are ordered first: reading all of them once for each would be slower
 _SMALL_PARTITION = 20_000  # rows; partitions that are smaller on average are written by one COPY for many
-_ROWS_OF_A_COPY = 600_000  # rows that wait in memory until the files of one COPY are finished
+_ROWS_OF_A_COPY = 300_000  # rows that wait in memory until the files of one COPY are finished; two run at once
+_LITTLE = 20_000  # rows that are not worth a second COPY
 _TEMP_NAME = re.compile(r"\btemp\.([a-z_][a-z0-9_]*)", re.IGNORECASE)
 # Columns of one temp table, perhaps filtered: cheap enough to be read once for each partition.
 _FILTERED_TEMP = re.compile(r"SELECT [^()]+ FROM temp\.[a-z_0-9]+( WHERE (?!.*\b(?:JOIN|UNION|GROUP)\b).*)?", re.DOTALL)
@@ -444,11 +446,13 @@ class DuckEngine:
         total = sum(row[-1] for row in counted)
         if len(values) > 1 and total < len(values) * _SMALL_PARTITION and _are_dates(values):
             groups = _copies([(row[0], row[-1]) for row in counted])
-            return [
-                file
-                for group in groups
-                for file in self._copy_many(rows, schema, columns, group, lake, table, layout.partition_by[0])
-            ]
+            key = layout.partition_by[0]
+            written = self._side_by_side(
+                rows,
+                groups,
+                lambda days, cursor: self._copy_many(rows, schema, columns, days, lake, table, key, cursor),
+            )
+            return [file for files in written for file in files]
         if len(values) > _MANY_PARTITIONS:
             with self._ordered(rows, keys) as ordered:
                 return self._write_partitions(ordered, schema, columns, order, values, lake, table, layout)
@@ -475,9 +479,9 @@ class DuckEngine:
         table: str,
         layout: Layout,
     ) -> list[NewFile]:
-        """One file a partition, two at a time."""
+        """One file a partition."""
 
-        def one(key: tuple[Any, ...]) -> NewFile | None:
+        def one(key: tuple[Any, ...], cursor: Any) -> NewFile | None:
             partition = dict(zip(layout.partition_by, (_partition_text(value) for value in key), strict=True))
             # Plain comparisons only: DuckDB then skips the row groups that hold other partitions.
             condition = " AND ".join(
@@ -485,18 +489,23 @@ class DuckEngine:
                 for name, value in zip(layout.partition_by, key, strict=True)
             )
             sql = f"SELECT {columns} FROM ({rows}) WHERE {condition}{order}"
-            if not is_shared:
-                return self._copy(sql, schema, lake, table, partition, self._connection)
-            with self._cursor() as cursor:
-                return self._copy(sql, schema, lake, table, partition, cursor)
+            return self._copy(sql, schema, lake, table, partition, cursor)
 
-        # Arrow rows are known to the first connection only, which writes one file after the other.
-        is_shared = not any(name in rows for name in self._arrow.values())
-        if len(values) == 1 or not is_shared:
-            written = [one(value) for value in values]
-        else:
-            written = list(self._pool.map(one, values))
-        return [file for file in written if file is not None]
+        return [file for file in self._side_by_side(rows, values, one) if file is not None]
+
+    def _side_by_side(self, rows: str, parts: Sequence[_Part], write: Callable[[_Part, Any], _Found]) -> list[_Found]:
+        """Write the parts of some rows, each with a cursor of its own, several at once.
+
+        Arrow rows are known to the first connection only, which writes one part after the other.
+        """
+
+        def one(part: _Part) -> _Found:
+            with self._cursor() as cursor:
+                return write(part, cursor)
+
+        if len(parts) == 1 or any(name in rows for name in self._arrow.values()):
+            return [write(part, self._connection) for part in parts]
+        return list(self._pool.map(one, parts))
 
     @contextmanager
     def _cursor(self) -> Iterator[Any]:
@@ -530,7 +539,15 @@ class DuckEngine:
         return NewFile(relative, partition, size, file_statistics(count, columns, schema))
 
     def _copy_many(
-        self, rows: str, schema: pa.Schema, columns: str, days: Sequence[date], lake: Catalog, table: str, key: str
+        self,
+        rows: str,
+        schema: pa.Schema,
+        columns: str,
+        days: Sequence[date],
+        lake: Catalog,
+        table: str,
+        key: str,
+        cursor: Any,
     ) -> list[NewFile]:
         """Write one Parquet file for each of several small date partitions, unsorted: each is about one row group.
 
@@ -546,6 +563,7 @@ class DuckEngine:
             f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, PARTITION_BY ({_quoted(key)}), FILENAME_PATTERN '{{uuid}}', APPEND, "
             "RETURN_STATS)",
             None,
+            cursor,
         ).fetchall()
         files = []
         for path, count, size, _, statistics, partition, *_ in written:
@@ -603,11 +621,16 @@ def _are_dates(values: Sequence[tuple[Any, ...]]) -> bool:
 
 
 def _copies(counted: Sequence[tuple[date, int]]) -> list[list[date]]:
-    """The partitions in order, in groups that one COPY writes: few enough files, and rows that fit into memory."""
+    """The partitions in order, in groups that one COPY writes: few enough files, and rows that fit into memory.
+
+    At least two where there is enough to write, for they are written side by side.
+    """
+    total = sum(count for _, count in counted)
+    limit = min(_ROWS_OF_A_COPY, max(_LITTLE, -(-total // 2)))
     groups: list[list[date]] = []
     held = 0
     for day, count in counted:
-        if not groups or len(groups[-1]) == _MANY_PARTITIONS or held + count > _ROWS_OF_A_COPY:
+        if not groups or len(groups[-1]) == _MANY_PARTITIONS or held + count > limit:
             groups.append([])
             held = 0
         groups[-1].append(day)
