@@ -12,7 +12,7 @@ from tidelake.config import load_project
 from tidelake.contracts.source import Source, load_sources, source_from
 from tidelake.engine.sql.ingest import translate_ingest
 from tidelake.errors import UnsupportedError
-from tidelake.silver.compile import key_lists_sql, parsed_sql, plan, reasons_sql, undeclared_sql
+from tidelake.silver.compile import key_lists_sql, parsed_sql, plan, reasons_sql
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SOURCES = [(name, source) for name in ("collapse", "wikimedia") for source in load_sources(EXAMPLES / name)]
@@ -42,7 +42,6 @@ def selects(source: Source, project: str = "collapse") -> list[str]:
     return [
         parsed_sql(planned, "temp.lines", names),
         reasons_sql(planned, "temp.lines", "temp.unclean"),
-        undeclared_sql("temp.lines", "temp.unclean", names[0]),
         key_lists_sql("temp.lines", 100),
     ]
 
