@@ -13,27 +13,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.engine.base import Engine, Layout, Parallel
+from tidelake.engine.base import Engine, Parallel
 from tidelake.engine.progress import Progress
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.builtin import built_in_models
-from tidelake.gold.checks import hold_rows, is_retyped, kind_of
 from tidelake.gold.context import Gold, open_gold
-from tidelake.gold.coverage import closed_through
 from tidelake.gold.dates import Tables, changed_dates, chunks
 from tidelake.gold.entities import TABLE as ENTITIES
 from tidelake.gold.entities import build_entities, count_sources
 from tidelake.gold.ledger import hold_ledger
-from tidelake.gold.model import Input, Model, ModelRun, Restatement
+from tidelake.gold.model import Input, Model, ModelRun
 from tidelake.gold.models import project_models, read_models
-from tidelake.gold.restate import Numbers, compared, numbers_of, said_reason, to_note
+from tidelake.gold.passes import DayTable, days_left, make_pass, write_whole
 from tidelake.gold.sessions import TABLE as SESSIONS
 from tidelake.gold.sessions import build_sessions
-from tidelake.gold.sqltext import dates_condition
 
 Builder = Callable[..., ModelRun]
 BUILT_IN = (SESSIONS, ENTITIES, "gold.user_day", "gold.user_day_value", "gold.event_day")
@@ -84,7 +82,7 @@ def build_gold(
 
 
 def _built(gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bool, dry_run: bool) -> list[ModelRun]:
-    """Bring tables up to date in their order; built-in ones that do not read the sessions are made beside them."""
+    """Bring tables up to date in their order: first the built-in ones by day, beside the sessions where that goes."""
     done: dict[str, ModelRun] = {}
 
     def make(name: str, where: Gold) -> None:
@@ -95,17 +93,18 @@ def _built(gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bo
         else:
             done[name] = step(where, full_refresh=full_refresh, dry_run=dry_run)
 
-    beside = [
-        name
-        for name, step in steps.items()
-        if isinstance(step, Model) and step.is_built_in and SESSIONS not in {item.table for item in step.inputs}
-    ]
-    if SESSIONS in steps and beside and not dry_run and isinstance(gold.engine, Parallel):
+    by_day = [step for step in steps.values() if isinstance(step, Model) and step.is_built_in]
+    together = partial(build_together, gold, by_day, full_refresh=full_refresh)
+    runs: list[ModelRun] = []
+    if SESSIONS in steps and len(by_day) > 1 and not dry_run and isinstance(gold.engine, Parallel):
         with closing(gold.engine.beside()) as engine, ThreadPoolExecutor(1, "tidelake-gold") as pool:
             running = pool.submit(make, SESSIONS, replace(gold, engine=engine))
-            for name in beside:
-                make(name, gold)
-            running.result()
+            runs = together(wait=running.result)
+    elif by_day and not dry_run:
+        if SESSIONS in steps:
+            make(SESSIONS, gold)
+        runs = together()
+    done |= {run.name: run for run in runs}
     for name in steps:
         if name not in done:
             make(name, gold)
@@ -207,6 +206,57 @@ def build_model(
     Args:
         stale: In a dry run, tables that would change before this one is built.
     """
+    begun = _begun(gold, model, full_refresh=full_refresh, dry_run=dry_run, stale=stale)
+    if isinstance(begun, ModelRun):
+        return begun
+    for group in chunks(begun.left, _input_rows(gold, model)):
+        begun.make(group)
+    return begun.finish()
+
+
+def build_together(
+    gold: Gold, models: Sequence[Model], *, full_refresh: bool, wait: Callable[[], None] | None = None
+) -> list[ModelRun]:
+    """Bring tables by day that share what their `prepare` makes up to date, pass by pass: it is made once a pass.
+
+    Args:
+        wait: Comes back when the sessions are up to date. It is called before the first pass of the tables that
+            read them, which is after the first pass of the others.
+    """
+    # Sessions do not count for what a pass holds: they are far fewer than events, and are only added up.
+    inputs = {(item.table, item.date) for model in models for item in model.inputs if item.date}
+    rows_at = gold.rows_by_date(sorted(item for item in inputs if item[0] != SESSIONS))
+    finished: dict[str, ModelRun] = {}
+
+    def begin(*, over_sessions: bool) -> list[DayTable]:
+        tables = []
+        for model in models:
+            if over_sessions == (SESSIONS in {item.table for item in model.inputs}):
+                begun = _begun(gold, model, full_refresh=full_refresh)
+                if isinstance(begun, ModelRun):
+                    finished[model.name] = begun
+                else:
+                    tables.append(begun)
+        return tables
+
+    beside = begin(over_sessions=False)
+    passes = chunks(days_left(beside), rows_at)
+    make_pass(gold, beside, passes[0] if passes else [])
+    if wait is not None:
+        wait()
+    after = begin(over_sessions=True)
+    for group in passes if len(passes) > 1 else []:
+        make_pass(gold, [*beside, *after], group)
+    for group in chunks(days_left(after), rows_at):
+        make_pass(gold, after, group)
+    finished |= {table.model.name: table.finish() for table in (*beside, *after)}
+    return [finished[model.name] for model in models]
+
+
+def _begun(
+    gold: Gold, model: Model, *, full_refresh: bool, dry_run: bool = False, stale: frozenset[str] = frozenset()
+) -> DayTable | ModelRun:
+    """What is to do for a table by day; any other one is made at once, unless there is nothing to do."""
     started = time.perf_counter()
     note = gold.lake.note(model.name)
     reason, touched = what_changed(gold, model, note, full_refresh=full_refresh)
@@ -219,9 +269,9 @@ def build_model(
         gold.progress.say(f"{model.name}: its partitions changed: it is laid out anew.")
         gold.lake.drop(model.name)
         reason, touched, note = "definition changed", None, {}
-    rows_at = _input_rows(gold, model)
     is_dated = model.spec.date is not None
-    days = sorted(_own_dates(gold, model) | set(rows_at) if touched is None else touched) if is_dated else []
+    all_days = _own_dates(gold, model) | set(_input_rows(gold, model)) if is_dated and touched is None else set()
+    days = sorted(all_days if touched is None else touched) if is_dated else []
     if dry_run or reason == "definition changed":
         held = _held(gold, model, days)
         if dry_run:
@@ -229,18 +279,10 @@ def build_model(
         where = f"{len(days)} dates" if is_dated else "the whole table"
         gold.progress.say(f"{model.name}: definition changed: {where} with {held:,} rows are made anew.")
     if is_dated:
-        rows, restated = _write_dates(gold, model, days, rows_at, note, reason, is_full=touched is None)
-    else:
-        rows, restated = _write_whole(gold, model), []
-    return ModelRun(
-        model.name,
-        reason,
-        tuple(days) if is_dated else None,
-        rows,
-        gold.lake.version(model.name),
-        time.perf_counter() - started,
-        tuple(restated),
-    )
+        return DayTable(gold, model, days, note, reason, is_full=touched is None)
+    rows = write_whole(gold, model)
+    version = gold.lake.version(model.name)
+    return ModelRun(model.name, reason, None, rows, version, time.perf_counter() - started)
 
 
 def _held(gold: Gold, model: Model, days: Sequence[date]) -> int:
@@ -301,127 +343,3 @@ def _days_of_months(gold: Gold, model: Model) -> set[date]:
             for first in gold.rows_by_date([(model.name, column)]):
                 found |= {first + timedelta(days=offset) for offset in range(monthrange(first.year, first.month)[1])}
     return found
-
-
-def _write_dates(
-    gold: Gold,
-    model: Model,
-    days: Sequence[date],
-    rows_at: Any,
-    note: Mapping[str, Any],
-    reason: str,
-    *,
-    is_full: bool,
-) -> tuple[int, list[Restatement]]:
-    """Replace the table's rows of these dates, in passes that fit into memory; the last one sets the note."""
-    column = model.spec.date
-    assert column is not None
-    passes = chunks(days, rows_at) or [[]]
-    written, restated = 0, list[Restatement]()
-    closed = date.fromisoformat(note["closed_through"]) if note.get("closed_through") else None
-    before = numbers_of(gold, model.name, column, [day for day in days if closed and day <= closed])
-    number = int(note.get("restated", {}).get("number", 0))
-    fresh_number = max(number + 1, time.time_ns() // 1000)  # also greater than those of a table that was dropped
-    for index, group in enumerate(passes):
-        is_last = index == len(passes) - 1
-        read = None if is_full and len(passes) == 1 else model.inputs_for(group)
-        if model.prepare is not None:
-            model.prepare(gold, read)
-        made = f"SELECT * FROM ({model.select(read)}) AS made WHERE {dates_condition(column, group)}"
-        gold.temp("model_rows", made)
-        begins_anew = _check_shape(gold, model, is_full=is_full)
-        written += hold_rows(gold, model.spec, "temp.model_rows")
-        replaced = _replaced(gold, model, group)
-        old = {day: before[day] for day in group if day in before}
-        after: Numbers = {} if not old else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
-        restated += compared(old, after, said_reason(reason))
-        gold.engine.write(
-            "SELECT * FROM temp.model_rows",
-            model.name,
-            "overwrite" if begins_anew else "replace",
-            replace=replaced,
-            layout=_layout(model),
-            note={
-                **_note(gold, model, note, is_last=is_last, is_full=is_full),
-                "restated": to_note(fresh_number if restated else number, restated),
-            },
-        )
-        gold.progress(model.name.replace(".", " "), index + 1, len(passes), "passes")
-    return written, restated
-
-
-def _replaced(gold: Gold, model: Model, group: Sequence[date]) -> dict[str, list[date]]:
-    """The partitions to replace; where they are wider than a date, `temp.model_rows` gets their other dates too."""
-    column = model.spec.date
-    assert column is not None
-    if column in model.spec.partitions:
-        return {column: list(group) or [date.min]}
-    (wide,) = model.spec.partitions
-    found = sorted({day.replace(day=1) for day in group})
-    if found and gold.lake.version(model.name) is not None:
-        columns = ", ".join(gold.columns("temp.model_rows"))
-        kept = f"{dates_condition(wide, found)} AND NOT {dates_condition(column, group)}"
-        rows = f"SELECT {columns} FROM temp.model_rows UNION ALL SELECT {columns} FROM {model.name} WHERE {kept}"
-        gold.temp("model_rows", rows)
-    return {wide: found or [date.min]}
-
-
-def _note(gold: Gold, model: Model, before: Mapping[str, Any], *, is_last: bool, is_full: bool) -> dict[str, Any]:
-    """What a commit says of itself: before the last pass, that the inputs are still to be taken."""
-    if is_last:
-        silver = tuple((table, gold.lake.version(table)) for table in gold.events.tables)
-        through = gold.once(("closed", silver), lambda: closed_through(gold))
-        return {
-            "definition": model.definition,
-            "inputs": gold.versions([item.table for item in model.inputs]),
-            "closed_through": through.isoformat() if through else None,
-        }
-    if is_full:
-        return {"definition": model.definition, "closed_through": before.get("closed_through")}
-    return {name: before[name] for name in ("definition", "inputs", "closed_through") if name in before}
-
-
-def _write_whole(gold: Gold, model: Model) -> int:
-    gold.temp("model_rows", model.select(None))
-    _check_shape(gold, model, is_full=True)
-    rows = hold_rows(gold, model.spec, "temp.model_rows")
-    gold.engine.write(
-        "SELECT * FROM temp.model_rows",
-        model.name,
-        "overwrite",
-        layout=_layout(model),
-        note={"definition": model.definition, "inputs": gold.versions([item.table for item in model.inputs])},
-    )
-    return rows
-
-
-def _layout(model: Model) -> Layout:
-    return Layout(partition_by=model.spec.partitions, sort_by=model.spec.sort_by)
-
-
-def _check_shape(gold: Gold, model: Model, *, is_full: bool) -> bool:
-    """Hold the columns to be written against the contract and against the table as it is.
-
-    Args:
-        is_full: The whole table is made anew, so that its columns may take other types.
-
-    Returns:
-        Whether they do: the table then begins anew.
-    """
-    made = gold.engine.schema("temp.model_rows")
-    assert made is not None
-    kinds = {field.name: kind_of(field.type) for field in made}
-    for column, rule in model.spec.columns.items():
-        if column not in kinds:
-            raise DefinitionError(
-                f"{model.name}: the contract declares the column '{column}', which the SELECT does not give.",
-                hint=f"It gives: {', '.join(kinds)}.",
-            )
-        if not model.is_built_in and rule.type != kinds[column]:
-            raise DefinitionError(f"{model.name}: column '{column}' is declared {rule.type} and is {kinds[column]}.")
-    if model.spec.date is not None and kinds.get(model.spec.date) != "date":
-        raise DefinitionError(
-            f"{model.name}: `date: {model.spec.date}` must be a column of dates that the SELECT gives.",
-            hint=f"It gives: {', '.join(f'{name} ({kind})' for name, kind in kinds.items())}.",
-        )
-    return is_retyped(gold, model.name, "temp.model_rows", is_full=is_full)
