@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tidelake import session as tl
+from tidelake.gold import dates
 from tidelake.lake import commit_points
 from tidelake.silver import ingest
 
@@ -86,6 +87,7 @@ def run_child(job: dict[str, Any], report: int, answer: int) -> None:
 
     commit_points.observers.append(observe)
     ingest.GROUP_BYTES = job.get("group_bytes", ingest.GROUP_BYTES)
+    dates.CHUNK_ROWS = job.get("pass_rows", dates.CHUNK_ROWS)
     try:
         result = {"ok": act(Path(job["root"]), job["action"])}
     except BaseException:  # noqa: BLE001 - a child must never come back

@@ -116,6 +116,21 @@ def test_killed_at_random_moments(stories: Stories) -> None:
     assert hits >= HITS, f"{hits} of {kills} kills came between the first commit and the last"
 
 
+def test_killed_between_the_passes_of_tables_by_day(tmp_path: Path) -> None:
+    """Gold in small passes, killed at every second commit of a table by day: the digests of a build in one pass."""
+    by_day = ("gold.user_day", "gold.user_day_value", "gold.event_day")
+    with killer() as run:
+        free: SimpleQueue[Run] = SimpleQueue()
+        free.put(run)
+        (told,) = tell(run, story(seed=7, size=800)[:1], tmp_path)
+        passes = {"pass_rows": 200}
+        points = run(snapshot(told.before, tmp_path / "passes"), "build", group_bytes=GROUP_BYTES, **passes).points
+        places = [place for place, point in enumerate(points, 1) if point.split()[0] in by_day]
+        stories = Stories([told], tmp_path, free)
+        assert all(sum(point.startswith(f"{table} ") for point in points) > 4 for table in by_day)
+        assert all(stories.killed(told, at=place, **passes).killed for place in places[1::4])
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_campaign_of_every_commit_and_many_moments(seed: int, tmp_path: Path) -> None:

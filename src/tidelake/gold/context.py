@@ -62,6 +62,12 @@ class Gold:
         """Make `temp.name` from a SELECT or from rows."""
         self.engine.write(rows, f"temp.{name}", "overwrite")
 
+    def forget(self, *names: str) -> None:
+        """Empty `temp` tables that are no longer needed, where they were made: their memory is free again."""
+        for name in names:
+            if self.engine.schema(f"temp.{name}") is not None:
+                self.temp(name, "SELECT NULL AS nothing")
+
     def columns(self, table: str) -> list[str]:
         """Names of a table's columns as SQL."""
         schema = self.engine.schema(table)

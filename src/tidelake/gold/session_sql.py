@@ -55,10 +55,15 @@ class SessionSql:
         return self.mode in ("ignore", "verify")
 
     @property
+    def is_by_source(self) -> bool:
+        """Whether the source's session id is the unit."""
+        return self.mode in ("trust", "verify")
+
+    @property
     def unit(self) -> str:
         """What tells sessions of one actor apart that may overlap."""
         rule = self.events.project.session
-        if self.mode in ("trust", "verify"):
+        if self.is_by_source:
             return "source_session_id"
         if self.mode == "ignore" and rule.split_by:
             parts = ", '|', ".join(f"coalesce(CAST({quoted(name)} AS VARCHAR), '')" for name in rule.split_by)
@@ -80,7 +85,7 @@ class SessionSql:
 
     def unit_events(self, days: Sequence[date] | None) -> str:
         """Events with their unit and time bin; those that no session can hold are left out."""
-        kept = ["source_session_id IS NOT NULL"] if self.mode in ("trust", "verify") else []
+        kept = ["source_session_id IS NOT NULL"] if self.is_by_source else []
         kept += [self.only] if self.only else []
         where = f" WHERE {' AND '.join(kept)}" if kept else ""
         marked = (
@@ -306,16 +311,21 @@ class SessionSql:
         Args:
             days: Dates on which the sessions start; None = all.
         """
-        content = self.events.project.watch.content
-        has_content = content in self.events.types
         return render(
             "session_instants",
             events=events,
-            content=f"CAST(events.{quoted(content)} AS VARCHAR)" if has_content else "CAST(NULL AS VARCHAR)",
-            values="".join(f", events.{quoted(name)}" for name in self.events.project.dimensions),
+            columns=", ".join(f"{value} AS {name}" for name, value in self._instant_columns().items()),
             starting=dates_condition("session_date", days),
-            order=", ".join(f"events.{name}" for name in ("rank", "seq", *self.events.tie_names)),
         )
+
+    def _instant_columns(self) -> dict[str, str]:
+        """What sessions take from the events at an instant: columns of `events` by the names that they get."""
+        content = self.events.project.watch.content
+        names = ["actor_id", "unit", "event_date", "event_time", "is_watch", "event_id"]
+        names += [] if self.is_by_source else ["source_session_id"]
+        names += [quoted(name) for name in self.events.project.dimensions]
+        value = f"events.{quoted(content)}" if content in self.events.types else "NULL"
+        return {**{name: f"events.{name}" for name in names}, "content": f"CAST({value} AS VARCHAR)"}
 
     def instant_count(self, days: Sequence[date] | None) -> str:
         """SELECT of how many rows `temp.session_instants` has where nothing is tied."""
@@ -324,9 +334,31 @@ class SessionSql:
             f"FROM temp.session_totals WHERE {dates_condition('session_date', days)}"
         )
 
-    def points(self) -> str:
-        """SELECT of `temp.session_points`: which of several events at an instant is the first."""
-        return render("session_points", order=self.events.order("rank"))
+    def ties(self) -> str:
+        """SELECT of `temp.session_ties`: instants with several events."""
+        return render("session_ties")
+
+    def tied_dates(self) -> str:
+        """SELECT of the dates on which events of tied instants lie."""
+        return (
+            "SELECT DISTINCT event_date FROM temp.session_instants "
+            "WHERE event_time IN (SELECT at_time FROM temp.session_ties)"
+        )
+
+    def points(self, events: str) -> str:
+        """SELECT of `temp.session_points`: which of several events at an instant is the first.
+
+        Args:
+            events: Those of the dates with ties at least.
+        """
+        columns = self._instant_columns()
+        return render(
+            "session_points",
+            columns=", ".join(f"events.{name}" for name in columns),
+            tied_columns=", ".join(f"{value} AS {name}" for name, value in columns.items()),
+            events=events,
+            order=self.events.order("rank", prefix="events."),
+        )
 
     def sessions(self, *, days: Sequence[date] | None, has_ties: bool) -> str:
         """SELECT of `gold.sessions` for sessions that start on these dates.
@@ -361,6 +393,7 @@ class SessionSql:
             started_micros=started,
             points=points,
             is_first=" AND firsts.place = 1" if has_ties else "",
+            source_session_id="sessions.unit" if self.is_by_source else "firsts.source_session_id",
             outputs=outputs + self._watch_outputs(),
             joins=joins,
             starting=dates_condition("sessions.session_date", days),

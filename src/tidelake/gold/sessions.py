@@ -40,6 +40,17 @@ from tidelake.gold.sqltext import date_literal, dates_condition, day_start, inst
 TABLE = "gold.sessions"
 CODE_VERSION = 1  # raise it when the SELECTs change the rows of the same inputs
 _LAYOUT = Layout(partition_by=("session_date",), sort_by=("actor_id", "started_at"))
+_PARTS = ("session_bins", "session_parts", "session_whole")  # `temp` tables that nothing reads after the totals
+_STEPS = (  # ... and after the sessions are made
+    "bracket_events",
+    "bracket_sessions",
+    "session_held",
+    "session_totals",
+    "session_watch",
+    "session_instants",
+    "session_ties",
+    "session_points",
+)
 _GIVEN = pa.schema(
     [("actor_id", pa.string()), ("place", pa.int64()), ("start_number", pa.int64()), ("is_ambiguous", pa.bool_())]
 )
@@ -67,7 +78,8 @@ def sessions_definition(gold: Gold) -> str:
         sql.bracket_sessions(),
         sql.totals(),
         sql.instants("", days=None),
-        sql.points(),
+        sql.ties(),
+        sql.points(""),
         sql.sessions(days=None, has_ties=True),
         sql.watch(sql.watch_events(None)) if gold.events.has_states else None,
         gold.events.kinds(),
@@ -232,6 +244,7 @@ class _Work:
         self.gold.temp("session_totals", sql.totals())
         if self.has_states:
             self.gold.temp("session_watch", sql.watch(sql.watch_events(self._watched(starting or days))))
+        self.gold.forget(*_PARTS)
         self.gold.temp("session_instants", sql.instants(events, days=starting))
         (count,) = self.gold.query(
             "SELECT instants.found > counts.wanted AS has_ties FROM (SELECT count(*) AS found "
@@ -239,8 +252,11 @@ class _Work:
         )
         has_ties = bool(count["has_ties"])
         if has_ties:
-            self.gold.temp("session_points", sql.points())
+            self.gold.temp("session_ties", sql.ties())
+            tied = sorted(row["event_date"] for row in self.gold.query(sql.tied_dates()))
+            self.gold.temp("session_points", sql.points(events if sql.mode == "bracket" else sql.unit_events(tied)))
         self.gold.temp(name, sql.sessions(days=starting, has_ties=has_ties))
+        self.gold.forget(*_STEPS)
 
     def _watched(self, days: Sequence[date] | None) -> list[date] | None:
         """Dates whose events can have a part in the watch time of sessions that start, or lie, on these dates.
@@ -448,6 +464,7 @@ class _Work:
         rows = self._commit(sorted(days), set(), is_full=False, is_first=True)
         if self.units is not None:
             self.units.took("temp.session_rows", None, is_all=True)
+        self.gold.forget("session_rows")
         self.gold.progress("gold sessions", len(days), len(days), "dates")
         return rows
 

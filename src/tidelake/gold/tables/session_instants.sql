@@ -8,8 +8,7 @@ WITH wanted AS (
     FROM temp.session_totals
     WHERE {starting} AND first_watch_time <> started_at
 )
-SELECT events.actor_id, events.unit, events.event_time, events.is_watch, events.event_id, events.source_session_id,
-       {content} AS content{values}, {order}
+SELECT {columns}
 FROM (SELECT * FROM ({events}) AS every WHERE event_time IN (SELECT at_time FROM wanted)) AS events
 JOIN wanted
   ON wanted.actor_id = events.actor_id AND wanted.unit = events.unit AND wanted.at_time = events.event_time

@@ -11,7 +11,7 @@ SELECT {session_id} AS session_id,
        sessions.active_event_count,
        sessions.event_count = 1 AS is_single_event,
        firsts.event_id AS first_event_id,
-       firsts.source_session_id,
+       {source_session_id} AS source_session_id,
        sessions.is_resplit = 1 AS is_resplit{outputs},
        sessions.unit
 FROM temp.session_totals AS sessions
