@@ -110,7 +110,7 @@ def test_the_steps_of_sessions_are_not_kept(tmp_path: Path, session: dict[str, A
         written = counted_build(tiny, select=["sessions"])
         steps = {name for name in written if name.startswith(("temp.session_", "temp.bracket_"))}
         assert {"temp.session_bins", "temp.session_totals", "temp.session_instants", "temp.session_ties"} <= steps
-        kept = {name for name in steps if tiny.engine.query(f"SELECT * FROM {name}").column_names != ["nothing"]}
+        kept = {name for name in steps if tiny.engine.schema(name) is not None}
         assert kept <= {"temp.session_rows", "temp.bracket_given"}
         (row,) = tiny.sessions()
         assert (row["event_count"], row["duration_seconds"]) == (3, 60.0)

@@ -158,6 +158,10 @@ class Engine(Protocol):
         """The table's columns, or None where there is no such table."""
         ...
 
+    def drop(self, table: str) -> None:
+        """Forget a `temp` table; nothing happens where there is none."""
+        ...
+
     def close(self) -> None:
         """Let go of memory, connections and processes."""
         ...

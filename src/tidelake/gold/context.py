@@ -63,10 +63,9 @@ class Gold:
         self.engine.write(rows, f"temp.{name}", "overwrite")
 
     def forget(self, *names: str) -> None:
-        """Empty `temp` tables that are no longer needed, where they were made: their memory is free again."""
+        """Drop `temp` tables that are no longer needed, where they were made: their memory is free again."""
         for name in names:
-            if self.engine.schema(f"temp.{name}") is not None:
-                self.temp(name, "SELECT NULL AS nothing")
+            self.engine.drop(f"temp.{name}")
 
     def columns(self, table: str) -> list[str]:
         """Names of a table's columns as SQL."""
