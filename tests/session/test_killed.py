@@ -123,7 +123,7 @@ def test_killed_between_the_passes_of_tables_by_day(tmp_path: Path) -> None:
         free: SimpleQueue[Run] = SimpleQueue()
         free.put(run)
         (told,) = tell(run, story(seed=7, size=800)[:1], tmp_path)
-        passes = {"pass_rows": 200}
+        passes = {"pass_rows": 100}
         points = run(snapshot(told.before, tmp_path / "passes"), "build", group_bytes=GROUP_BYTES, **passes).points
         places = [place for place, point in enumerate(points, 1) if point.split()[0] in by_day]
         stories = Stories([told], tmp_path, free)
