@@ -14,6 +14,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
+from tests import forked
+
 SOURCE_ROOT = Path(__file__).parent.parent / "src"
 APP = """\
 fact: event
@@ -80,17 +82,20 @@ class TinyProject:
         preexec: Callable[[], None] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the command in the project's folder."""
+        """Run the command in the project's folder; with `preexec` in an interpreter of its own, started after that."""
+        variables = {
+            **os.environ,
+            "PYTHONPATH": str(SOURCE_ROOT),
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+            **(environment or {}),
+        }
+        if preexec is None:
+            return forked.tide(arguments, cwd=self.root, environment=variables)
         return subprocess.run(
             [sys.executable, "-m", "tidelake.cli", *arguments],
             cwd=self.root,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(SOURCE_ROOT),
-                "NO_COLOR": "1",
-                "COLUMNS": "200",
-                **(environment or {}),
-            },
+            env=variables,
             capture_output=True,
             text=True,
             timeout=300,

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.forked import import_everything
 from tidelake import session as tl
 from tidelake.gold import dates
 from tidelake.lake import commit_points
@@ -142,13 +143,7 @@ def fork(job: dict[str, Any]) -> dict[str, Any]:
 
 def serve() -> None:
     """Answer jobs until the input ends."""
-    import tidelake.gold.build
-    import tidelake.lake.upkeep
-    import tidelake.session.checks
-    import tidelake.session.pipeline
-    import tidelake.sources.files
-    import tidelake.sources.projectviews  # noqa: F401
-
+    import_everything()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(fork(json.loads(line))) + "\n")
         sys.stdout.flush()
@@ -157,8 +152,11 @@ def serve() -> None:
 # --- for the tests
 
 
+Run = Callable[..., Outcome]
+
+
 @contextmanager
-def killer() -> Iterator[Callable[..., Outcome]]:
+def killer() -> Iterator[Run]:
     """A function that runs a command on a project in a process of its own: `run(root, "build", at=3)`."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.session.killing"],

@@ -72,7 +72,7 @@ def random_rows(chance: random.Random, count: int) -> list[dict[str, Any] | str]
 
 
 def story(seed: int, size: int, *, is_small: bool = False) -> list[Stage]:
-    """First build, files that came, grew, changed and were copied, replay, compaction, restatement.
+    """First build, files that came, grew, changed and were copied, compaction, replay, restatement.
 
     Args:
         is_small: One source of events and a dimension only.
@@ -114,8 +114,8 @@ def story(seed: int, size: int, *, is_small: bool = False) -> list[Stage]:
     stages = [
         Stage("first build", begin, "build"),
         Stage("second build", more, "build"),
-        Stage("replay", nothing, "replay"),
         Stage("compaction", nothing, "compact"),
+        Stage("replay", nothing, "replay"),
         Stage("restatement", stricter, "build"),
         Stage("full refresh", nothing, "full"),
     ]

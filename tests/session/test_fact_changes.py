@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.projects import TinyProject, event, lines
-from tests.session.killing import killer
+from tests.session.killing import Run
 
 FIELDS = "{id: {}, at: {type: timestamp}, user: {}, name: {}, value: {type: integer, minimum: 1}}"
 COMMON = f"path: data\nformat: jsonl\ncontract: {{max_quarantined_share: 1, fields: {FIELDS}}}\n"
@@ -35,16 +35,23 @@ def digests(project: TinyProject) -> dict[str, str]:
     return {row["table"]: row["detail"] for row in rows if row["check"] == "digest" and project.rows(row["table"])}
 
 
-def at_once(root: Path, fact: str) -> dict[str, str]:
-    project = TinyProject.make(root, COMMON + FACTS[fact])
-    for name, text in (("a.jsonl", FIRST), ("b.jsonl", LATER)):
-        project.write(name, text)
-    project.build()
-    return digests(project)
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """Digests by kind of fact, each of one build of all files."""
+    found = {}
+    for fact, settings in FACTS.items():
+        project = TinyProject.make(tmp_path_factory.mktemp("once") / fact, COMMON + settings)
+        for name, text in (("a.jsonl", FIRST), ("b.jsonl", LATER)):
+            project.write(name, text)
+        project.build()
+        found[fact] = digests(project)
+    return found
 
 
 @pytest.mark.parametrize(("before", "after"), [*permutations(FACTS, 2)])
-def test_another_kind_of_fact_restates(tmp_path: Path, before: str, after: str) -> None:
+def test_another_kind_of_fact_restates(
+    tmp_path: Path, at_once: dict[str, dict[str, str]], before: str, after: str
+) -> None:
     project = TinyProject.make(tmp_path / "steps", COMMON + FACTS[before])
     project.write("a.jsonl", FIRST)
     project.build()
@@ -52,21 +59,22 @@ def test_another_kind_of_fact_restates(tmp_path: Path, before: str, after: str) 
     for fact in (after, before):
         become(project, fact)
         project.build()
-        assert digests(project) == at_once(tmp_path / fact, fact)
+        assert digests(project) == at_once[fact]
     past = project.tide("sql", "SELECT count(*) AS n FROM silver.app", "--as-of", "1", "--format", "json")
     assert json.loads(past.stdout)["rows"] == [{"n": 12 if before == "count" else 11}]
 
 
 @pytest.mark.parametrize(("before", "after"), [("event", "dimension"), ("dimension", "event")])
-def test_a_build_that_is_killed_while_it_lays_silver_out_anew_heals(tmp_path: Path, before: str, after: str) -> None:
+def test_a_build_that_is_killed_while_it_lays_silver_out_anew_heals(
+    tmp_path: Path, run: Run, before: str, after: str
+) -> None:
     project = TinyProject.make(tmp_path / "killed", COMMON + FACTS[before])
     project.write("a.jsonl", FIRST)
     project.build()
     was = digests(project)
     for fact in (after, before):
         become(project, after)
-        with killer() as run:
-            assert run(project.root, "build", until="silver.app (new) after").killed
+        assert run(project.root, "build", until="silver.app (new) after").killed
         become(project, fact)
         project.build()
         if fact == before:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,13 +12,12 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.session.killing import Outcome, killer
+from tests.session.killing import Outcome, Run, killer
 from tests.session.story import Stage, snapshot, story
 
 RANDOM_KILLS = 50
 HITS = 40
-GROUP_BYTES = 120_000  # two batches in the first build: one is settled while bronze has the next
-Run = Callable[..., Outcome]
+GROUP_BYTES = 24_000  # two batches in the first build: one is settled while bronze has the next
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories]:
         free: SimpleQueue[Run] = SimpleQueue()
         for run in runs:
             free.put(run)
-        yield Stories(tell(runs[0], story(seed=7, size=2_000, is_small=True), work), work, free)
+        yield Stories(tell(runs[0], story(seed=7, size=400, is_small=True), work), work, free)
 
 
 def test_killed_at_every_named_commit_point(stories: Stories) -> None:

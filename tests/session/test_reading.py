@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 from deltalake import write_deltalake
 
 from tests.projects import TinyProject, event, lines
-from tests.session.killing import Outcome, killer
+from tests.session.killing import Run
+from tests.session.story import snapshot
 from tidelake import session as tl
 
-Run = Callable[..., Outcome]
 COUNTED = """
 SELECT (SELECT count(*) FROM silver.app) AS silver, (SELECT sum(event_count) FROM gold.user_day) AS user_day,
     (SELECT sum(event_count) FROM gold.event_day WHERE dimension = '(all)') AS event_day,
@@ -24,19 +23,20 @@ MINE = "SELECT activity_date, sum(event_count) AS events FROM gold.user_day GROU
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    with killer() as made:
-        yield made
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> TinyProject:
-    """A project of 10 events that is built, with 20 more at hand; an own model counts them too."""
-    made = TinyProject.make(tmp_path / "p")
+def built(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
+    """A project of 10 events that is built; an own model counts them too."""
+    made = TinyProject.make(tmp_path_factory.mktemp("built") / "p")
     (made.root / "models").mkdir()
     (made.root / "models/mine.sql").write_text(MINE)
     made.write("a.jsonl", lines([event(number * 1000) for number in range(10)]))
     made.build()
+    return made
+
+
+@pytest.fixture
+def project(built: TinyProject, tmp_path: Path) -> TinyProject:
+    """A copy of the project that is built, with 20 more events at hand."""
+    made = TinyProject(snapshot(built.root, tmp_path / "p"))
     made.write("b.jsonl", lines([event(number * 1000 + 1) for number in range(20)]))
     return made
 

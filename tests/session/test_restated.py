@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.session.killing import Outcome, killer
+from tests.session.killing import Run
 from tests.session.lakes import event, events_with, lines, make_project, rows_of
 
-Run = Callable[..., Outcome]
 POINTS = (
     "gold.user_day after",
     "gold.event_day after",
@@ -20,12 +18,6 @@ POINTS = (
     "ops.restatements after",
     "ops.builds before",
 )
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    with killer() as made:
-        yield made
 
 
 def written(root: Path) -> list[dict[str, Any]]:
