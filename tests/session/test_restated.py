@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tests.session.killing import Run
-from tests.session.lakes import event, events_with, lines, make_project, rows_of
+from tests.session.lakes import build, event, events_with, lines, make_project, rows_of
+from tests.session.story import snapshot
 
 POINTS = (
     "gold.user_day after",
@@ -24,23 +25,29 @@ def written(root: Path) -> list[dict[str, Any]]:
     return rows_of(root, "SELECT date, metric, before, after, reason FROM ops.restatements ORDER BY ALL")
 
 
-def with_late_events(root: Path, run: Run, **when: Any) -> Path:
-    """A project with 20 events on five closed days, whose next build takes two more of the first day."""
-    make_project(root, {"app": events_with()})
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, run: Run) -> Path:
+    """A project that was built with 20 events on five closed days."""
+    root = make_project(tmp_path_factory.mktemp("first") / "p", {"app": events_with()})
     (root / "data/a").write_text(lines(event(number) for number in range(20)))
     run(root, "build")
+    return root
+
+
+@pytest.fixture
+def late(first: Path, tmp_path: Path) -> Path:
+    """A copy of it, whose next build takes two more events of the first day."""
+    root = snapshot(first, tmp_path / "p")
     (root / "data/b").write_text(lines(event(0, id=f"late{number}", user=f"new{number}") for number in range(2)))
-    outcome = run(root, "build", **when)
-    assert outcome.killed == bool(when)
     return root
 
 
 @pytest.mark.parametrize("until", POINTS)
-def test_a_restatement_is_written_down_once_after_a_kill(tmp_path: Path, run: Run, until: str) -> None:
-    root = with_late_events(tmp_path, run, until=until)
-    run(root, "build build")
+def test_a_restatement_is_written_down_once_after_a_kill(late: Path, run: Run, until: str) -> None:
+    assert run(late, "build", until=until).killed
+    run(late, "build build")
     # event(0), 5, 10 and 15 lie on the first day, each of another user; two users come late.
-    found = [(row["date"].day, row["metric"], row["before"], row["after"], row["reason"]) for row in written(root)]
+    found = [(row["date"].day, row["metric"], row["before"], row["after"], row["reason"]) for row in written(late)]
     assert ("dau", 4, 6) in [item[1:4] for item in found]
     assert ("events", 4, 6) in [item[1:4] for item in found]
     assert len({item[:2] for item in found}) == len(found)
@@ -48,8 +55,6 @@ def test_a_restatement_is_written_down_once_after_a_kill(tmp_path: Path, run: Ru
     assert {item[4] for item in found} == {"2 late events"}
 
 
-def test_what_was_written_down_after_a_kill_is_said(tmp_path: Path, run: Run) -> None:
-    from tests.session.lakes import build
-
-    root = with_late_events(tmp_path, run, until="gold.event_day after")
-    assert any(text.startswith("DAU 01 Mar 2024 4 -> 6, 2 late events") for text in build(root).restatements)
+def test_what_was_written_down_after_a_kill_is_said(late: Path, run: Run) -> None:
+    assert run(late, "build", until="gold.event_day after").killed
+    assert any(text.startswith("DAU 01 Mar 2024 4 -> 6, 2 late events") for text in build(late).restatements)
