@@ -7,6 +7,7 @@ Jobs and answers are JSON, one a line.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -144,6 +145,8 @@ def fork(job: dict[str, Any]) -> dict[str, Any]:
 def serve() -> None:
     """Answer jobs until the input ends."""
     import_everything()
+    gc.freeze()  # a child that looks for garbage in what was imported copies it all
+    gc.set_threshold(50_000, 20, 100)
     for line in sys.stdin:
         sys.stdout.write(json.dumps(fork(json.loads(line))) + "\n")
         sys.stdout.flush()
