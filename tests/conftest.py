@@ -26,9 +26,10 @@ SHARED_DATA = Path(os.environ.get("TIDELAKE_SHARED_DATA", ROOT.parent / "shared"
 REQUIRE_ALL = os.environ.get("TIDELAKE_REQUIRE_ALL") == "1"
 MARKED = ("server", "spark")
 JARS = "TIDELAKE_SPARK_JARS"
-# Groups of tests that take longest, in that order.
+# Files that take longest, in that order.
 LONGEST = (
-    "spark",
+    "engine/test_parity.py",
+    "engine/test_spark.py",
     "session/test_killed.py",
     "session/test_steps.py",
     "test_bad_input.py",
@@ -56,19 +57,10 @@ def missing_for_spark() -> str | None:
     return None
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Group tests for `--dist loadgroup`: a file's stay in one process, those of Spark in one with one Java.
-
-    Longest first, so that all processes end at about the same time.
-    """
-    groups = {}
-    for item in items:
-        is_spark = item.get_closest_marker("spark") is not None
-        groups[item] = "spark" if is_spark else item.path.relative_to(ROOT / "tests").as_posix()
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    """Longest files first, so that all processes end at about the same time."""
     places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(groups[item], len(places)))
+    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").as_posix(), len(places)))
 
 
 def pytest_collection_finish() -> None:
