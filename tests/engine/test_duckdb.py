@@ -46,3 +46,18 @@ def test_many_small_dates_are_one_file_each(tmp_path: Path) -> None:
         assert engine.query("SELECT count(*) AS n FROM gold.t").to_pylist() == [{"n": 446}]
     # Another reader, which goes by the Delta log alone.
     assert DeltaTable(str(tmp_path / "lake" / "gold" / "t")).count() == 446
+
+
+def test_a_table_that_was_dropped_and_made_anew_is_read_as_it_is(tmp_path: Path) -> None:
+    """With other partitions, and at the same version: what was known of the old one does not hold."""
+    lake = Lake(str(tmp_path / "lake"))
+    day, other = date(2024, 1, 1), date(2024, 1, 2)
+    rows = pa.table({"day": pa.array([day, day, other]), "number": pa.array([1, 2, 2], pa.int64())})
+    with DuckEngine(lake, threads=2) as engine:
+        sql = f"SELECT count(*) AS n FROM gold.t WHERE day = DATE '{day}' AND number IN (1, 2)"
+        for layout in (Layout(("day",)), Layout(("number",)), Layout()):
+            engine.write(rows, "gold.t", layout=layout)
+            assert lake.version("gold.t") == 1
+            assert engine.query(sql).to_pylist() == [{"n": 2}]
+            assert engine.query("SELECT count(*) AS n FROM gold.t").to_pylist() == [{"n": 3}]
+            lake.drop("gold.t")

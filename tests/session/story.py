@@ -103,6 +103,10 @@ def story(seed: int, size: int, *, is_small: bool = False) -> list[Stage]:
         write_views(root, 2)
         (root / "products/2.jsonl").write_text(lines({"sku": f"s{i % 7}", "price": 2} for i in range(9)))
 
+    def fresh(root: Path) -> None:
+        """Ids that nobody had, on dates with rows: a second file for each date, which compaction has to merge."""
+        (root / "data/fresh.jsonl").write_text(lines(event(1_000_000 + number) for number in range(30)))
+
     def stricter(root: Path) -> None:
         changed = events_with(fields={"amount": {"type": "number"}, "user": {"required": True}})
         changed["contract"]["on_mismatch"] = "quarantine"
@@ -114,6 +118,7 @@ def story(seed: int, size: int, *, is_small: bool = False) -> list[Stage]:
     stages = [
         Stage("first build", begin, "build"),
         Stage("second build", more, "build"),
+        Stage("third build", fresh, "build"),
         Stage("compaction", nothing, "compact"),
         Stage("replay", nothing, "replay"),
         Stage("restatement", stricter, "build"),

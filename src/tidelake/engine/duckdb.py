@@ -71,8 +71,8 @@ class DuckEngine:
         self.lake = lake
         self.timezone = timezone
         self._spill = tempfile.TemporaryDirectory(prefix="tidelake-")
-        self._bound: dict[str, int] = {}
-        self._kinds: dict[str, tuple[int | None, dict[str, str]]] = {}
+        self._bound: dict[str, tuple[int, str]] = {}
+        self._kinds: dict[str, tuple[tuple[int, str] | None, dict[str, str]]] = {}
         self._arrow: dict[str, str] = {}
         self._scratch = "scratch"
         self._scratch_tables: set[str] = set()
@@ -238,14 +238,14 @@ class DuckEngine:
     def _partition_kinds(self, table: str) -> dict[str, str]:
         """The table's partition columns that hold dates or whole numbers, with which of both."""
         assert self.lake is not None
-        version = self.lake.version(table)
+        state = self._state(self.lake, table)
         known = self._kinds.get(table)
-        if known is None or known[0] != version:
+        if known is None or known[0] != state:
             schema = self.lake.schema(table)
             keys = {name: schema.field(name).type for name in self.lake.layout(table).partition_by} if schema else {}
             kinds = {name: "date" for name, kind in keys.items() if pa.types.is_date(kind)}
             kinds |= {name: "integer" for name, kind in keys.items() if pa.types.is_integer(kind)}
-            known = self._kinds[table] = (version, kinds)
+            known = self._kinds[table] = (state, kinds)
         return known[1]
 
     def _temp(self, name: str) -> str:
@@ -254,12 +254,17 @@ class DuckEngine:
     def _bind(self, table: str) -> None:
         """Make the view `layer.name` over the files of the table's version."""
         assert self.lake is not None
-        version = self.lake.version(table)
-        if version is None or self._bound.get(table) == version:
-            return
-        body = self._reading(table, self.lake.files(table))
-        self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {body}")
-        self._bound[table] = version
+        state = self._state(self.lake, table)
+        if state is not None and self._bound.get(table) != state:
+            body = self._reading(table, self.lake.files(table))
+            self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {body}")
+            self._bound[table] = state
+
+    def _state(self, lake: Catalog, table: str) -> tuple[int, str] | None:
+        """What tells two states of a table apart: one that was dropped and made anew counts its versions from 0."""
+        version = lake.version(table)
+        files = lake.files(table)
+        return None if version is None else (version, files[0].path if files else "")
 
     def _reading(self, table: str, files: Sequence[DataFile]) -> str:
         """A SELECT of the table's columns from some of its files."""
