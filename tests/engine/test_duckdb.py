@@ -12,6 +12,7 @@ from deltalake import DeltaTable
 
 from tidelake.engine.base import Layout
 from tidelake.engine.duckdb import DuckEngine
+from tidelake.errors import QueryError
 from tidelake.lake import Lake
 from tidelake.testing.engine_suite import EngineSuite
 
@@ -61,3 +62,14 @@ def test_a_table_that_was_dropped_and_made_anew_is_read_as_it_is(tmp_path: Path)
             assert engine.query(sql).to_pylist() == [{"n": 2}]
             assert engine.query("SELECT count(*) AS n FROM gold.t").to_pylist() == [{"n": 3}]
             lake.drop("gold.t")
+
+
+def test_of_two_empty_tables_the_later_one_is_read(tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    with DuckEngine(lake, threads=2) as engine:
+        for name in ("a", "b"):
+            engine.write(pa.table({name: pa.array([], pa.int64())}), "gold.t")
+            assert engine.query("SELECT * FROM gold.t").column_names == [name]
+            lake.drop("gold.t")
+        with pytest.raises(QueryError, match="no table t"):
+            engine.query("SELECT * FROM gold.t")

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pytest
 
 from tests.gold.tiny import Tiny
+from tidelake.errors import DefinitionError
 
 COLUMNS = {"content_id": pa.string()}
 RULE = {"session": {"mode": "trust"}}
+PLAYED = (("00", "play"), ("05", "stop"))
 
 
 def story(text: str, content: str = "film") -> list[dict[str, Any]]:
@@ -257,3 +259,23 @@ def test_declared_seconds_keep_their_fractions(tmp_path: Path) -> None:
         tiny.build()
         assert tiny.sessions()[0]["watch_seconds"] == 0.3
         assert tiny.sessions()[0]["watch_seconds_wall"] is None
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_a_dimension_that_is_called_content(tmp_path: Path, is_tied: bool) -> None:
+    """It is the watched content, or it is refused: both would be first_watch_content."""
+    events = [
+        {"event_time": f"2025-03-01 10:{minute}", "event_name": name, "content": "film"} for minute, name in PLAYED
+    ]
+    settings = {"dimensions": ["content"], "watch": {"play": ["play"], "end": ["stop"], "content": "content"}}
+    with Tiny(tmp_path / "a", settings, columns={"content": pa.string()}) as tiny:
+        tiny.add([*events, *events[:1]] if is_tied else events)
+        tiny.build()
+        (row,) = tiny.sessions()
+        assert (row["first_content"], row["first_watch_content"]) == ("film", "film")
+        assert not [name for name in row if name.endswith("_1")]
+    settings["watch"] = {**settings["watch"], "content": "video"}
+    with Tiny(tmp_path / "b", settings, columns={"content": pa.string(), "video": pa.string()}) as tiny:
+        tiny.add([{**event, "video": "v"} for event in events])
+        with pytest.raises(DefinitionError, match="first_watch_content"):
+            tiny.build()

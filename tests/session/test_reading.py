@@ -14,6 +14,7 @@ from tests.projects import TinyProject, event, lines
 from tests.session.killing import Run
 from tests.session.story import snapshot
 from tidelake import session as tl
+from tidelake.errors import QueryError, TidelakeError
 
 COUNTED = """
 SELECT (SELECT count(*) FROM silver.app) AS silver, (SELECT sum(event_count) FROM gold.user_day) AS user_day,
@@ -78,7 +79,7 @@ def test_a_model_that_a_killed_build_had_made_is_there_after_the_next_build(proj
     (project.root / "models/other.sql").write_text(MINE)
     assert run(project.root, "build", until="gold.other after").killed
     assert counted(project) == {30}
-    with tl.open(project.root) as session, pytest.raises(tl.QueryError, match="other"):
+    with tl.open(project.root) as session, pytest.raises(QueryError, match="other"):
         session.sql("SELECT * FROM gold.other")
     project.build()
     with tl.open(project.root) as session:
@@ -95,3 +96,43 @@ def test_compacted_and_foreign_tables_are_read_as_they_are(project: TinyProject)
     assert counted(project) == {30}
     done = project.tide("sql", "SELECT count(*) AS n FROM gold.foreign", "--format", "csv")
     assert (done.stdout.splitlines()[1], done.stderr) == ("2", "")
+
+
+def test_nothing_is_read_of_a_first_build_that_was_cut_off(run: Run, tmp_path: Path) -> None:
+    project = TinyProject.make(tmp_path / "p")
+    project.write("a.jsonl", lines([event(number * 1000) for number in range(10)]))
+    assert run(project.root, "build", until="gold.user_day after").killed
+    said = "The first build is at work, or was cut off"
+    done = project.tide("measure", "dau", "--format", "json")
+    assert json.loads(done.stdout)["rows"] == []
+    assert said in done.stderr
+    with tl.open(project.root) as session, pytest.raises(QueryError) as caught:
+        session.sql("SELECT * FROM gold.user_day")
+    assert said in str(caught.value.hint)
+    with tl.open(project.root, as_of="newest") as session:
+        assert session.sql("SELECT sum(event_count) AS n FROM gold.user_day").to_dicts() == [{"n": 10}]
+    project.build()
+    assert project.tide("measure", "dau").returncode == 0
+
+
+@pytest.mark.parametrize("selected", ["sessions", "user_day", "event_day"])
+def test_a_part_built_after_a_build_was_cut_off_is_no_finished_build(
+    project: TinyProject, run: Run, selected: str
+) -> None:
+    assert run(project.root, "build", until="silver.app after").killed
+    with tl.open(project.root) as session:
+        assert session.build(select=[selected]).build is None
+    assert counted(project) == {10}
+    project.build()
+    assert counted(project) == {30}
+
+
+def test_a_table_that_a_failed_build_began_is_not_read_in_its_session(project: TinyProject) -> None:
+    (project.root / "models/late.sql").write_text("SELECT events, 1 AS one FROM gold.mine")
+    (project.root / "models/later.sql").write_text("SELECT one FROM gold.late")
+    (project.root / "models/later.yml").write_text("columns: {one: {type: integer}, two: {type: integer}}\n")
+    with tl.open(project.root) as session:
+        with pytest.raises(TidelakeError, match="two"):
+            session.build()
+        with pytest.raises(QueryError, match="no table late"):
+            session.sql("SELECT * FROM gold.late")

@@ -40,7 +40,7 @@ _Part = TypeVar("_Part")
 ROW_GROUP_ROWS = 40_960
 _MANY_PARTITIONS = 64  # beyond it, rows are ordered first: reading all of them once for each would be slower
 _SMALL_PARTITION = 20_000  # rows; partitions that are smaller on average are written by one COPY for many
-_ROWS_OF_A_COPY = 300_000  # rows that wait in memory until the files of one COPY are finished; two run at once
+_ROWS_OF_A_COPY = 300_000  # rows that wait in memory until the files of one COPY are finished; a few run at once
 _LITTLE = 20_000  # rows that are not worth a second COPY
 _TEMP_NAME = re.compile(r"\btemp\.([a-z_][a-z0-9_]*)", re.IGNORECASE)
 # Columns of one temp table, perhaps filtered: cheap enough to be read once for each partition.
@@ -71,8 +71,8 @@ class DuckEngine:
         self.lake = lake
         self.timezone = timezone
         self._spill = tempfile.TemporaryDirectory(prefix="tidelake-")
-        self._bound: dict[str, tuple[int, str]] = {}
-        self._kinds: dict[str, tuple[tuple[int, str] | None, dict[str, str]]] = {}
+        self._bound: dict[str, tuple[str, int]] = {}
+        self._kinds: dict[str, tuple[tuple[str, int] | None, dict[str, str]]] = {}
         self._arrow: dict[str, str] = {}
         self._scratch = "scratch"
         self._scratch_tables: set[str] = set()
@@ -238,7 +238,7 @@ class DuckEngine:
     def _partition_kinds(self, table: str) -> dict[str, str]:
         """The table's partition columns that hold dates or whole numbers, with which of both."""
         assert self.lake is not None
-        state = self._state(self.lake, table)
+        state = self.lake.state(table)
         known = self._kinds.get(table)
         if known is None or known[0] != state:
             schema = self.lake.schema(table)
@@ -254,17 +254,16 @@ class DuckEngine:
     def _bind(self, table: str) -> None:
         """Make the view `layer.name` over the files of the table's version."""
         assert self.lake is not None
-        state = self._state(self.lake, table)
-        if state is not None and self._bound.get(table) != state:
+        state = self.lake.state(table)
+        if self._bound.get(table) == state:
+            return
+        if state is None:
+            self._connection.execute(f"DROP VIEW IF EXISTS {table}")
+            del self._bound[table]
+        else:
             body = self._reading(table, self.lake.files(table))
             self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {body}")
             self._bound[table] = state
-
-    def _state(self, lake: Catalog, table: str) -> tuple[int, str] | None:
-        """What tells two states of a table apart: one that was dropped and made anew counts its versions from 0."""
-        version = lake.version(table)
-        files = lake.files(table)
-        return None if version is None else (version, files[0].path if files else "")
 
     def _reading(self, table: str, files: Sequence[DataFile]) -> str:
         """A SELECT of the table's columns from some of its files."""

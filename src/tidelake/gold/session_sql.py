@@ -325,7 +325,7 @@ class SessionSql:
         names += [] if self.is_by_source else ["source_session_id"]
         names += [quoted(name) for name in self.events.project.dimensions]
         value = f"events.{quoted(content)}" if content in self.events.types else "NULL"
-        return {**{name: f"events.{name}" for name in names}, "content": f"CAST({value} AS VARCHAR)"}
+        return {**{name: f"events.{name}" for name in names}, "watched_content": f"CAST({value} AS VARCHAR)"}
 
     def instant_count(self, days: Sequence[date] | None) -> str:
         """SELECT of how many rows `temp.session_instants` has where nothing is tied."""
@@ -379,8 +379,9 @@ class SessionSql:
                 "AND watches.unit = sessions.unit\n AND watches.event_time = sessions.first_watch_time "
                 f"AND watches.is_watch{' AND watches.watch_place = 1' if has_ties else ''}"
             )
-            outputs += ", watches.content AS first_watch_content"
-            outputs += "".join(f", watches.{quoted(name)} AS {quoted('first_watch_' + name)}" for name in dimensions)
+            outputs += ", watches.watched_content AS first_watch_content"
+            others = [name for name in dimensions if name != "content"]  # that one is the content itself
+            outputs += "".join(f", watches.{quoted(name)} AS {quoted('first_watch_' + name)}" for name in others)
         if self.events.has_states:
             joins += _joined("temp.session_watch", "watch")
             joins += "\n AND watch.started_at = sessions.started_at" if self.cuts else ""

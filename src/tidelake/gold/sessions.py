@@ -28,6 +28,7 @@ from typing import Any
 import pyarrow as pa
 
 from tidelake.engine.base import Layout
+from tidelake.errors import DefinitionError
 from tidelake.gold.builtin import sessions_spec
 from tidelake.gold.checks import hold_rows
 from tidelake.gold.context import Gold
@@ -87,8 +88,18 @@ def sessions_definition(gold: Gold) -> str:
 
 
 def build_sessions(gold: Gold, *, full_refresh: bool, dry_run: bool) -> ModelRun:
-    """Bring `gold.sessions` up to date with silver."""
+    """Bring `gold.sessions` up to date with silver.
+
+    Raises:
+        DefinitionError: A dimension and the watched content would share a column.
+    """
     started = time.perf_counter()
+    content = gold.project.watch.content
+    if gold.events.has_watch and "content" in gold.project.dimensions and content != "content":
+        raise DefinitionError(
+            f"The dimension 'content' and watch.content '{content}' both make the column first_watch_content.",
+            hint="Give the dimension's column another name in its source's `mapping:`.",
+        )
     definition = sessions_definition(gold)
     note = gold.lake.note(TABLE)
     tables = gold.events.tables

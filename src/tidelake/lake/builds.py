@@ -41,6 +41,11 @@ def unfinished_note(lake: Lake) -> str | None:
     last = lake.note(BUILDS)
     tables = sorted(lake.held_back)
     named = ", ".join(tables[:3]) + (" ..." if len(tables) > 3 else "")
+    if not last:
+        return (
+            f"The first build is at work, or was cut off: {named} are not read before it has ended. "
+            "--as-of newest shows them as they are; `tide build` goes on."
+        )
     return (
         f"A later build is at work, or was cut off: {named} as build {last.get('build', '?')} "
         f"({last.get('finished_at', '?')}) left them. --as-of newest shows them as they are."

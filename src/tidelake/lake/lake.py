@@ -141,9 +141,8 @@ class Lake:
             opened = self.delta(table)
             if opened is None:
                 return None
-            self._states[table] = _State(
-                opened.version(), _plain(pa.schema(opened.schema().to_arrow())), _layout_of(opened)
-            )
+            schema = _plain(pa.schema(opened.schema().to_arrow()))
+            self._states[table] = _State(str(opened.metadata().id), opened.version(), schema, _layout_of(opened))
         return self._states[table]
 
     def _open(self, table: str) -> DeltaTable | None:
@@ -155,12 +154,14 @@ class Lake:
         left = self._settled.get(table)
         if left is None:
             is_begun = (opened.metadata().description or "").startswith('{"sort_by"')  # else somebody else made it
+        elif left > opened.version():  # it was dropped and made anew
+            is_begun = True
         else:
             is_begun = left < opened.version() and self._changed(table, "", left, opened.version()) != []
         if not is_begun:
             return opened
         self.held_back.add(table)
-        return None if left is None else self._open_at(table, left)
+        return None if left is None or left > opened.version() else self._open_at(table, left)
 
     def _open_at(self, table: str, version: int | None) -> DeltaTable | None:
         if version is None and self.is_local and not os.path.isdir(os.path.join(self.uri(table), "_delta_log")):
@@ -213,6 +214,11 @@ class Lake:
     def layout(self, table: str) -> Layout:
         state = self._state(table)
         return Layout() if state is None else state.layout
+
+    def state(self, table: str) -> tuple[str, int] | None:
+        """What tells two states of a table apart, also of one that was dropped and made anew: its id and version."""
+        state = self._state(table)
+        return None if state is None else (state.id, state.version)
 
     @_one_at_a_time
     def files(self, table: str) -> list[DataFile]:
@@ -541,6 +547,7 @@ class _State:
         edges: Least and greatest values by file, by (`min` or `max`, column).
     """
 
+    id: str
     version: int
     schema: pa.Schema
     layout: Layout
@@ -552,7 +559,9 @@ class _State:
     def after(self, files: list[DataFile] | None, transaction: Transaction | None, note: str | None) -> _State:
         """The state that one more commit makes of this one."""
         done = dict(self.transactions) | ({} if transaction is None else {transaction.app_id: transaction.version})
-        return _State(self.version + 1, self.schema, self.layout, done, self.note if note is None else note, files)
+        return _State(
+            self.id, self.version + 1, self.schema, self.layout, done, self.note if note is None else note, files
+        )
 
 
 def _layout_of(opened: DeltaTable) -> Layout:

@@ -184,7 +184,12 @@ class Session:
 
         check_read_only(text)
         self._read_finished()
-        table = self.engine.query(text, params)
+        try:
+            table = self.engine.query(text, params)
+        except QueryError as error:
+            if self.unfinished is None:
+                raise
+            raise QueryError(str(error), hint=self.unfinished) from error
         versions = [(name, self.lake.version(name)) for name in tables_of(text)]
         return Result(
             table,
@@ -280,7 +285,8 @@ class Session:
         if self.as_of is None and not self.lake.is_settled:
             from tidelake.lake.builds import BUILDS
 
-            self.lake.settle_on(self.lake.note(BUILDS).get("versions"))
+            has_finished = self.lake.version(BUILDS) is not None
+            self.lake.settle_on(self.lake.note(BUILDS).get("versions") if has_finished else {})
 
     @property
     def unfinished(self) -> str | None:

@@ -196,7 +196,10 @@ class Pipeline:
                 [r for r, (_, run, _) in zip(reports, runs, strict=True) if run.is_changed],
             )
             self._tidy()
-            build = record_build(self.engine, self.lake, self.run_id, self.now)
+            if unfinished and models:  # other tables may be behind silver: readers stay with the last finished build
+                self.progress.say("Some tables are still as a build that was cut off left them: `tide build` ends it.")
+            else:
+                build = record_build(self.engine, self.lake, self.run_id, self.now)
         faults = self._faults(reports)
         return BuildResult(
             run_id=self.run_id,

@@ -221,8 +221,8 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]],
 def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
     """One row per record that is not clean: its place, `reasons`, `undeclared` and `is_of_table`.
 
-    No reasons = accepted after all. `undeclared`: names of fields that nothing declares (null where the record has
-    no fields). `is_of_table`: the record comes from a table file (CSV, Parquet), whose rows all have the same fields.
+    No reasons = accepted after all. `undeclared`: names of fields that nothing declares, where they become columns
+    (null elsewhere). `is_of_table`: the record comes from a table file (CSV, Parquet), whose rows have the same fields.
 
     Args:
         unclean: Name of a table of (file_id, source_position).
@@ -239,6 +239,9 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
     )
     known = ", ".join(literal(name) for name in _declared(plan))
     named = ", ".join(literal(name) for name in dict.fromkeys([*plan.known_fields, *plan.source.privacy])) or "''"
+    undeclared = f"list_filter(keys, lambda name: name NOT IN ({named}))"
+    if plan.source.contract.extra != "evolve":
+        undeclared = "CAST(NULL AS VARCHAR[])"
     extra_policy = plan.source.contract.extra
     extra = (
         f"CASE WHEN keys IS NOT NULL AND len(list_filter(keys, lambda name: name NOT IN ({known}))) > 0 "
@@ -257,7 +260,7 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
         list_filter(list_concat(found{f", [{rules}]" if rules else ""}), lambda item: item IS NOT NULL) AS reasons
     FROM (
         SELECT {_typed_columns(plan)}, file_id, source_position, f IS NOT NULL AS f_read, ingested_at,
-            list_filter(keys, lambda name: name NOT IN ({named})) AS undeclared,
+            {undeclared} AS undeclared,
             record IS NOT NULL AS is_of_table,
             [{shape}{"," + inner if inner else ""}] AS found
         FROM ({_read(plan, subset)})

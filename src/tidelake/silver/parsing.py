@@ -159,11 +159,10 @@ class Parsing:
             "SELECT DISTINCT unnest(reasons) AS reason, is_of_table, CAST(NULL AS VARCHAR) AS name FROM temp.reasons "
             "UNION ALL SELECT DISTINCT NULL, NULL, unnest(undeclared) FROM temp.reasons ORDER BY ALL"
         ).to_pylist()
-        is_evolving = self.source.contract.extra == "evolve"
         return _Found(
             reasons={row["reason"] for row in rows if row["reason"] is not None},
             of_tables={row["reason"] for row in rows if row["is_of_table"]},
-            undeclared=[row["name"] for row in rows if row["name"] is not None] if is_evolving else [],
+            undeclared=[row["name"] for row in rows if row["name"] is not None],
         )
 
     def _add_extra(self, names: Sequence[str]) -> bool:
