@@ -75,10 +75,18 @@ def build_gold(
     runs = _built(gold, chosen, full_refresh=full_refresh, dry_run=dry_run)
     if not list(select):
         runs += _emptied(gold, steps, dry_run=dry_run)
-    changed = {day for run in runs if run.name in ("gold.user_day", "gold.event_day") for day in run.dates or ()}
-    if changed and not dry_run and {"gold.user_day", "gold.event_day"} <= wanted:  # one of them may be behind
+    by_day = {"gold.user_day", "gold.event_day"} & set(steps)
+    changed = {day for run in runs if run.name in by_day for day in run.dates or ()}
+    is_behind = any(_is_behind(gold, steps[name]) for name in by_day - wanted)
+    if changed and not dry_run and not is_behind:
         hold_ledger(gold, sorted(changed))
     return runs
+
+
+def _is_behind(gold: Gold, step: Model | Builder) -> bool:
+    """Whether a table's inputs have changed since it was made."""
+    assert isinstance(step, Model)
+    return what_changed(gold, step, gold.lake.note(step.name), full_refresh=False)[0] != "nothing new"
 
 
 def _built(gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bool, dry_run: bool) -> list[ModelRun]:
