@@ -6,34 +6,43 @@ committed since, it fails with `BusyError` instead of writing rows a second time
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema
 from deltalake import Transaction as DeltaTransaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from tidelake.engine.base import LAYERS, DataFile, Layout, NewFile, Transaction
-from tidelake.errors import BusyError, LakeError, UnsupportedError
+from tidelake.errors import BusyError, LakeError
 from tidelake.lake.commit_points import reached
+from tidelake.lake.faults import explained, overtaken
 from tidelake.lake.location import Location
+from tidelake.lake.tables import (
+    Edges,
+    State,
+    add_action,
+    added,
+    data_file,
+    layout_of,
+    note_of,
+    paths,
+    plain,
+    refuse_unreadable,
+)
 
 FORMAT_VERSION = 1
 FORMAT_FILE = "_tidelake.json"
 LOCK_FILE = "_lock"
-_READABLE_FEATURES = {"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck"}
 _TABLE_SETTINGS = {"delta.checkpointInterval": "50", "delta.logRetentionDuration": "interval 3650 days"}
 _BESIDE_BUILDS = ("ops.builds", "ops.files")  # what they say holds also where no build has come to its end
 _ADDED = {"tidelake.added": "true"}  # metadata of a column that older files do not have
@@ -76,7 +85,7 @@ class Lake:
         self._versions = versions
         self._handles: dict[str, DeltaTable | None] = {}
         self._behind: set[str] = set()  # tables whose handle does not know yet what was committed here last
-        self._states: dict[str, _State] = {}
+        self._states: dict[str, State] = {}
         self.locks: dict[str, threading.RLock] = {}
         self._settled: Mapping[str, int] | None = None
         self.held_back: set[str] = set()  # tables that are read older than they are (`settle_on`)
@@ -135,14 +144,14 @@ class Lake:
         return opened
 
     @_one_at_a_time
-    def _state(self, table: str) -> _State | None:
+    def _state(self, table: str) -> State | None:
         """What is known of the table, also of commits that were made here since it was opened."""
         if table not in self._states:
             opened = self.delta(table)
             if opened is None:
                 return None
-            schema = _plain(pa.schema(opened.schema().to_arrow()))
-            self._states[table] = _State(str(opened.metadata().id), opened.version(), schema, _layout_of(opened))
+            schema = plain(pa.schema(opened.schema().to_arrow()))
+            self._states[table] = State(str(opened.metadata().id), opened.version(), schema, layout_of(opened))
         return self._states[table]
 
     def _open(self, table: str) -> DeltaTable | None:
@@ -175,7 +184,7 @@ class Lake:
                 f"Table {table} at {self.uri(table)} cannot be read: {error}",
                 hint="`tide doctor` checks rights and formats.",
             ) from error
-        _refuse_unreadable(table, opened)
+        refuse_unreadable(table, opened)
         return opened
 
     def tables(self) -> list[str]:
@@ -228,19 +237,19 @@ class Lake:
             return []
         if state.files is None:
             state.files = [
-                _data_file(self.uri(table), path, partition, size, records, self._edges(table, path))
-                for path, partition, size, records in _added(self._actions(table))
+                data_file(self.uri(table), path, partition, size, records, self._edges(table, path))
+                for path, partition, size, records in added(self._actions(table))
             ]
             state.files.sort(key=lambda file: file.relative)
         return list(state.files)
 
-    def _edges(self, table: str, relative: str) -> tuple[_Edges, _Edges]:
+    def _edges(self, table: str, relative: str) -> tuple[Edges, Edges]:
         """Least and greatest values of a file, looked up when they are asked for."""
 
         def known(edge: str, column: str) -> Any:
             return self._edge(table, edge, column).get(relative)
 
-        return _Edges(partial(known, "min")), _Edges(partial(known, "max"))
+        return Edges(partial(known, "min")), Edges(partial(known, "max"))
 
     @_one_at_a_time
     def _edge(self, table: str, edge: str, column: str) -> dict[str, Any]:
@@ -253,7 +262,7 @@ class Lake:
             held = rows.column(edge).combine_chunks() if edge in rows.column_names else None
             is_known = held is not None and held.type.get_field_index(column) >= 0
             values = held.field(column).to_pylist() if held is not None and is_known else []
-            state.edges[edge, column] = dict(zip(_paths(rows), values, strict=False))
+            state.edges[edge, column] = dict(zip(paths(rows), values, strict=False))
         return state.edges[edge, column]
 
     def _actions(self, table: str) -> pa.Table:
@@ -280,7 +289,7 @@ class Lake:
             return {}
         if state.note is None:
             opened = self.delta(table)
-            state.note = "{}" if opened is None else _note_of(opened)
+            state.note = "{}" if opened is None else note_of(opened)
         return dict(json.loads(state.note))
 
     notes = note
@@ -351,12 +360,12 @@ class Lake:
         state = self._state(table)
         assert state is not None
         if opened.version() != state.version:
-            raise _overtaken(table)
+            raise overtaken(table)
         if transaction is not None:
             done = self.transaction_version(table, transaction.app_id)
             if done is not None and done >= transaction.version:
                 return state.version
-        actions: list[AddAction | RemoveAction] = [_add(file, is_change) for file in added]
+        actions: list[AddAction | RemoveAction] = [add_action(file, is_change) for file in added]
         now = time.time_ns() // 1_000_000
         actions += [
             RemoveAction(
@@ -374,16 +383,16 @@ class Lake:
             max_commit_retries=0,
             app_transactions=[DeltaTransaction(*transaction)] if transaction is not None else None,
         )
-        is_remade = is_whole and not _plain(schema).equals(state.schema)
+        is_remade = is_whole and not plain(schema).equals(state.schema)
         if is_remade:  # removes every file by itself
             actions = [action for action in actions if isinstance(action, AddAction)]
-        with _explained(table, self.uri(table)):
+        with explained(table, self.uri(table)):
             is_grown = not is_remade and self._grow(opened, table, schema)
             reached(table, "before")
             opened.create_write_transaction(
                 actions,
                 "overwrite" if is_remade else "append",
-                Schema.from_arrow(_plain(schema)) if is_remade else opened.schema(),
+                Schema.from_arrow(plain(schema)) if is_remade else opened.schema(),
                 list(layout.partition_by),
                 commit_properties=properties,
                 post_commithook_properties=PostCommitHookProperties(True, False),
@@ -408,7 +417,7 @@ class Lake:
     def _data_file_of(self, table: str, file: NewFile) -> DataFile:
         records = json.loads(file.stats)["numRecords"]
         edges = self._edges(table, file.relative)
-        return _data_file(self.uri(table), file.relative, file.partition, file.size, records, edges)
+        return data_file(self.uri(table), file.relative, file.partition, file.size, records, edges)
 
     @_one_at_a_time
     def drop(self, table: str) -> None:
@@ -418,7 +427,7 @@ class Lake:
         self._handles.pop(table, None)
         self._behind.discard(table)
         self._states.pop(table, None)
-        with _explained(table, self.uri(table)):
+        with explained(table, self.uri(table)):
             self.location.remove_folder(self.uri(table))
 
     @_one_at_a_time
@@ -435,12 +444,12 @@ class Lake:
     ) -> DeltaTable:
         """Make a table, or with a note make it anew."""
         properties = CommitProperties(custom_metadata={"tidelake": json.dumps(replaced_by)}, max_commit_retries=0)
-        with _explained(table, self.uri(table)):
+        with explained(table, self.uri(table)):
             self.location.make_folder(self.uri(table))
             reached(f"{table} (new)", "before")
             DeltaTable.create(
                 self.uri(table),
-                Schema.from_arrow(_plain(schema)),
+                Schema.from_arrow(plain(schema)),
                 mode="error" if replaced_by is None else "overwrite",
                 partition_by=list(layout.partition_by),
                 description=json.dumps({"sort_by": layout.sort_by}),
@@ -456,7 +465,7 @@ class Lake:
     def _grow(self, opened: DeltaTable, table: str, schema: pa.Schema) -> bool:
         """Add the columns that the table does not have yet; whether there were any."""
         known = {field.name for field in opened.schema().fields}
-        added = [field for field in _plain(schema) if field.name not in known]
+        added = [field for field in plain(schema) if field.name not in known]
         if added:
             fields = Schema.from_arrow(pa.schema([field.with_metadata(_ADDED) for field in added])).fields
             reached(f"{table} (columns)", "before")
@@ -519,7 +528,7 @@ class Lake:
         import fcntl
 
         path = self.location.uri(LOCK_FILE)
-        with _explained("lock", path):
+        with explained("lock", path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
@@ -535,177 +544,3 @@ class Lake:
             yield
         finally:
             os.close(handle)
-
-
-@dataclass
-class _State:
-    """What is known of a table at one version; None = not looked up yet.
-
-    Attributes:
-        transactions: Last version by application, as far as it was asked for.
-        note: What the newest commit with a note says, as JSON.
-        edges: Least and greatest values by file, by (`min` or `max`, column).
-    """
-
-    id: str
-    version: int
-    schema: pa.Schema
-    layout: Layout
-    transactions: dict[str, int | None] = field(default_factory=dict)
-    note: str | None = None
-    files: list[DataFile] | None = None
-    edges: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-
-    def after(self, files: list[DataFile] | None, transaction: Transaction | None, note: str | None) -> _State:
-        """The state that one more commit makes of this one."""
-        done = dict(self.transactions) | ({} if transaction is None else {transaction.app_id: transaction.version})
-        return _State(
-            self.id, self.version + 1, self.schema, self.layout, done, self.note if note is None else note, files
-        )
-
-
-def _layout_of(opened: DeltaTable) -> Layout:
-    metadata = opened.metadata()
-    told = json.loads(metadata.description) if (metadata.description or "").startswith("{") else {}
-    is_grown = any(field.metadata.get("tidelake.added") for field in opened.schema().fields)
-    return Layout(tuple(metadata.partition_columns), tuple(told.get("sort_by", ())), is_grown)
-
-
-def _note_of(opened: DeltaTable) -> str:
-    for limit in (1, 5, 50, None):
-        for entry in opened.history(limit):
-            if "tidelake" in entry:
-                return str(entry["tidelake"])
-            if str(entry.get("userMetadata", "")).startswith('{"tidelake"'):  # a commit that Spark made
-                return json.dumps(json.loads(entry["userMetadata"])["tidelake"])
-    return "{}"
-
-
-def _added(rows: pa.Table) -> Iterator[tuple[str, Mapping[str, str | None], int, int]]:
-    """Path, partition, bytes and rows of a table's files."""
-    sizes, records = (rows.column(name).to_pylist() for name in ("size_bytes", "num_records"))
-    parts = rows.column("partition").to_pylist() if "partition" in rows.column_names else [{}] * len(sizes)
-    for path, size, count, partition in zip(_paths(rows), sizes, records, parts, strict=True):
-        yield path, {name: _text(value) for name, value in (partition or {}).items()}, size, count or 0
-
-
-def _paths(rows: pa.Table) -> list[str]:
-    """Where files lie below their table; the log has their names as parts of a URI."""
-    return [unquote(path) for path in rows.column("path").to_pylist()]
-
-
-def _data_file(
-    root: str,
-    relative: str,
-    partition: Mapping[str, str | None],
-    size: int,
-    records: int,
-    edges: tuple[_Edges, _Edges],
-) -> DataFile:
-    return DataFile(f"{root}/{relative}", relative, dict(partition), size, records, *edges)
-
-
-class _Edges(Mapping[str, Any]):
-    """Least or greatest values of one file by column; those of a column are read when one is asked for."""
-
-    def __init__(self, known: Callable[[str], Any]) -> None:
-        self._known = known
-
-    def __getitem__(self, name: str) -> Any:
-        value = self._known(name)
-        if value is None:
-            raise KeyError(name)
-        return value
-
-    def __iter__(self) -> Iterator[str]:
-        raise TypeError("Statistics of a file are looked up by column.")
-
-    def __len__(self) -> int:
-        raise TypeError("Statistics of a file are looked up by column.")
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
-def _add(file: NewFile, is_change: bool) -> AddAction:
-    return AddAction(
-        path=file.relative,
-        size=file.size,
-        partition_values=dict(file.partition),
-        modification_time=time.time_ns() // 1_000_000,
-        data_change=is_change,
-        stats=file.stats,
-    )
-
-
-def _plain(schema: pa.Schema) -> pa.Schema:
-    """The schema with the types that Delta tables are declared with (no views, no large types)."""
-    return pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
-
-
-def _plain_type(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or kind == pa.string_view():
-        return pa.string()
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or kind == pa.binary_view():
-        return pa.binary()
-    if pa.types.is_dictionary(kind):
-        return _plain_type(kind.value_type)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_list_view(kind):
-        return pa.list_(_plain_type(kind.value_type))
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", "UTC")
-    if pa.types.is_struct(kind):
-        return pa.struct([pa.field(item.name, _plain_type(item.type)) for item in kind])
-    return kind
-
-
-def _refuse_unreadable(table: str, opened: DeltaTable) -> None:
-    """Raise for tables whose protocol holds features that reading their files would ignore."""
-    protocol = opened.protocol()
-    unknown = set(protocol.reader_features or ()) - _READABLE_FEATURES
-    if protocol.min_reader_version == 2:
-        mapping = opened.metadata().configuration.get("delta.columnMapping.mode") or "none"
-        unknown |= {"columnMapping"} if mapping != "none" else set()
-    if unknown:
-        raise UnsupportedError(
-            f"Table {table} uses the Delta features {', '.join(sorted(unknown))}, which Tidelake cannot read "
-            "without ignoring rows.",
-            hint="Rewrite the table without them (deletion vectors: REORG TABLE ... APPLY (PURGE)).",
-        )
-
-
-@contextmanager
-def _explained(table: str, place: str) -> Iterator[None]:
-    """Turn what the lake's storage says into errors that say what to do."""
-    try:
-        yield
-    except CommitFailedError as error:
-        raise _overtaken(table) from error
-    except OSError as error:
-        raise storage_error(error, place) from error
-    except DeltaError as error:
-        if "already exists at that location" in str(error):  # somebody made the table in between
-            raise BusyError(f"Another build has just made {table}.", hint="Run the same command again.") from error
-        raise storage_error(error, place) from error
-
-
-def _overtaken(table: str) -> BusyError:
-    return BusyError(f"Another build has just written to {table}.", hint="Run the same command again.")
-
-
-def storage_error(error: Exception, place: str) -> LakeError:
-    """A full disk, missing rights or another fault of the storage, with what to do."""
-    text = str(error).split("\n   0:")[0]  # delta-rs appends its own backtrace
-    number = getattr(error, "errno", None)
-    if number == errno.ENOSPC or "No space left" in text or "os error 28" in text:
-        return LakeError(
-            f"The disk is full while writing {place}.",
-            hint="Free some space and run the same command again; what was committed stays, nothing is doubled.",
-        )
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS) or "ermission denied" in text or "os error 13" in text:
-        return LakeError(
-            f"{place} cannot be written: permission denied.",
-            hint="Give this user the right to write there, or choose another lake in tide.yml (`lake:`).",
-        )
-    return LakeError(f"Writing {place} failed: {text}", hint="Run the same command again; `tide doctor` looks closer.")

@@ -24,7 +24,7 @@ from tidelake.gold.model import ModelRun, Restatement
 from tidelake.gold.restate import RESTATED, from_note
 from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
-from tidelake.lake.lake import storage_error
+from tidelake.lake.faults import storage_error
 from tidelake.session.checks import refuse_imbalance
 from tidelake.silver.ingest import Ingest, SourceRun
 from tidelake.silver.quality import keep_coverage, keep_reports, quality_report, reconcile
