@@ -14,7 +14,7 @@ LOCK_TOOLS := .cache/lock-tools
 COMPILE = $(LOCK_TOOLS)/bin/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
 TEST_ARGS ?=
-# Tests run in this many processes; a file's tests stay together.
+# Tests run in this many processes; a file's tests stay together (tests/conftest.py).
 JOBS ?= 2
 
 .PHONY: help demo test check format docs bench campaign picture lock clean
@@ -27,7 +27,7 @@ demo: $(STAMP) ## real logs become trusted numbers: runs both example projects a
 	$(BIN)/tide demo collapse
 
 test: $(STAMP) ## run the tests; TEST_ARGS='-k sessions' picks some
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(TEST_ARGS)
 
 check: $(STAMP) ## linters, format, types and import contracts
 	$(BIN)/ruff check .

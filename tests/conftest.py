@@ -28,11 +28,11 @@ MARKED = ("server", "spark")
 JARS = "TIDELAKE_SPARK_JARS"
 # Files that take longest, in that order.
 LONGEST = (
+    "session/test_killed.py",
     "engine/test_parity.py",
     "engine/test_spark.py",
-    "session/test_killed.py",
-    "session/test_steps.py",
     "test_bad_input.py",
+    "session/test_steps.py",
     "session/test_builds_agree.py",
     "session/test_fact_changes.py",
     "gold/test_watch_random.py",
@@ -57,10 +57,15 @@ def missing_for_spark() -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Longest files first, so that all processes end at about the same time."""
+    """Longest files first; a file stays in one process, and all that need Spark in one, so that it starts once."""
     places = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").as_posix(), len(places)))
+    files = {item: item.path.relative_to(ROOT / "tests").as_posix() for item in items}
+    with_spark = {file for item, file in files.items() if item.get_closest_marker("spark") is not None}
+    for item, file in files.items():
+        item.add_marker(pytest.mark.xdist_group("spark" if file in with_spark else file.replace("/", ".")))
+    items.sort(key=lambda item: places.get(files[item], len(places) if files[item] not in with_spark else 1))
 
 
 def pytest_collection_finish() -> None:

@@ -65,17 +65,22 @@ def serve() -> int:
     return 0
 
 
-@cache
-def server() -> subprocess.Popen[str]:
-    """One server a test process, started at its first command."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.forked"],
+def started(module: str) -> subprocess.Popen[str]:
+    """A new interpreter that runs one of the tests' modules and is spoken to in lines."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
     )
+
+
+@cache
+def server() -> subprocess.Popen[str]:
+    """One server a test process, started at its first command."""
+    process = started("tests.forked")
 
     def end() -> None:
         process.communicate(timeout=60)

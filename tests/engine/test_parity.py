@@ -251,9 +251,9 @@ def test_watch_time_asks_for_portable_sql_only(mode: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.spark
-@pytest.mark.parametrize("mode", ["ignore", "verify"])
-def test_watch_time_over_sessions(mode: str, tmp_path: Path, spark_session: SparkSession) -> None:
-    """Spark in two builds, DuckDB in one."""
+@pytest.mark.parametrize(("mode", "builds"), [("ignore", 1), ("verify", 2)])
+def test_watch_time_over_sessions(mode: str, builds: int, tmp_path: Path, spark_session: SparkSession) -> None:
+    """Spark in one build or in two, DuckDB in one."""
     events = random_plays(1, "Europe/Berlin", actors=8, count=15)
     settings = {"timezone": "Europe/Berlin", "session": {"mode": mode, "cap": "2h"}}
     with (
@@ -263,8 +263,8 @@ def test_watch_time_over_sessions(mode: str, tmp_path: Path, spark_session: Spar
         duck.add(events)
         duck.build(select=["sessions"])
         with SparkEngine(s.lake, timezone="Europe/Berlin", session=spark_session) as spark:
-            for part in range(2):
-                s.add(events[part::2])
+            for part in range(builds):
+                s.add(events[part::builds])
                 build_gold(spark, s.lake, s.project, s.sources, select=["sessions"])
             other = spark.query("SELECT * FROM gold.sessions")
         assert_same_rows(duck.engine.query("SELECT * FROM gold.sessions"), other, tolerance=0)

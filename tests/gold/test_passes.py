@@ -10,42 +10,19 @@ import pyarrow as pa
 import pytest
 
 import tidelake.gold.dates as dates
-from tests.gold.tiny import Tiny
-from tidelake.engine.duckdb import DuckEngine
+from tests.gold.tiny import Tiny, watched
 
 SETTINGS = {"dimensions": ["device"], "measures": {"devices": {"distinct": "device"}}}
 COLUMNS = {"device": pa.string()}
 BY_DAY = ("gold.user_day", "gold.user_day_value", "gold.event_day")
 
 
-class CountingEngine:
-    """The engine, and those beside it, counting what is written."""
-
-    def __init__(self, engine: DuckEngine, written: Counter[str]) -> None:
-        self._engine = engine
-        self.written = written
-        self.capabilities = engine.capabilities
-
-    def beside(self) -> CountingEngine:
-        return CountingEngine(self._engine.beside(), self.written)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def write(self, select: Any, table: str, *arguments: Any, **options: Any) -> int:
-        self.written[table] += 1
-        return self._engine.write(select, table, *arguments, **options)
-
-
 def counted_build(tiny: Tiny, **options: Any) -> Counter[str]:
     """What a build wrote, by table."""
-    engine, counting = tiny.engine, CountingEngine(tiny.engine, Counter())
-    tiny.engine = counting  # type: ignore[assignment]
-    try:
+    written: Counter[str] = Counter()
+    with watched(tiny, lambda table: written.update([table])):
         tiny.build(**options)
-    finally:
-        tiny.engine = engine
-    return counting.written
+    return written
 
 
 def two_a_day(days: range) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -105,3 +106,33 @@ class Tiny:
                 names = sorted(self.engine.query(f"SELECT * FROM {table} LIMIT 0").column_names)
                 found[table] = self.query(f"SELECT {', '.join(names)} FROM {table} ORDER BY ALL")
         return found
+
+
+class _Watched:
+    """An engine, and those beside it, that tells of each table before it writes to it."""
+
+    def __init__(self, engine: DuckEngine, tell: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._tell = tell
+        self.capabilities = engine.capabilities
+
+    def beside(self) -> _Watched:
+        return _Watched(self._engine.beside(), self._tell)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def write(self, select: Any, table: str, *arguments: Any, **options: Any) -> int:
+        self._tell(table)
+        return self._engine.write(select, table, *arguments, **options)
+
+
+@contextmanager
+def watched(tiny: Tiny, tell: Callable[[str], None]) -> Iterator[None]:
+    """Call `tell` with a table's name before each write of a build; what it raises ends the build there."""
+    engine = tiny.engine
+    tiny.engine = _Watched(engine, tell)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        tiny.engine = engine

@@ -12,7 +12,6 @@ import json
 import os
 import select
 import signal
-import subprocess
 import sys
 import time
 import traceback
@@ -22,13 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.forked import import_everything
+from tests.forked import import_everything, started
 from tidelake import session as tl
 from tidelake.gold import dates
 from tidelake.lake import commit_points
 from tidelake.silver import ingest
-
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -161,14 +158,7 @@ Run = Callable[..., Outcome]
 @contextmanager
 def killer() -> Iterator[Run]:
     """A function that runs a command on a project in a process of its own: `run(root, "build", at=3)`."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.session.killing"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
-    )
+    process = started("tests.session.killing")
     assert process.stdin is not None
     assert process.stdout is not None
 

@@ -27,7 +27,7 @@ CONTRACTS: tuple[dict[str, Any], ...] = (
 # Seeds, not hypothesis' own chance: its small choices would make all rows alike.
 SEEDS = st.integers(0, 10**9)
 quick = settings(
-    max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 long = settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 

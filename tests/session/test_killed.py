@@ -90,15 +90,17 @@ def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories]:
 
 
 def test_killed_at_every_named_commit_point(stories: Stories) -> None:
-    """Each name once, in the latest stage that has it: there is most to lose; in short stages each place."""
-    latest = {name: told for told in stories.told for name in told.points}
-    assert len(latest) > 40
-    assert all(told.points for told in stories.told)
-    short = [told for told in stories.told if told.stage.action in ("compact", "replay")]
-    places = [(told, {"at": place}) for told in short for place in range(1, len(told.points) + 1)]
-    outcomes = stories.all_killed([*places, *((told, {"until": name}) for name, told in latest.items())])
+    """Each name once, in the stages after the first by turns where they have it; in compaction all."""
+    plan = []
+    for number, name in enumerate(sorted({name for told in stories.told for name in told.points})):
+        holders = [told for told in stories.told[1:] if name in told.points] or stories.told[:1]
+        plan.append((holders[number % len(holders)], {"until": name}))
+    plan += [(told, {"until": name}) for told in stories.told if told.stage.action == "compact" for name in told.points]
+    assert len(plan) > 60
+    assert {told.stage.name for told, _ in plan} == {told.stage.name for told in stories.told}
+    outcomes = stories.all_killed(plan)
     assert all(outcome.killed for outcome in outcomes)
-    assert [outcome.points[-1] for outcome in outcomes[len(places) :]] == list(latest)
+    assert [outcome.points[-1] for outcome in outcomes] == [when["until"] for _, when in plan]
 
 
 def test_killed_at_random_moments(stories: Stories) -> None:

@@ -44,23 +44,6 @@ def in_steps(root: Path, sources: Mapping[str, Mapping[str, Any]], *steps: Files
         build(root)
 
 
-@pytest.mark.parametrize(
-    ("first", "then"),
-    [
-        pytest.param({"a": FIRST, "b": FIRST}, {"a": FIRST + TAIL}, id="the owner of a copy grows"),
-        pytest.param({"a": FIRST, "b": FIRST}, {"a": TAIL}, id="the owner of a copy changes"),
-        pytest.param({"a": FIRST, "b": FIRST + TAIL}, {"a": FIRST + TAIL}, id="a file grows into a copy"),
-        pytest.param({"a": FIRST, "b": TAIL}, {"a": TAIL, "b": FIRST}, id="two files swap their contents"),
-    ],
-)
-def test_copies_are_counted_once_and_never_lost(
-    tmp_path: Path, same_as_at_once: Same, first: Files, then: Files
-) -> None:
-    sources = {"app": events_with(dedup="none")}
-    in_steps(tmp_path / "steps", sources, first, then)
-    same_as_at_once(sources, {**first, **then})
-
-
 def test_rows_of_a_copy_stay_in_the_same_build_in_which_their_owner_changes(tmp_path: Path) -> None:
     in_steps(tmp_path / "steps", {"app": events_with(dedup="none")}, {"a": FIRST, "b": FIRST}, {"a": TAIL})
     assert rows_of(tmp_path / "steps", "SELECT count(*) AS n FROM silver.app") == [{"n": 25}]
@@ -92,59 +75,63 @@ def test_a_large_file_renamed_is_not_taken_twice(tmp_path: Path, monkeypatch: py
     assert rows_of(root, "SELECT count(*) AS n FROM silver.app") == [{"n": 25}]
 
 
-def become(root: Path, files: Files) -> None:
-    """The project's folder holds these files and no others."""
-    for path in (root / "data").iterdir():
+def become(folder: Path, files: Files) -> None:
+    """The folder holds these files and no others."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
         path.unlink()
-    put(root, files)
+    for name, text in files.items():
+        (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
 MORE = lines(event(number) for number in range(30, 37))
 NEW = lines(event(number) for number in range(40, 49))
 UNFINISHED = FIRST + TAIL[:40]
+# What a folder holds at each build.
+LIVES: dict[str, list[Files]] = {
+    "owner_of_a_copy_grows": [{"a": FIRST, "b": FIRST}, {"a": FIRST + TAIL, "b": FIRST}],
+    "owner_of_a_copy_changes": [{"a": FIRST, "b": FIRST}, {"a": TAIL, "b": FIRST}],
+    "file_grows_into_a_copy": [{"a": FIRST, "b": FIRST + TAIL}, {"a": FIRST + TAIL, "b": FIRST + TAIL}],
+    "two_files_swap_their_contents": [{"a": FIRST, "b": TAIL}, {"a": TAIL, "b": FIRST}],
+    "renamed_nothing_under_the_old_name": [{"log": FIRST}, {"log.1": FIRST + TAIL}],
+    "renamed_a_new_file_under_the_old_name": [{"log": FIRST}, {"log.1": FIRST + TAIL, "log": NEW}],
+    "renamed_first_and_grown_later": [{"log": FIRST}, {"log.1": FIRST}, {"log.1": FIRST + TAIL}],
+    "renamed_beside_a_new_file": [{"log": FIRST}, {"log.1": FIRST, "other": NEW}],
+    "renamed_and_a_new_file_much_later": [{"log": FIRST}, {"log.1": FIRST}, {"log.1": FIRST, "log": NEW}],
+    "renamed_then_replaced": [{"log": FIRST}, {"log.1": FIRST + TAIL}, {"log.1": NEW}],
+    "renamed_there_and_back": [{"log": FIRST}, {"log.1": FIRST + TAIL}, {"log": FIRST + TAIL + NEW}],
+    "all_move_up_by_one": [{"log": FIRST, "log.1": MORE}, {"log": NEW, "log.1": FIRST + TAIL, "log.2": MORE}],
+    "all_move_up_and_grow": [{"log": FIRST, "log.1": MORE}, {"log.1": FIRST + TAIL, "log.2": MORE + NEW}],
+    "two_files_begin_alike": [{"log": FIRST}, {"log.1": FIRST + TAIL, "log.2": FIRST + NEW}],
+    "one_of_two_copies_goes_on": [{"a": FIRST, "b": FIRST}, {"b": FIRST, "c": FIRST + TAIL}],
+    "last_line_had_not_been_finished": [{"log": UNFINISHED}, {"log.1": FIRST + TAIL}],
+    "renamed_and_packed": [{"log": FIRST}, {"log.1.gz": gzip.compress((FIRST + TAIL).encode())}],
+    "packed_as_it_was": [{"log": FIRST}, {"log.1.gz": gzip.compress(FIRST.encode()), "log": NEW}],
+}
 
 
-@pytest.mark.parametrize(
-    "folders",
-    [
-        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL}], id="nothing under the old name"),
-        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL, "log": NEW}], id="a new file under the old name"),
-        pytest.param([{"log": FIRST}, {"log.1": FIRST}, {"log.1": FIRST + TAIL}], id="renamed first, grown later"),
-        pytest.param([{"log": FIRST}, {"log.1": FIRST, "other": NEW}], id="beside a new file"),
-        pytest.param([{"log": FIRST}, {"log.1": FIRST}, {"log.1": FIRST, "log": NEW}], id="a new file much later"),
-        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL}, {"log.1": NEW}], id="renamed, then replaced"),
-        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL}, {"log": FIRST + TAIL + NEW}], id="there and back"),
-        pytest.param(
-            [{"log": FIRST, "log.1": MORE}, {"log": NEW, "log.1": FIRST + TAIL, "log.2": MORE}], id="all move up by one"
-        ),
-        pytest.param(
-            [{"log": FIRST, "log.1": MORE}, {"log.1": FIRST + TAIL, "log.2": MORE + NEW}], id="all move up and grow"
-        ),
-        pytest.param([{"log": FIRST}, {"log.1": FIRST + TAIL, "log.2": FIRST + NEW}], id="two files begin alike"),
-        pytest.param([{"a": FIRST, "b": FIRST}, {"b": FIRST, "c": FIRST + TAIL}], id="one of two copies goes on"),
-        pytest.param([{"log": UNFINISHED}, {"log.1": FIRST + TAIL}], id="its last line had not been finished"),
-        pytest.param([{"log": FIRST}, {"log.1.gz": gzip.compress((FIRST + TAIL).encode())}], id="packed"),
-        pytest.param([{"log": FIRST}, {"log.1.gz": gzip.compress(FIRST.encode()), "log": NEW}], id="packed, as it was"),
-    ],
-)
-def test_a_renamed_file_is_known_by_what_it_holds(
-    tmp_path: Path, same_as_at_once: Same, folders: list[dict[str, str | bytes]]
-) -> None:
-    sources = {"app": events_with(dedup="none")}
-    root = make_project(tmp_path / "steps", sources)
-    for files in folders:
-        become(root, files)
-        build(root)
-        digests(root, deep=True)
-    same_as_at_once(sources, folders[-1])
-    assert build(root).verdict == "unchanged"
+def test_files_are_known_by_what_they_hold(tmp_path: Path) -> None:
+    """Copies are counted once and never lost, renamed files go on; every life is a source of one project."""
+    sources = {name: events_with(dedup="none", path=f"data/{name}/*") for name in LIVES}
+    roots = [make_project(tmp_path / name, sources) for name in ("steps", "once")]
+    for step in range(3):
+        for name, life in LIVES.items():
+            if step < len(life):
+                become(roots[0] / "data" / name, life[step])
+        build(roots[0])
+        built = digests(roots[0], deep=True)
+    for name, life in LIVES.items():
+        become(roots[1] / "data" / name, life[-1])
+    build(roots[1])
+    assert built == digests(roots[1])
+    assert build(roots[0]).verdict == "unchanged"
 
 
 def test_of_a_renamed_file_only_what_was_added_is_read(tmp_path: Path) -> None:
     root = make_project(tmp_path, {"app": events_with(dedup="none")})
-    become(root, {"log": FIRST, "log.1": MORE})
+    become(root / "data", {"log": FIRST, "log.1": MORE})
     build(root)
-    become(root, {"log": NEW, "log.1": FIRST + TAIL, "log.2": MORE})
+    become(root / "data", {"log": NEW, "log.1": FIRST + TAIL, "log.2": MORE})
     (report,) = build(root).sources
     assert report["files"]["renamed"] == ["log.1 (was log)", "log.2 (was log.1)"]
     assert report["files"]["vanished"] == []
@@ -154,18 +141,18 @@ def test_of_a_renamed_file_only_what_was_added_is_read(tmp_path: Path) -> None:
     assert kept == {"log": (9, 9), "log.1": (25, 25), "log.2": (7, 7)}
 
 
-@pytest.mark.parametrize("dedup", ["key", "content"])
-def test_a_contract_that_changes_and_changes_back_restates(tmp_path: Path, same_as_at_once: Same, dedup: str) -> None:
+def test_a_contract_that_changes_and_changes_back_restates(tmp_path: Path, same_as_at_once: Same) -> None:
     files = {"a": FIRST, "b": TAIL}
-    one = {"app": events_with(dedup=dedup)}
     text = {"type": "string"}
-    two = {"app": events_with(dedup=dedup, fields={"amount": text, "country": {**text, "allowed": ["DE"]}})}
-    three = {"app": events_with(dedup=dedup, fields={"amount": {"type": "integer"}})}
-    root = tmp_path / "steps"
-    in_steps(root, one, files, measures={})
-    for contract in (two, three, one):
-        in_steps(root, contract, {}, measures={})
-    same_as_at_once(one, files, measures={})
+
+    def under(fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {dedup: events_with(dedup=dedup, fields=fields) for dedup in ("key", "content")}
+
+    two = under({"amount": text, "country": {**text, "allowed": ["DE"]}})
+    in_steps(tmp_path / "steps", under({}), files, measures={})
+    for contract in (two, under({"amount": {"type": "integer"}}), under({})):
+        in_steps(tmp_path / "steps", contract, {}, measures={})
+    same_as_at_once(under({}), files, measures={})
 
 
 def test_a_column_takes_the_type_of_the_new_contract(tmp_path: Path, same_as_at_once: Same) -> None:
@@ -212,12 +199,10 @@ def test_which_of_two_conflicting_rows_wins_does_not_depend_on_later_fields(
     same_as_at_once(sources, files)
 
 
-@pytest.mark.parametrize("dedup", ["none", "content", "key"])
-def test_ids_that_are_missing_or_repeated_leave_gold_in_order(
-    tmp_path: Path, same_as_at_once: Same, dedup: str
-) -> None:
+def test_ids_that_are_missing_or_repeated_leave_gold_in_order(tmp_path: Path, same_as_at_once: Same) -> None:
     """Rows of one instant with one id, or none, are put in order by their content."""
-    sources = {"app": events_with(dedup=dedup, fields={"id": {"required": False}})}
+    optional = {"id": {"required": False}}
+    sources = {dedup: events_with(dedup=dedup, fields=optional) for dedup in ("none", "content", "key")}
     tied = [event(1, id=None, country=country, received=...) for country in ("DE", "FR", "IT", "ES")]
     in_steps(tmp_path / "steps", sources, *({f"f{i}": lines([row])} for i, row in enumerate(tied)))
     same_as_at_once(sources, {"a": lines(reversed(tied))})

@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 
 from tidelake.contracts.source import Privacy, Source
+from tidelake.contracts.table import literal
 from tidelake.errors import ProjectError
 
 KEY_VARIABLE = "TIDELAKE_HASH_KEY"
@@ -41,11 +42,11 @@ def guarded_sql(source: Source, lines: str) -> str:
     """Lines with personal fields dropped, hashed or cut; the key is bound as `$privacy_key`.
 
     A record's text becomes JSON again without these fields; a rule holds for its field's name in upper and lower
-    case. A line that cannot be read as a record
-    keeps only its sha256 and length, unless the contract says `keep_unparsable`.
+    case. A line that cannot be read as a record keeps only its sha256 and length, unless the contract says
+    `keep_unparsable`.
     """
     kept = [
-        f"{_literal(name)}, {_protected(rule, f'json_extract_string(text, {_literal(_path(name))})')}"
+        f"{literal(name)}, {_protected(rule, f'json_extract_string(text, {literal(_path(name))})')}"
         for name, rule in source.privacy.items()
         if rule != "drop"
     ]
@@ -55,7 +56,7 @@ def guarded_sql(source: Source, lines: str) -> str:
     if kept:
         changed = f"json_merge_patch({changed}, json_object({', '.join(kept)}))"
     if dropped != "{}":
-        changed = f"json_merge_patch({changed}, {_literal(dropped)})"
+        changed = f"json_merge_patch({changed}, {literal(dropped)})"
     unreadable = (
         "raw"
         if source.contract.keep_unparsable
@@ -80,8 +81,8 @@ def guarded_sql(source: Source, lines: str) -> str:
 
 def _other_names(source: Source) -> str:
     """SQL of a record's names that differ from those with a rule in upper and lower case only."""
-    names = ", ".join(_literal(name) for name in source.privacy)
-    folded = ", ".join(_literal(name.lower()) for name in source.privacy)
+    names = ", ".join(literal(name) for name in source.privacy)
+    folded = ", ".join(literal(name.lower()) for name in source.privacy)
     return f"list_filter(json_keys(text), lambda name: lower(name) IN ({folded}) AND name NOT IN ({names}))"
 
 
@@ -89,7 +90,7 @@ def _other_patch(source: Source) -> str:
     """SQL of the JSON that protects these names."""
     value = "json_extract_string(text, '$.\"' || replace(name, '\"', '\\\"') || '\"')"
     rules = " ".join(
-        f"WHEN {_literal(name.lower())} THEN {_protected(rule, value)}" for name, rule in source.privacy.items()
+        f"WHEN {literal(name.lower())} THEN {_protected(rule, value)}" for name, rule in source.privacy.items()
     )
     protected = f"coalesce(CAST(to_json(CASE lower(name) {rules} END) AS VARCHAR), 'null')"
     pairs = f"list_transform(other_names, lambda name: CAST(to_json(name) AS VARCHAR) || ':' || {protected})"
@@ -107,10 +108,6 @@ def _protected(rule: Privacy, value: str) -> str:
 
 def _path(name: str) -> str:
     return '$."' + name.replace('"', '\\"') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _cut_address(value: str) -> str:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import duckdb
 import pyarrow as pa
 
+from tidelake.contracts.table import literal
 from tidelake.engine.base import (
     LAYERS,
     Capabilities,
@@ -274,10 +275,10 @@ class DuckEngine:
         if not files:
             return f"SELECT {nulls} WHERE false"
         layout = self.lake.layout(table)
-        paths = ", ".join(_literal(file.path) for file in files)
+        paths = ", ".join(literal(file.path) for file in files)
         options = ", union_by_name = true" if layout.is_grown else ""
         if layout.partition_by:
-            types = ", ".join(f"{_literal(name)}: {sql_type(schema.field(name).type)}" for name in layout.partition_by)
+            types = ", ".join(f"{literal(name)}: {sql_type(schema.field(name).type)}" for name in layout.partition_by)
             options += f", hive_partitioning = true, hive_types = {{{types}}}"
         else:
             options += ", hive_partitioning = false"
@@ -529,7 +530,7 @@ class DuckEngine:
         local = target if lake.is_local else os.path.join(self._spill.name, f"{uuid.uuid4().hex}.parquet")
         _make_folder(os.path.dirname(local))
         (written,) = self._run(
-            f"COPY ({sql}) TO {_literal(local)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+            f"COPY ({sql}) TO {literal(local)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
             f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, RETURN_STATS)",
             None,
             cursor,
@@ -563,7 +564,7 @@ class DuckEngine:
         written = self._run(
             f"COPY (SELECT {columns}, {_quoted(key)} FROM ({rows}) "
             f"WHERE {_quoted(key)} BETWEEN {_value(days[0])} AND {_value(days[-1])}) "
-            f"TO {_literal(folder)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
+            f"TO {literal(folder)} (FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL 1, "
             f"ROW_GROUP_SIZE {ROW_GROUP_ROWS}, PARTITION_BY ({_quoted(key)}), FILENAME_PATTERN '{{uuid}}', APPEND, "
             "RETURN_STATS)",
             None,
@@ -603,10 +604,6 @@ _TABLE_NAME = re.compile(rf"\b(?:{'|'.join(LAYERS)})\.[A-Za-z_][A-Za-z0-9_]*")
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _make_folder(folder: str) -> None:
@@ -649,7 +646,7 @@ def _value(value: Any) -> str:
         return str(value)
     if isinstance(value, date) and not isinstance(value, datetime):
         return f"DATE '{value.isoformat()}'"
-    return _literal(str(value))
+    return literal(str(value))
 
 
 def _partition_text(value: Any) -> str | None:

@@ -14,8 +14,9 @@ from datetime import timedelta
 
 from tidelake.config import Project
 from tidelake.contracts.source import FieldRule, FieldType, Source
+from tidelake.contracts.table import literal
 from tidelake.errors import DefinitionError
-from tidelake.silver.fields import Check, FieldSql, field_sql, literal, quoted, reference_of
+from tidelake.silver.fields import Check, FieldSql, field_sql, quoted, reference_of
 
 LINE_COLUMNS = ("file_id", "source_position", "raw", "record", "problem", "kind")
 LINEAGE = ("file_id", "source_position", "batch_id", "ingested_at")

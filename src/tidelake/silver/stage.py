@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from tidelake.bronze.take import batches_condition
+from tidelake.contracts.table import literal
 from tidelake.engine.base import Layout, Transaction
 from tidelake.lake.ledger import one_of
 from tidelake.silver.compile import NO_ID, SilverPlan, accepted_columns, content_sql, has_warnings, key_hash_sql
@@ -245,20 +246,20 @@ class Stage(Parsing):
         """Rows that broke the contract, and rows whose key another content has taken."""
         source = self.source.name
         bad = f"""
-            SELECT {_text(source)} AS source, CAST({batch_id} AS BIGINT) AS batch_id, l.file_id, l.source_path,
+            SELECT {literal(source)} AS source, CAST({batch_id} AS BIGINT) AS batch_id, l.file_id, l.source_path,
                 l.source_position, r.reasons, l.raw, 'open' AS state, CAST(NULL AS BIGINT) AS kept_file_id,
                 CAST(NULL AS BIGINT) AS kept_position, l.ingested_at AS quarantined_at
             FROM temp.lines l JOIN temp.reasons r USING (file_id, source_position) WHERE len(r.reasons) > 0"""
         if lost.has_conflicts:
             bad += f"""
             UNION ALL
-            SELECT {_text(source)}, {batch_id}, l.file_id, l.source_path, l.source_position, ['conflict'], l.raw,
+            SELECT {literal(source)}, {batch_id}, l.file_id, l.source_path, l.source_position, ['conflict'], l.raw,
                 'open', c.kept_file_id, c.kept_position, l.ingested_at
             FROM temp.lines l JOIN temp.losers c USING (file_id, source_position) WHERE NOT c.is_same"""
         if lost.old_batches:
             bad += f"""
             UNION ALL
-            SELECT {_text(source)}, {batch_id}, b.file_id, b.source_path, b.source_position, ['conflict'], b.raw,
+            SELECT {literal(source)}, {batch_id}, b.file_id, b.source_path, b.source_position, ['conflict'], b.raw,
                 'open', c.kept_file_id, c.kept_position, b.ingested_at
             FROM bronze.{source} b JOIN temp.losers c USING (file_id, source_position)
             WHERE c.is_old AND NOT c.is_same
@@ -281,7 +282,7 @@ class Stage(Parsing):
         for batch in batches:
             self.engine.write(
                 f"SELECT * REPLACE (CASE WHEN {is_gone} THEN 'superseded' ELSE state END AS state) "
-                f"FROM {QUARANTINE} WHERE source = {_text(self.source.name)} AND batch_id = {int(batch)}",
+                f"FROM {QUARANTINE} WHERE source = {literal(self.source.name)} AND batch_id = {int(batch)}",
                 QUARANTINE,
                 "replace",
                 replace={"source": [self.source.name], "batch_id": [batch]},
@@ -289,7 +290,7 @@ class Stage(Parsing):
 
     def _write_duplicates(self, batch_id: int, lost: _Lost) -> None:
         rows = (
-            f"SELECT {_text(self.source.name)} AS source, CAST({batch_id} AS BIGINT) AS batch_id, file_id, "
+            f"SELECT {literal(self.source.name)} AS source, CAST({batch_id} AS BIGINT) AS batch_id, file_id, "
             "source_position, kept_file_id, kept_position FROM temp.losers WHERE is_same"
         )
         self._replace_partition(DUPLICATES, rows, DUPLICATES_SCHEMA, batch_id, has_rows=lost.has_duplicates)
@@ -421,7 +422,3 @@ def index_rows_sql(made: SilverPlan, table: str, known: Sequence[str]) -> str:
 def _with_all_columns(made: SilverPlan, table: str, known: Sequence[str]) -> str:
     absent = "".join(f", NULL AS {quoted(name)}" for name in made.content if name not in known)
     return f"SELECT *{absent} FROM {table}"
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
