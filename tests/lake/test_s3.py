@@ -56,10 +56,10 @@ def on_s3(tmp_path: Path, bucket: tuple[fs.FileSystem, str]) -> Path:
     return root
 
 
-@pytest.fixture
-def expected(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Digests of a local lake with all files, built at once."""
-    root = make_project(tmp_path / "local", {"app": events_with()})
+    root = make_project(tmp_path_factory.mktemp("local"), {"app": events_with()})
     (root / "data/a.jsonl").write_text(FIRST)
     (root / "data/b.jsonl").write_text(MORE)
     build(root)
