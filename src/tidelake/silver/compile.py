@@ -35,7 +35,6 @@ COUNT_COLUMNS = ("event_date", "event_time", "entity", "traffic_class")
 NO_ID = "no-id:"
 _TEXT_PARTS = ("event_id", "actor_id", "event_name", "session_id", "entity")
 _FUTURE_WITHOUT_RECEIPT = timedelta(days=1)
-_NO_LENGTH = -1000000000  # in a sum of lengths: this text cannot be of the form looked for
 _DEFINITION_VERSION = 2  # raise when the meaning of the SELECT changes: silver is then restated
 
 
@@ -183,13 +182,12 @@ def _columns_of(item: FieldSql) -> tuple[str, ...]:
     return (item.column,) if item.variant is None else (item.column, f"{item.column}_text")
 
 
-def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]], *, is_spaced: bool = False) -> str:
+def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]]) -> str:
     """One row per record of `lines`: silver's columns, `is_clean`, `warnings`, `key_hash`.
 
     Args:
         lines: Name of the table with LINE_COLUMNS, `batch_id` and `ingested_at`.
         key_lists: The lists of field names, in order, that need no closer look; the usual one first.
-        is_spaced: Whether a space follows each colon and comma, as Python's json writes.
     """
     checks, warnings = _split(plan)
     suspicious = " OR ".join(f"({check.suspicious})" for check in checks if check.suspicious)
@@ -213,7 +211,7 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]],
         {clean} AS is_clean, {warning_sql} AS warnings, {key_hash_sql(plan)} AS key_hash,{content} ingested_at
     FROM (
         SELECT {_typed_columns(plan)}, file_id, source_position, batch_id,
-            (f IS NOT NULL AND {_keys_known(plan, key_lists, is_spaced=is_spaced)} AND NOT ({broken})) AS is_clean
+            (f IS NOT NULL AND {_keys_known(key_lists)} AND NOT ({broken})) AS is_clean
             {f", [{warned}] AS warnings" if warned else ""}, ingested_at
         FROM ({_read(plan, lines, with_keys=False)})
     )"""
@@ -271,8 +269,8 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
 def key_lists_sql(lines: str, limit: int) -> str:
     """The lists of field names that the first records have, most common first."""
     return f"""
-    SELECT keys, count(*) AS records, bool_and(starts_with(text, '{{"' || keys[1] || '": ')) AS is_spaced FROM (
-        SELECT coalesce(record, raw) AS text, CASE WHEN problem IS NULL AND json_valid(coalesce(record, raw))
+    SELECT keys, count(*) AS records FROM (
+        SELECT CASE WHEN problem IS NULL AND json_valid(coalesce(record, raw))
             THEN json_keys(coalesce(record, raw)) END AS keys
         FROM (SELECT * FROM {lines} WHERE kind = 'record' LIMIT {limit})
     ) WHERE keys IS NOT NULL GROUP BY keys ORDER BY records DESC, keys LIMIT 64"""
@@ -315,41 +313,18 @@ def _declared(plan: SilverPlan) -> list[str]:
     return [*plan.known_fields, *dropped]
 
 
-def _keys_known(plan: SilverPlan, key_lists: Sequence[Sequence[str]], *, is_spaced: bool) -> str:
-    """SQL that is true where a record has one of the lists of field names, and false or null elsewhere.
-
-    Listing the names is a second reading of the JSON. Where a text is as long as the usual fields with their
-    values make it, and its null fields are there by name, there is no room for another field or for one twice,
-    and the names need no listing; what is written with backslashes is longer than that. (Three numbers or more in
-    fields of text, and an undeclared field of just the bytes that their missing quotes leave, would hide that
-    field; it stays in bronze.)
-    """
+def _keys_known(key_lists: Sequence[Sequence[str]]) -> str:
+    """SQL that is true where a record has one of the lists of field names, and false or null elsewhere."""
     if not key_lists:
         return "false"
-    lists = ", ".join("[" + ", ".join(literal(name) for name in names) + "]" for names in key_lists)
+    usual, *others = ("[" + ", ".join(literal(name) for name in names) + "]" for names in key_lists)
     # The last of the list is no constant: of six constants DuckDB makes a join, for which it would list the names
     # of every line before this CASE, also of those that are no JSON (an error).
-    listed = f"json_keys(text) IN ({lists}, CASE WHEN is_json THEN CAST(NULL AS VARCHAR[]) END)"
-    by_field = {item.field: item for item in plan.fields}
-    usual = key_lists[0]
-    if not usual or not set(usual) <= set(by_field) or not all(name.isascii() and '"' not in name for name in usual):
-        return f"CASE WHEN is_json THEN {listed} END"
-    gap = " " if is_spaced else ""
-    bytes_of_names = 2 + sum(len(name) + 3 + len(gap) for name in usual) + (1 + len(gap)) * (len(usual) - 1)
-    terms = []
-    for name in usual:
-        field = f"f.{quoted(name)}"
-        written = f"strlen({field}) + 2" if by_field[name].read_as == "VARCHAR" else f"strlen(CAST({field} AS VARCHAR))"
-        null = literal(f'"{name}":{gap}null')
-        # One CASE a field: a chain of ANDs costs more than listing the names.
-        terms.append(
-            f"CASE WHEN {field} IS NOT NULL THEN {written} WHEN contains(text, {null}) THEN 4 ELSE {_NO_LENGTH} END"
-        )
-    terms += [
-        f"CASE WHEN f.{quoted(name)} IS NULL THEN 0 ELSE {_NO_LENGTH} END" for name in by_field if name not in usual
-    ]
-    fits = f"strlen(text) = {bytes_of_names} + {' + '.join(terms)}"
-    return f"CASE WHEN NOT is_json THEN false WHEN {fits} THEN true ELSE {listed} END"
+    other = f"json_keys(text) IN ({', '.join(others)}, CASE WHEN is_json THEN CAST(NULL AS VARCHAR[]) END)"
+    return (
+        f"CASE WHEN NOT is_json THEN false WHEN json_keys(text) = {usual} THEN true "
+        f"ELSE {other if others else 'false'} END"
+    )
 
 
 def _read(plan: SilverPlan, lines: str, *, with_keys: bool = True) -> str:

@@ -35,7 +35,6 @@ class Learned:
     Attributes:
         extra: Undeclared fields that silver carries as text.
         key_lists: Lists of field names that need no closer look, the usual one first.
-        is_spaced: Whether a space follows each colon and comma of the records.
         identical: Rows of a batch that equal an earlier one of it, where nothing is deduplicated.
         touched_files: Files whose rows moved, so that the ledger counts them again.
         warnings: Number of rows by reason that broke a rule which only warns.
@@ -46,7 +45,6 @@ class Learned:
     plan: SilverPlan
     extra: list[str] = field(default_factory=list)
     key_lists: list[list[str]] = field(default_factory=list)
-    is_spaced: bool = False
     identical: int = 0
     touched_files: set[int] = field(default_factory=set)
     warnings: dict[str, int] = field(default_factory=dict)
@@ -138,7 +136,6 @@ class Parsing:
 
     def _learn_key_lists(self) -> None:
         rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
-        self.learned.is_spaced = bool(rows) and rows[0]["is_spaced"]
         lists = [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
         dropped = {name for name, rule in self.source.privacy.items() if rule == "drop"}
         known = {*self.plan.known_fields, *dropped}
@@ -150,9 +147,7 @@ class Parsing:
         self.learned.key_lists = lists
 
     def _parse_once(self) -> _Found:
-        self.engine.write(
-            parsed_sql(self.plan, "temp.lines", self.learned.key_lists, is_spaced=self.learned.is_spaced), "temp.parsed"
-        )
+        self.engine.write(parsed_sql(self.plan, "temp.lines", self.learned.key_lists), "temp.parsed")
         self.engine.write("SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean")
         self.engine.write(reasons_sql(self.plan, "temp.lines", "temp.unclean"), "temp.reasons")
         rows = self.engine.query(
