@@ -227,7 +227,9 @@ def test_watch_time_is_null_where_no_source_can_tell(tmp_path: Path) -> None:
     with Tiny(tmp_path) as tiny:
         tiny.add([{"event_time": "2025-03-03 10:00"}])
         tiny.build()
-        assert values(ask(tiny, "watch_time")) == {(3,): None}
+        result = ask(tiny, "watch_time")
+        assert values(result) == {(3,): None}
+        assert any("`watch:`" in note for note in result.notes)
 
 
 def test_lateness_makes_days_provisional(tmp_path: Path) -> None:

@@ -79,3 +79,22 @@ def test_an_hour_whose_file_is_cut_off_degrades_its_day(tmp_path: Path) -> None:
     with tl.open(root) as session:
         found = session.sql("SELECT expected, received, status FROM ops.coverage").to_dicts()
     assert found == [{"expected": 24, "received": 23, "status": "degraded"}]
+
+
+def test_a_day_with_more_rows_in_quarantine_than_allowed_is_degraded_until_they_are_taken(tmp_path: Path) -> None:
+    """40 good rows a day; 4 bad ones beside them are 9.1 %, 2 are 4.8 %; the contract allows 5 %."""
+    root = project(tmp_path, contract={"max_quarantined_share": 0.05})
+    for day, bad in ((2, 2), (3, 4)):
+        rows = lines(event(200 + 5 * number + day - 1, amount=-1, received=...) for number in range(bad))
+        path = root / f"data/2024-03-0{day}.jsonl.gz"
+        path.write_bytes(gzip.compress((WHOLE[day - 1] + rows).encode(), mtime=0))
+    build(root)
+    assert statuses(root) == {1: "complete", 2: "complete", 3: "degraded"}
+    assert build(root).verdict == "unchanged"
+    assert statuses(root)[3] == "degraded"
+    mended = events_with(
+        complete="daily_file", contract={"max_quarantined_share": 0.05}, fields={"amount": {"type": "number"}}
+    )
+    make_project(root, {"app": mended}, timezone="UTC")
+    assert build(root).exit_code == 0
+    assert statuses(root) == {1: "complete", 2: "complete", 3: "complete"}

@@ -294,6 +294,9 @@ class _Question:
         """Whether no source can tell the number, or gold has a row for every zero: then it is null, not 0."""
         if self._facts(self.by).tables == ["gold.entity_day"] and self.by:
             return True
+        return self._is_watch_unknown()
+
+    def _is_watch_unknown(self) -> bool:
         return self.metric.expression == "watch_seconds" and not self.gold.events.has_watch
 
     def _totals(self, found: list[dict[str, Any]], periods: Mapping[date, tuple[date, date]]) -> pa.Table | None:
@@ -341,6 +344,8 @@ class _Question:
                 f"{self.metric.name} of a {self.grain} is the value of its last complete day; "
                 f"average_dau is the mean of the days, active_users counts everybody of the {self.grain} once."
             )
+        if self._is_watch_unknown():
+            notes.append("No event tells what was watched, so this is not known: see `watch:` in docs/settings.md.")
         if self.metric.fact == "session" and any(name in self.gold.project.dimensions for name in self.by):
             notes.append("A session counts for the value at its first event.")
         return notes

@@ -8,9 +8,11 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from tidelake.contracts.table import literal
 from tidelake.gold.context import Gold
 from tidelake.gold.coverage import calendars, watermark
 from tidelake.gold.sqltext import day_start
+from tidelake.lake.ledger import LEDGER, one_of
 from tidelake.metrics.periods import dates_between
 
 Status = Literal["missing", "degraded", "open", "provisional", "partial_left", "complete"]
@@ -95,13 +97,17 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
     """What the lake knows of these sources' completeness: the worst over them.
 
     `ops.watermarks` and `ops.coverage` say it; where they have no row, silver does: the largest event time
-    is the watermark, and a date without any row of a source between its first and last is missing.
+    is the watermark, and a date without any row of a source between its first and last is missing. A date whose
+    files have more rows in quarantine than the contract allows is degraded.
     """
     found, mark = calendars(gold, sources), watermark(gold, sources)
     covered: dict[str, dict[date, Status]] = {
         name: {day: "missing" if status == "missing" else "degraded" for day, status in calendar.noted.items()}
         for name, calendar in found.items()
     }
+    for name in sources:
+        for day in _failed(gold, name):
+            covered[name].setdefault(day, "degraded")
     days: dict[date, Status] = {}
     for noted in covered.values():
         for day, status in noted.items():
@@ -116,6 +122,25 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
         last=max((one.last for one in found.values() if one.last is not None), default=None),
         days=days,
     )
+
+
+def _failed(gold: Gold, name: str) -> list[date]:
+    """Dates whose rows failed the contract's gate: too large a share of their files' rows waits in quarantine."""
+    limit = gold.sources[name].contract.max_quarantined_share
+    if gold.lake.version(LEDGER) is None:
+        return []
+    judged = "read - filtered - superseded"
+    own = f"SELECT file_id, quarantined, {judged} AS judged FROM {LEDGER} WHERE source = {literal(name)}"
+    bad = gold.query(f"SELECT file_id FROM ({own}) AS told WHERE quarantined > {limit} * judged")
+    if not bad:
+        return []
+    files = one_of("file_id", {row["file_id"] for row in bad})
+    found = gold.query(
+        f"SELECT event_date FROM (SELECT DISTINCT event_date, file_id FROM silver.{name} WHERE event_date IN "
+        f"(SELECT event_date FROM silver.{name} WHERE {files})) AS held JOIN ({own}) AS told "
+        f"ON told.file_id = held.file_id GROUP BY event_date HAVING sum(quarantined) > {limit} * sum(judged)"
+    )
+    return [row["event_date"] for row in found]
 
 
 def _parts(days: Mapping[date, Status], covered: Mapping[str, Mapping[date, Status]]) -> dict[date, Status]:
