@@ -101,6 +101,12 @@ def test_dau_by_region_reports_the_overlap(tiny: Tiny) -> None:
     assert (first["total"], first["sum_of_segments"], first["overlap"]) == (2, 3, 1)
 
 
+def test_a_segment_without_actors_on_the_last_day_of_a_week_is_there_with_zero(tiny: Tiny) -> None:
+    """DAU of a week is that of its last complete day, Sunday 9 March: ann in the north."""
+    result = values(ask(tiny, "dau", by=["region"], grain="week", end=date(2025, 3, 9)))
+    assert result == {(3, "(unknown)"): 0, (3, "north"): 1, (3, "south"): 0}
+
+
 def test_events_count_rows_without_actor_and_leave_bots_out(tiny: Tiny) -> None:
     assert values(ask(tiny, "events", end=date(2025, 3, 6))) == {(3,): 3, (4,): 2, (5,): None, (6,): 1}
     assert values(ask(tiny, "plays", by="region", start=date(2025, 3, 4), end=date(2025, 3, 4))) == {

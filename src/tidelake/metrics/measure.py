@@ -137,7 +137,7 @@ class _Question:
         facts, said = self._limited(limit)
         sql = self._sql(facts)
         found = self.gold.query(sql)
-        rows = self._filled(found, periods)
+        rows = self._filled(found, periods, self._occurring(facts, found))
         totals = self._totals(found, periods) if self.by else None
         return self._result(rows, periods, sql, [*notes, *said, *self._total_notes(totals)], totals)
 
@@ -266,11 +266,22 @@ class _Question:
 
     # --- rows
 
-    def _filled(self, found: list[dict[str, Any]], periods: Mapping[date, tuple[date, date]]) -> list[dict[str, Any]]:
+    def _occurring(self, facts: str, found: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+        """The segments that occur, also on dates that do not stand for their period."""
+        names = self._facts(self.by).segments
+        if names and self.metric.is_rolling and self.grain != "day":
+            found = self.gold.query(f"SELECT DISTINCT {', '.join(names)} FROM ({facts}) AS facts")
+        return sorted({tuple(row[name] for name in names) for row in found}) if names else [()]
+
+    def _filled(
+        self,
+        found: list[dict[str, Any]],
+        periods: Mapping[date, tuple[date, date]],
+        segments: Sequence[tuple[Any, ...]],
+    ) -> list[dict[str, Any]]:
         """A row for every period and every segment that occurs: 0 where received, null where not."""
         names = self._facts(self.by).segments
         by_key = {(row["period_start"], *(row[name] for name in names)): row for row in found}
-        segments = sorted({key[1:] for key in by_key}) if self.by else [()]
         rows = []
         for first, span in periods.items():
             status, received = self._status(first, span), self._is_received(span)
