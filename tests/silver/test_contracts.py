@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from itertools import islice, permutations
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.silver.conftest import EVENTS, Built
-from tidelake.errors import ContractError
+from tidelake.errors import ContractError, ProjectError
 
 Declare = Callable[..., Built]
 AT = "2024-03-01T10:00:00Z"
@@ -34,6 +35,9 @@ COERCED = [
     ("integer", 9_223_372_036_854_775_807, 9_223_372_036_854_775_807),
     ("integer", 9_223_372_036_854_775_808, None),
     ("integer", True, None),
+    ("integer", 1e-7, None),
+    ("integer", "25e-1", None),
+    ("integer", "1e3", 1000),
     ("number", 1.5, 1.5),
     ("number", "1.5", 1.5),
     ("number", 3, 3.0),
@@ -182,6 +186,101 @@ def test_undeclared_fields_evolve_over_several_builds(events: Declare) -> None:
     assert first.sources[0]["new_fields"] == ["color"]
     found = project.rows("SELECT color, size FROM silver.events ORDER BY file_id = 0, batch_id, source_position")
     assert [tuple(item.values()) for item in found] == [(None, None), ("red", None), (None, "1.1"), ("blue", "L")]
+
+
+@pytest.mark.parametrize(
+    ("zone", "text", "instant"),
+    [
+        ("America/New_York", "2025-11-05", "2025-11-05T05:00"),
+        ("America/New_York", "2025-11-05 10:00:00", "2025-11-05T15:00"),
+        ("America/New_York", "2025-11-05T10:00", "2025-11-05T15:00"),
+        ("America/New_York", "2025-11-05 10:00:00 UTC", "2025-11-05T10:00"),
+        ("America/New_York", "2025-11-05T10:00:00.5Z", "2025-11-05T10:00:00.5"),
+        ("America/New_York", "2025-11-05 10:00:00-08", "2025-11-05T18:00"),
+        ("America/New_York", "2025-11-05 10:00:00+01:00", "2025-11-05T09:00"),
+        ("America/New_York", "2025-11-05 10:00:00 PM", None),
+        ("America/New_York", "2025-11-05 10:00:00 xyz", None),
+        ("America/New_York", "2025-11-02 01:30:00", None),  # twice: the clocks go back at 2
+        ("America/New_York", "2025-03-09 02:30:00", None),  # never
+        ("Australia/Lord_Howe", "2025-04-06 01:45:00", None),  # twice: by half an hour
+        ("Australia/Lord_Howe", "2025-04-06 01:15:00", "2025-04-05T14:15"),
+    ],
+)
+def test_instants_of_a_zone(events: Declare, zone: str, text: str, instant: str | None) -> None:
+    project = events(timezone=zone)
+    project.lines("events/a.jsonl", row(at=text))
+    project.build(select=["events"])
+    wanted = [] if instant is None else [{"event_time": datetime.fromisoformat(instant).replace(tzinfo=UTC)}]
+    assert project.rows("SELECT event_time FROM silver.events") == wanted
+    assert len(project.reasons()) == (instant is None)
+
+
+def test_without_a_receipt_the_source_s_own_time_holds(events: Declare) -> None:
+    fields = {"got": {"type": "timestamp"}, "sent": {"type": "timestamp"}}
+    base = {"event_time": "at", "actor_id": "user", "event_name": "name", "received_at": "got", "sent_at": "sent"}
+    project = events(fields, mapping=base)
+    sent = "2024-03-01T10:00:01Z"
+    project.lines("events/a.jsonl", row(sent=sent), row(sent=sent, got="2024-03-01T11:00:02Z"))
+    project.build()
+    found = project.rows("SELECT event_time FROM silver.events ORDER BY source_position")
+    # Received an hour and a second after it was sent, which was a second after it happened.
+    assert [item["event_time"] for item in found] == [
+        datetime(2024, 3, 1, 10, tzinfo=UTC),
+        datetime(2024, 3, 1, 11, 0, 1, tzinfo=UTC),
+    ]
+
+
+def test_a_required_time_that_cannot_be_read_does_not_evolve(events: Declare) -> None:
+    project = events(contract={"on_mismatch": "evolve"})
+    project.lines("events/a.jsonl", row(at="05/11/2025"), row())
+    project.build()
+    assert project.reasons() == {1: ["ambiguous_time:at"]}
+    assert project.rows("SELECT count(*) AS n FROM silver.events WHERE event_time IS NOT NULL") == [{"n": 1}]
+
+
+def test_content_is_all_fields_also_those_that_cannot_be_columns(events: Declare) -> None:
+    project = events(dedup="content")
+    names = ("Product Name", "a=b", "User")  # the last differs from `user` in case only
+    rows = [row(), *(row(**{name: value}) for name in names for value in ("x", "y"))]
+    project.lines("events/a.jsonl", *rows, row(**{"a=b": "y"}))
+    result = project.build()
+    assert any("other_fields" in message for message in result.sources[0]["messages"])
+    found = project.rows("SELECT other_fields FROM silver.events ORDER BY source_position")
+    wanted = [None, *(f'{{"{name}":"{value}"}}' for name in names for value in ("x", "y"))]
+    assert [item["other_fields"] for item in found] == wanted
+    assert project.rows("SELECT source_position FROM silver.duplicates") == [{"source_position": 8}]
+    project.lines("events/b.jsonl", row(**{"Product Name": "x"}), row(**{"Product Name": "z"}))
+    project.build()
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 8}]
+
+
+def test_the_order_of_fields_does_not_tell_rows_without_id_apart(events: Declare) -> None:
+    base = {"event_id": "id", "event_time": "at", "actor_id": "user", "event_name": "name"}
+    project = events({"id": {}}, mapping=base, dedup="content")
+    project.lines("events/a.jsonl", row(id=None), dict(reversed(row(id=None).items())))
+    project.build()
+    assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 1}]
+
+
+def test_a_record_may_begin_with_blanks(events: Declare) -> None:
+    project = events()
+    project.lines("events/a.jsonl", "\t" + json.dumps(row()), " \t [1]")
+    project.build()
+    assert project.reasons() == {2: ["not_an_object"]}
+
+
+def test_allowed_numbers_are_compared_as_numbers(events: Declare) -> None:
+    fields = {"a": {"type": "number", "allowed": ["1", "2.5"]}, "b": {"type": "integer", "allowed": ["1"]}}
+    project = events(fields)
+    project.lines("events/a.jsonl", row(a=1, b=1), row(a=2.5, b=1), row(a=2, b=1), row(a=1, b=2))
+    project.build()
+    assert project.reasons() == {3: ["not_allowed:a"], 4: ["not_allowed:b"]}
+
+
+def test_counts_have_no_key(events: Declare) -> None:
+    project = events(fact="count", dedup="key", mapping={"event_time": "at", "entity": "user"})
+    with pytest.raises(ProjectError, match="`dedup: key` is for events"):
+        project.build()
 
 
 def test_instants_in_every_form(events: Declare) -> None:

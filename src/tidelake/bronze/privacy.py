@@ -73,7 +73,7 @@ def guarded_sql(source: Source, lines: str) -> str:
         FROM (
             SELECT *, coalesce(record, raw) AS text,
                 kind = 'record' AND problem IS NULL AND json_valid(coalesce(record, raw))
-                    AND starts_with(ltrim(coalesce(record, raw)), '{{') AS is_record
+                    AND regexp_matches(coalesce(record, raw), '^\\s*\\{{') AS is_record
             FROM {lines}
         )
     )"""

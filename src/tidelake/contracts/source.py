@@ -31,8 +31,9 @@ class FieldRule(Settings):
     required: bool = Field(False, description="whether null, or no such field, breaks the contract")
     on_mismatch: OnMismatch | None = Field(
         None,
-        description="value of another type: evolve widens the column to text, coerce casts what can be cast "
-        "without loss and quarantines the rest, quarantine keeps the row aside, fail stops the build; "
+        description="value of another type: evolve keeps it as text in a column beside (of a required field it "
+        "quarantines the row), coerce casts what can be cast without loss and quarantines the rest, quarantine keeps "
+        "the row aside, fail stops the build; "
         "null = the contract's `on_mismatch`",
     )
     on_breach: OnBreach = Field("quarantine", description="value breaks allowed, minimum, maximum or pattern")
@@ -50,6 +51,13 @@ class FieldRule(Settings):
     unit: str | None = None
     description: str | None = None
 
+    @model_validator(mode="after")
+    def _allowed_numbers(self) -> FieldRule:
+        if self.type in ("integer", "number"):
+            for item in self.allowed:
+                float(item)
+        return self
+
 
 class RowRule(Settings):
     """A condition over the whole row, in portable SQL over the contract's column names."""
@@ -65,7 +73,9 @@ class Contract(Settings):
     fields: dict[str, FieldRule] = Field(default_factory=dict, description="by name")
     rules: tuple[RowRule, ...] = Field((), description="conditions over several fields")
     extra: Literal["evolve", "ignore", "quarantine", "fail"] = Field(
-        "evolve", description="fields that are not declared: evolve keeps them as text columns and says so"
+        "evolve",
+        description="fields that are not declared: evolve keeps them as text columns, those whose names cannot be "
+        "columns as JSON in `other_fields`, and says so",
     )
     on_mismatch: OnMismatch = "coerce"
     unique: tuple[str, ...] = Field((), description="columns whose combination may occur once (dimensions)")
@@ -197,6 +207,8 @@ class Source(Settings):
             raise ValueError("a count source needs `mapping:` with `entity:` and `event_time:`")
         if self.fact == "dimension" and not self.key:
             raise ValueError("a dimension needs `key:`, the fields that identify a row")
+        if self.dedup == "key" and self.fact == "count":
+            raise ValueError("`dedup: key` is for events, which have an id; counts are told apart by `dedup: content`")
         if self.dedup == "key" and self.fact == "event" and self.mapping.event_id is None:
             raise ValueError("`dedup: key` needs `mapping: event_id:`")
         return self

@@ -33,9 +33,10 @@ EVENT_COLUMNS = (
 )
 COUNT_COLUMNS = ("event_date", "event_time", "entity", "traffic_class")
 NO_ID = "no-id:"
+OTHER_FIELDS = "other_fields"  # the undeclared fields that cannot be columns, as one JSON object
 _TEXT_PARTS = ("event_id", "actor_id", "event_name", "session_id", "entity")
 _FUTURE_WITHOUT_RECEIPT = timedelta(days=1)
-_DEFINITION_VERSION = 2  # raise when the meaning of the SELECT changes: silver is then restated
+_DEFINITION_VERSION = 3  # raise when the meaning of the SELECT changes: silver is then restated
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,15 @@ class SilverPlan:
 
     @property
     def known_fields(self) -> tuple[str, ...]:
-        return tuple(item.field for item in self.fields)
+        return tuple(item.field for item in self.fields if item.field != OTHER_FIELDS)
 
 
 def plan(source: Source, project: Project, extra: Sequence[str] = (), *, absent: Collection[str] = ()) -> SilverPlan:
     """Work out the SELECT of a source.
 
     Args:
-        extra: Fields that are not declared and that silver carries as text (`extra: evolve`).
+        extra: Fields that are not declared and that silver carries as text (`extra: evolve`); with OTHER_FIELDS
+            those beyond are carried too.
         absent: Dimensions without a table yet: every value that refers to them is an unknown one.
 
     Raises:
@@ -81,11 +83,12 @@ def plan(source: Source, project: Project, extra: Sequence[str] = (), *, absent:
     for field in (*parts, *source.measures, *source.key):
         rules.setdefault(field, FieldRule(type=_default_type(parts.get(field), field in source.measures)))
     for field in extra:
-        rules.setdefault(field, FieldRule())
+        if field != OTHER_FIELDS:
+            rules.setdefault(field, FieldRule())
     fields: list[FieldSql] = []
     taken: dict[str, str] = {}
     _refuse_names_alike(source, rules)
-    reserved = {*LINEAGE, "traffic_class", "event_date", "content_hash"}
+    reserved = {*LINEAGE, "traffic_class", "event_date", "content_hash", OTHER_FIELDS}
     for field, rule in rules.items():
         if rule.privacy == "drop":
             continue
@@ -116,6 +119,9 @@ def plan(source: Source, project: Project, extra: Sequence[str] = (), *, absent:
             made = replace(made, checks=(*made.checks, unknown))
         # What nothing declares is taken whatever it is: text as it is, lists and objects as JSON text.
         fields.append(replace(made, checks=()) if is_extra else made)
+    if OTHER_FIELDS in extra:
+        names = [*(item.field for item in fields), *source.privacy]
+        fields.append(FieldSql(OTHER_FIELDS, OTHER_FIELDS, "VARCHAR", _other_fields(names), ()))
     return SilverPlan(
         source=source,
         project=project,
@@ -329,16 +335,27 @@ def _keys_known(key_lists: Sequence[Sequence[str]]) -> str:
 
 def _read(plan: SilverPlan, lines: str, *, with_keys: bool = True) -> str:
     """The lines with their fields as a struct `f` and, where wanted, their field names as `keys`."""
-    wanted = json.dumps({item.field: item.read_as for item in plan.fields})
+    wanted = json.dumps({item.field: item.read_as for item in plan.fields if item.field != OTHER_FIELDS})
     keys = ",\n                CASE WHEN is_json THEN json_keys(text) END AS keys" if with_keys else ""
     return f"""
             SELECT *, CASE WHEN is_json THEN json_transform(text, {literal(wanted)}) END AS f{keys}
             FROM (
                 SELECT *, coalesce(record, raw) AS text,
                     problem IS NULL AND json_valid(coalesce(record, raw)) AS is_valid,
-                    is_valid AND starts_with(ltrim(coalesce(record, raw)), '{{') AS is_json
+                    is_valid AND (starts_with(coalesce(record, raw), '{{')
+                        OR regexp_matches(coalesce(record, raw), '^\\s*\\{{')) AS is_json
                 FROM {lines} WHERE kind = 'record'
             )"""
+
+
+def _other_fields(names: Sequence[str]) -> str:
+    """SQL of a JSON object of a record's fields that are none of these, by name; null where there is none."""
+    known = ", ".join(literal(name) for name in names)
+    path = "'$.\"' || replace(name, '\"', '\\\"') || '\"'"
+    pair = f"CAST(to_json(name) AS VARCHAR) || ':' || CAST(json_extract(text, {path}) AS VARCHAR)"
+    others = f"list_sort(list_filter(json_keys(text), lambda name: name NOT IN ({known})))"
+    listed = f"array_to_string(list_transform({others}, lambda name: {pair}), ',')"
+    return f"CASE WHEN is_json THEN '{{' || NULLIF({listed}, '') || '}}' END"
 
 
 def _typed_columns(plan: SilverPlan) -> str:
@@ -355,7 +372,8 @@ def _typed_columns(plan: SilverPlan) -> str:
             continue
         if column in by_column:
             value = _canonical(column, by_column[column].value)
-            if column == "event_id":  # a row without its id is known by its text, and is nobody's duplicate
+            if column == "event_id" and plan.source.dedup != "content":
+                # A row without its id is known by its text, and is nobody's duplicate.
                 value = f"coalesce({value}, '{NO_ID}' || left(md5(text), 16))"
             columns.append(f"{value} AS {column}")
         else:
@@ -380,7 +398,7 @@ def _event_time(plan: SilverPlan) -> str:
     if "received_at" in values and "sent_at" in values:
         received, sent = values["received_at"], values["sent_at"]
         return (
-            f"CASE WHEN {sent} - {own} BETWEEN INTERVAL 0 SECOND AND INTERVAL 7 DAY "
+            f"CASE WHEN {received} IS NOT NULL AND {sent} - {own} BETWEEN INTERVAL 0 SECOND AND INTERVAL 7 DAY "
             f"THEN {received} - ({sent} - {own}) ELSE {own} END"
         )
     return own
@@ -402,7 +420,7 @@ def _time_checks(plan: SilverPlan) -> list[Check]:
     )
     if receipt and "sent_at" in values:
         own, sent = values["event_time"], values["sent_at"]
-        broken += f" OR NOT ({sent} - {own} BETWEEN INTERVAL 0 SECOND AND INTERVAL 7 DAY)"
+        broken += f" OR ({receipt} IS NOT NULL AND NOT ({sent} - {own} BETWEEN INTERVAL 0 SECOND AND INTERVAL 7 DAY))"
     return [Check("clock_skew:event_time", f"({broken})", "quarantine")]
 
 

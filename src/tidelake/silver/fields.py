@@ -8,11 +8,16 @@ The expressions are written in DuckDB's dialect over a struct `f` that holds the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 from tidelake.contracts.source import FieldRule, FieldType, OnBreach, OnMismatch
 from tidelake.contracts.table import literal
 
-_ISO_WITH_ZONE = r"(?i)[0-9](z|[+-][0-9]{2}(:?[0-9]{2})?)$"
+# A date with or without a wall clock's reading; and one with a reading and something that may name a zone.
+_ISO_LOCAL = r"\s*[0-9]+-[0-9]+-[0-9]+([T ]+[0-9]+(:[0-9]+(:[0-9]+(\.[0-9]*)?)?)?)?\s*"
+_ISO_WITH_ZONE = r"(?i)\s*[0-9]+-[0-9]+-[0-9]+[T ]+[0-9:.]*[0-9.]\s*(z|[a-z][a-z]{2}[a-z0-9_/+-]*|[+-][0-9:]{2,})\s*"
 _PLAIN_NUMBER = r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*"
 _NOT_FINITE = r"NaN|-?Infinity"
 _SLASHED_DATE = r"^[0-9]{1,2}[/.-][0-9]{1,2}[/.-][0-9]{2,4}( .*)?$"
@@ -114,7 +119,7 @@ def field_sql(
         checks.append(Check(f"missing_required:{name}", f"{given} IS NULL", breach))
     variant = None
     wrong = [(reason, f"({given} IS NOT NULL AND {condition})") for reason, condition in mistakes]
-    if on_mismatch == "evolve":
+    if on_mismatch == "evolve" and not is_required:  # of a required field the typed value must be there
         is_wrong = " OR ".join(condition for _, condition in wrong) or "false"
         variant = f"CASE WHEN {is_wrong} THEN trim({given}, '\"') END"
         value = f"CASE WHEN NOT ({is_wrong}) THEN {value} END" if wrong else value
@@ -157,7 +162,8 @@ def _typed(
         return given, []
     if kind == "integer":
         value = _number(given, bare, "BIGINT", is_lenient=is_lenient)
-        lossy = f"(contains({given}, '.') AND TRY_CAST({bare} AS DOUBLE) <> {value})"
+        is_fraction = " OR ".join(f"contains({given}, '{mark}')" for mark in ".eE")
+        lossy = f"(({is_fraction}) AND TRY_CAST({bare} AS DOUBLE) <> {value})"
         return value, [("wrong_type", f"({value} IS NULL OR {lossy})")]
     if kind == "number":
         value = _number(given, bare, "DOUBLE", is_lenient=is_lenient)
@@ -213,10 +219,10 @@ def _instant(text: str, *, timezone: str, time_format: str) -> tuple[str, list[t
     doubts = []
     if timezone != "UTC":
         naive = f"TRY_CAST({text} AS TIMESTAMP)"
-        has_zone = f"regexp_matches({text}, {literal(_ISO_WITH_ZONE)})"
+        is_local, has_zone = (f"regexp_full_match({text}, {literal(form)})" for form in (_ISO_LOCAL, _ISO_WITH_ZONE))
         local_value, local_doubts = _from_local(naive, timezone)
-        stamp = f"CASE WHEN {has_zone} THEN {stamp} ELSE {local_value} END"
-        doubts = [(reason, f"(NOT {has_zone} AND {condition})") for reason, condition in local_doubts]
+        stamp = f"CASE WHEN {is_local} THEN {local_value} WHEN {has_zone} THEN {stamp} END"
+        doubts = [(reason, f"({is_local} AND {condition})") for reason, condition in local_doubts]
     is_written = f"{text} LIKE '____-%'"
     value = (
         stamp if time_format == "iso" else f"CASE WHEN {is_written} THEN {stamp} ELSE make_timestamptz({micros}) END"
@@ -254,24 +260,37 @@ def _from_local(local: str, timezone: str) -> tuple[str, list[tuple[str, str]]]:
         return f"CAST({local} AS TIMESTAMPTZ)", []
     zone = literal(timezone)
     instant = f"timezone({zone}, {local})"
-    hour = "INTERVAL 1 HOUR"
+    again = " OR ".join(
+        f"timezone({zone}, {instant} {sign} INTERVAL {minutes} MINUTE) = {local}"
+        for minutes in _clocks_set_back(timezone)
+        for sign in "-+"
+    )
     return instant, [
         ("nonexistent_time", f"timezone({zone}, {instant}) <> {local}"),
-        (
-            "ambiguous_time",
-            (
-                f"(timezone({zone}, {instant}) = {local} AND (timezone({zone}, {instant} - {hour}) = {local} "
-                f"OR timezone({zone}, {instant} + {hour}) = {local}))"
-            ),
-        ),
+        ("ambiguous_time", f"(timezone({zone}, {instant}) = {local} AND ({again or 'false'}))"),
     ]
+
+
+@lru_cache
+def _clocks_set_back(timezone: str) -> tuple[int, ...]:
+    """By how many minutes a zone's clocks were set back from 1970 to 2037, each once: 60 nearly everywhere."""
+    zone, day, before = ZoneInfo(timezone), datetime(1970, 1, 1, tzinfo=UTC), None
+    found: set[int] = set()
+    while day.year < 2038:
+        offset = day.astimezone(zone).utcoffset()
+        assert offset is not None
+        if before is not None and offset < before:
+            found.add(round((before - offset).total_seconds() / 60))
+        day, before = day + timedelta(days=1), offset
+    return tuple(sorted(found))
 
 
 def _value_checks(name: str, rule: FieldRule, value: str, given: str) -> list[Check]:
     checks: list[Check] = []
     if rule.allowed:
-        allowed = ", ".join(literal(item) for item in rule.allowed)
-        text = given if rule.type == "string" else f"CAST({value} AS VARCHAR)"
+        is_number = rule.type in ("integer", "number")
+        allowed = ", ".join(f"CAST({literal(item)} AS DOUBLE)" if is_number else literal(item) for item in rule.allowed)
+        text = given if rule.type == "string" else value if is_number else f"CAST({value} AS VARCHAR)"
         checks.append(
             Check(f"not_allowed:{name}", f"({value} IS NOT NULL AND {text} NOT IN ({allowed}))", rule.on_breach)
         )

@@ -15,6 +15,7 @@ from tidelake.lake import Lake
 from tidelake.lake.keys import KeyIndex
 from tidelake.silver.compile import (
     LINEAGE,
+    OTHER_FIELDS,
     SilverPlan,
     accepted_columns,
     key_lists_sql,
@@ -135,16 +136,25 @@ class Parsing:
             self._refuse_failures()
 
     def _learn_key_lists(self) -> None:
+        lists = self._key_lists()
+        if self.source.contract.extra == "evolve":
+            self._add_extra(sorted({name for names in lists for name in names} - self._known_fields()))
+        self.learned.key_lists = self._without_unknown(lists)
+
+    def _key_lists(self) -> list[list[str]]:
+        """The lists of field names of the batch's first records, without those that have one twice."""
         rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
-        lists = [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
-        dropped = {name for name, rule in self.source.privacy.items() if rule == "drop"}
-        known = {*self.plan.known_fields, *dropped}
-        if self.source.contract.extra != "ignore":
-            if self.source.contract.extra == "evolve":
-                self._add_extra(sorted({name for names in lists for name in names} - known))
-                known = {*self.plan.known_fields, *dropped}
-            lists = [names for names in lists if set(names) <= known]
-        self.learned.key_lists = lists
+        return [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
+
+    def _known_fields(self) -> set[str]:
+        return {*self.plan.known_fields, *(name for name, rule in self.source.privacy.items() if rule == "drop")}
+
+    def _without_unknown(self, lists: Sequence[list[str]]) -> list[list[str]]:
+        """Lists of field names of which none is still to be taken up or refused."""
+        if self.source.contract.extra == "ignore" or OTHER_FIELDS in self.learned.extra:
+            return list(lists)
+        known = self._known_fields()
+        return [names for names in lists if known.issuperset(names)]
 
     def _parse_once(self) -> _Found:
         self.engine.write(parsed_sql(self.plan, "temp.lines", self.learned.key_lists), "temp.parsed")
@@ -164,6 +174,7 @@ class Parsing:
         """Take up fields that nothing declares; true when there are new ones."""
         # DuckDB's structs and columns know no case: of `New` and `new` only the first becomes a column.
         taken = {name.lower() for name in (*accepted_columns(self.plan), *self.plan.known_fields, *self.source.privacy)}
+        taken.add(OTHER_FIELDS)
         new: list[str] = []
         for name in names:
             if (
@@ -174,23 +185,22 @@ class Parsing:
             ):
                 new.append(name)
                 taken.add(name.lower())
-        self._say_left_out(sorted(set(names) - set(new) - set(self.plan.known_fields)))
+        others = sorted(set(names) - set(new) - set(self.plan.known_fields))
+        if others and OTHER_FIELDS not in self.learned.extra:
+            new.append(OTHER_FIELDS)
+        self._say_others(others)
         if not new:
             return False
         self.learned.settled()
         self.learned.extra += new
-        self.learned.evolved += new
+        self.learned.evolved += [name for name in new if name != OTHER_FIELDS]
         self.learned.plan = self._planned(self.learned.extra)
         self.learned.key_lists = []
-        rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
-        known = {*self.plan.known_fields, *(n for n, rule in self.source.privacy.items() if rule == "drop")}
-        self.learned.key_lists = [
-            row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"]) and set(row["keys"]) <= known
-        ]
+        self.learned.key_lists = self._without_unknown(self._key_lists())
         return True
 
-    def _say_left_out(self, names: Sequence[str]) -> None:
-        text = "undeclared fields that stay in bronze only (no name for a new column, or too many): "
+    def _say_others(self, names: Sequence[str]) -> None:
+        text = f"undeclared fields kept in {OTHER_FIELDS} (no name for a new column, or too many): "
         said = text + ", ".join(repr(name) for name in names[:12]) + (" ..." if len(names) > 12 else "")
         if names and said not in self.learned.messages:
             self.learned.messages.append(said)
