@@ -349,13 +349,27 @@ def _read(plan: SilverPlan, lines: str, *, with_keys: bool = True) -> str:
 
 
 def _other_fields(names: Sequence[str]) -> str:
-    """SQL of a JSON object of a record's fields that are none of these, by name; null where there is none."""
+    """SQL of a JSON object of a record's fields that are none of these, each as text; null where there is none."""
     known = ", ".join(literal(name) for name in names)
-    path = "'$.\"' || replace(name, '\"', '\\\"') || '\"'"
-    pair = f"CAST(to_json(name) AS VARCHAR) || ':' || CAST(json_extract(text, {path}) AS VARCHAR)"
     others = f"list_sort(list_filter(json_keys(text), lambda name: name NOT IN ({known})))"
+    path = "'$.\"' || replace(name, '\"', '\\\"') || '\"'"
+    value = _json_text(f"json_extract_string(text, {path})")
+    pair = f"{_json_text('name')} || ':' || coalesce({value}, 'null')"
     listed = f"array_to_string(list_transform({others}, lambda name: {pair}), ',')"
     return f"CASE WHEN is_json THEN '{{' || NULLIF({listed}, '') || '}}' END"
+
+
+def _json_text(text: str) -> str:
+    """SQL of a text as JSON writes it; other control characters stay as they are."""
+    for mark, written in (
+        ("'\\'", "'\\\\'"),
+        ("'\"'", "'\\\"'"),
+        ("chr(10)", "'\\n'"),
+        ("chr(13)", "'\\r'"),
+        ("chr(9)", "'\\t'"),
+    ):
+        text = f"replace({text}, {mark}, {written})"
+    return f"'\"' || {text} || '\"'"
 
 
 def _typed_columns(plan: SilverPlan) -> str:

@@ -154,6 +154,20 @@ def _path(name: str) -> exp.Expr:
     return exp.Literal.string("$['" + name.replace("\\", "\\\\").replace("'", "\\'") + "']")
 
 
+def _named(node: exp.Expr) -> exp.Expr | None:
+    """A field whose name a lambda's `name` holds: Spark writes the path `$['name']`."""
+    from sqlglot import exp
+
+    if not isinstance(node.expression, exp.DPipe):
+        return None
+    path: exp.Expr = exp.column("name")
+    for mark, written in (("\\", "\\\\"), ("'", "\\'")):
+        path = exp.Replace(this=path, expression=exp.Literal.string(mark), replacement=exp.Literal.string(written))
+    for part, is_first in ((exp.Literal.string("$['"), True), (exp.Literal.string("']"), False)):
+        path = exp.DPipe(this=part, expression=path) if is_first else exp.DPipe(this=path, expression=part)
+    return exp.Anonymous(this="get_json_object", expressions=[node.this.copy(), path])
+
+
 def _try_cast(node: exp.Expr) -> exp.Expr | None:
     from sqlglot import exp
 
@@ -216,6 +230,7 @@ def _decimal(node: exp.Expr) -> exp.Expr | None:
 _CHANGES: dict[str, Callable[[Any], exp.Expr | None]] = {
     "TryCast": _try_cast,
     "JSONType": _json_type,
+    "JSONExtractScalar": _named,
     "RegexpFullMatch": _whole_match,
     "RegexpLike": _match,
     "Length": _length,
