@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -172,5 +175,18 @@ def _first_numbers(session: Session, what: Demo) -> None:
 def _next(place: Path, what: Demo) -> None:
     bold, off = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
     put(f"\n{bold}Next{off}")
-    for command in (f"cd {place}", *what.next):
-        put(f"  {command}")
+    tide = tide_in(place)
+    put(f"  cd {shlex.quote(str(place))}")
+    for command in what.next:
+        put(f"  {re.sub('^tide ', lambda _: f'{tide} ', command)}")
+
+
+def tide_in(folder: Path) -> str:
+    """The `tide` that runs, as a shell in this folder calls it: by name where PATH finds it, else by its path."""
+    called, beside = Path(sys.argv[0]), Path(sys.executable).with_name("tide")
+    program = called if called.name == "tide" and called.is_file() else beside
+    known = shutil.which("tide")
+    if not program.is_file() or (known is not None and program.samefile(known)):
+        return "tide"
+    near_by, whole = os.path.relpath(program.absolute(), folder.resolve()), str(program.absolute())
+    return shlex.quote(min(near_by, whole, key=len))
