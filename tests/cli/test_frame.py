@@ -61,6 +61,9 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
         (["init", "x", "--from", "y", "--timezone", "Europe/Belin"], "Europe/Berlin"),
         (["sql", "SELECT", "1"], "in quotes"),
         (["simulate", "collapse", "--out", "x", "--set", "y"], "NAME=VALUE"),
+        (["simulate", "collapse", "--out", "x", "--set", "days=abc"], "days of the scenario collapse takes a whole nu"),
+        (["simulate", "collapse", "--out", "x", "--set", "seed=2"], "Unknown setting 'seed'"),
+        (["simulate", "collapse", "--out", "x", "--seed", "-1"], "--seed"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_next(

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -74,10 +74,11 @@ def _bring_data(place: Path, what: Demo, data: str | None) -> None:
     target = place / what.data
     if what.scenario is None or (target.is_dir() and any(target.iterdir())):
         return
-    from tidelake.cli.simulate import run_scenario
+    from tidelake.sources.simulate import simulate
 
+    options: dict[str, Any] = dict(what.options)
     with meter() as progress:
-        made = run_scenario(what.scenario, target, progress=progress, options=dict(what.options))
+        made = simulate(what.scenario, target, progress=progress, **options)
     say(f"{made.rows:,} events simulated (seed {made.seed})")
     say(f"What was planted stands in {made.truth.name}, which no command reads")
 
