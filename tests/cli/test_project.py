@@ -141,6 +141,17 @@ def test_sql_in_every_format(tide: Printed, tmp_path: Path) -> None:
     assert parquet.read_table(target).to_pydict() == {"event_name": ["open", "play"], "events": [3, 1]}
 
 
+def test_the_ending_of_the_files_name_chooses_the_format(tide: Printed, tmp_path: Path) -> None:
+    query = "select 3 as events"
+    for name, content in {"x.csv": "events\n3\n", "x.CSV": "events\n3\n", "x.txt": "events\n──────\n     3\n"}.items():
+        assert tide("sql", query, "--output", str(tmp_path / name)) == ""
+        assert (tmp_path / name).read_text() == content
+    tide("sql", query, "--output", str(tmp_path / "x.parquet"))
+    assert parquet.read_table(tmp_path / "x.parquet").to_pydict() == {"events": [3]}
+    tide("sql", query, "--output", str(tmp_path / "x.rows"), "--format", "json")
+    assert json.loads((tmp_path / "x.rows").read_text())["rows"] == [{"events": 3}]
+
+
 def test_sql_from_a_file_with_a_parameter(tide: Printed, tmp_path: Path) -> None:
     query = tmp_path / "by_region.sql"
     query.write_text("select count(*) as events from silver.app where region = $region")

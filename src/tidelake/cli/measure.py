@@ -27,7 +27,7 @@ from tidelake.cli.output import emit
 EXAMPLES = examples(
     "tide measure dau",
     "tide measure views --grain week --from 2016-01-01 --to 2016-03-31",
-    "tide measure dau --by region --by device --format csv --output dau.csv",
+    "tide measure dau --by region --by device --output dau.csv",
     "tide measure events --where \"event_name = 'video_play'\"",
 )
 
