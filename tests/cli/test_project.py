@@ -122,6 +122,23 @@ def test_quarantine_says_why_and_where(tide: Printed) -> None:
     assert shown[0]["raw"] == '{"id": "4", "ts": "2025-11-17T09'
 
 
+def test_a_reason_that_no_row_has_is_not_answered_with_no_rows(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, near in {"bad_json": "Did you mean 'invalid_json'? ", "zzz": ""}.items():
+        assert main(["quarantine", "show", "--reason", name, "--project", str(project)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert f"Unknown reason '{name}' in quarantine." in captured.err
+        assert f"  next: {near}Its rows have: invalid_json, not_allowed:event." in captured.err
+
+
+def test_a_reason_is_also_found_by_its_part_before_the_colon(tide: Printed) -> None:
+    assert [row["reasons"] for row in tide.rows("quarantine", "show", "--reason", "not_allowed")] == [
+        "not_allowed:event"
+    ]
+
+
 def test_quarantine_shows_each_row_with_its_place_and_text(tide: Printed) -> None:
     assert tide("quarantine", "show", "--reason", "invalid_json").splitlines() == [
         "app  day_2025-11-17.jsonl:6  invalid_json",
