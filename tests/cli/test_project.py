@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+import tidelake
 from tidelake.cli import main
+from tidelake.errors import TidelakeError
 
 PROJECT = """\
 name: tiny
@@ -105,6 +107,35 @@ def test_measure_as_a_table_says_its_metric_once(tide: Printed) -> None:
     body = [line.split() for line in shown if line.startswith("2025")]
     assert [line[:2] for line in body] == [["2025-11-17", "3"], ["2025-11-18", "1"]]
     assert sum("metric events" in line for line in shown) == 1
+
+
+def test_python_prints_what_the_command_prints(project: Path, tide: Printed) -> None:
+    with tidelake.open(project) as session:
+        result = session.measure("events")
+    assert str(result) + "\n" == tide("measure", "events")
+    head = str(result).splitlines()[2].split()
+    assert head == ["period_start", "value", "status"]
+    assert result._repr_html_().count("<th ") == 3
+    assert len(result.table.column_names) == 13
+
+
+def test_a_closed_session_says_that_it_is_closed(project: Path) -> None:
+    session = tidelake.open(project)
+    session.close()
+    for ask in (
+        lambda: session.measure("dau"),
+        lambda: session.sql("select 1 as one"),
+        session.build,
+        session.replay,
+        session.check,
+        session.ledger,
+        session.quarantine,
+        session.compact,
+        session.vacuum,
+        session.migrate,
+    ):
+        with pytest.raises(TidelakeError, match="This session is closed"):
+            ask()
 
 
 def test_unknown_metric_ends_with_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,7 +164,7 @@ def _first_numbers(session: Session, what: Demo) -> None:
     from dataclasses import replace
 
     from tidelake.cli.output import emit
-    from tidelake.reports.reading import both_ends, for_reading
+    from tidelake.metrics.reading import both_ends, for_reading
 
     for table in what.first:
         result = session.measure(table.metric, by=table.by, grain=table.grain)

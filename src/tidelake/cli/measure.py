@@ -77,7 +77,7 @@ def measure(
             where=where,
         )
         if form is FormatName.table:
-            from tidelake.reports.reading import for_reading
+            from tidelake.metrics.reading import for_reading
 
             result = for_reading(result)
         emit(result, form=form, output=output, limit=limit)

@@ -23,6 +23,7 @@ from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, roll
 from tidelake.metrics.kinds.ratios import mean_sql, quantile_sql
 from tidelake.metrics.kinds.sums import sum_sql
 from tidelake.metrics.periods import dates_between, next_period, period_start
+from tidelake.metrics.reading import for_reading
 from tidelake.metrics.status import Observed, Status, observe, worst
 
 SEGMENT_LIMIT = 50
@@ -32,7 +33,7 @@ _NUMBERS = ("value", "numerator", "denominator", "n", "ci_low", "ci_high")
 
 @dataclass(frozen=True)
 class MeasureResult(Result):
-    """A metric's rows.
+    """A metric's rows; printed, what is the same in every row is said once.
 
     Attributes:
         totals: With dimensions, one row a period: `total`, `sum_of_segments`, `overlap` (an actor may count in
@@ -41,6 +42,12 @@ class MeasureResult(Result):
 
     totals: pa.Table | None = None
     metric: Metric | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return Result.__str__(for_reading(self))
+
+    def _repr_html_(self) -> str:
+        return Result._repr_html_(for_reading(self))
 
 
 def measure(
