@@ -14,7 +14,7 @@ from tidelake import errors
 from tidelake.cli import main
 
 VERBS = [
-    *("demo", "init", "build", "simulate", "measure", "sql", "docs"),
+    *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
     *("check", "ledger", "quarantine", "doctor", "compact", "vacuum", "migrate"),
 ]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -40,7 +40,10 @@ def test_help_names_every_verb() -> None:
     assert [verb for verb in VERBS if f" {verb} " not in answer.stdout] == []
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "quarantine list", "quarantine show", "quarantine replay"])
+@pytest.mark.parametrize(
+    "verb",
+    [*VERBS, "metrics list", "metrics show", "quarantine list", "quarantine show", "quarantine replay"],
+)
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*verb.split(), "--help"]) == 0
     shown = capsys.readouterr().out

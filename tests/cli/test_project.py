@@ -138,6 +138,65 @@ def test_a_closed_session_says_that_it_is_closed(project: Path) -> None:
             ask()
 
 
+def test_metrics_are_listed_with_what_they_can_be_asked_by(tide: Printed) -> None:
+    rows = {row["name"]: row for row in json.loads(tide("metrics", "list", "--format", "json"))["rows"]}
+    assert rows["wau_cal"] == {
+        "name": "wau_cal",
+        "title": "Weekly active users, calendar",
+        "unit": "users",
+        "kind": "distinct",
+        "fact": "event",
+        "grains": ["week"],
+        "dimensions": ["event_name", "traffic_class", "region"],
+        "aliases": [],
+    }
+    assert rows["watch_seconds"]["aliases"] == ["watch_time"]
+    assert rows["sessions"]["dimensions"] == ["region", "is_single_event"]
+    shown = tide("metrics", "list").splitlines()
+    assert "metrics of session facts: by region, is_single_event" in shown
+    assert "dimensions" not in shown[2]
+
+
+def test_a_metric_is_shown_with_its_definition_and_the_sql_that_measures_it(project: Path, tide: Printed) -> None:
+    (row,) = json.loads(tide("metrics", "show", "watch_time", "--format", "json"))["rows"]
+    assert (row["name"], row["expression"], row["column"], row["is_additive"]) == (
+        "watch_seconds",
+        "watch_seconds",
+        None,
+        True,
+    )
+    with tidelake.open(project) as session:
+        for metric in session.metrics().to_dicts():
+            (row,) = session.metrics(metric["name"]).to_dicts()
+            measured = session.measure(metric["name"], grain=metric["grains"][0])
+            assert row["sql"] == measured.sql
+            assert row["version"] == measured.to_dicts()[0]["definition_version"]
+            for name in metric["dimensions"]:
+                assert name in session.measure(metric["name"], by=[name], grain=metric["grains"][0]).table.column_names
+    lines = dict(line.strip().split("  ", 1) for line in tide("metrics", "show", "mau").splitlines()[1:10])
+    assert lines["window"].strip() == "30 days, the last of them the day"
+    assert lines["additive"].strip() == "no: parts do not add up to the whole"
+
+
+def test_without_a_project_the_built_in_metrics_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["metrics", "list", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == 15
+    assert {row["dimensions"] for row in rows} == {None}
+    assert main(["metrics", "show", "dua"]) == 2
+    assert "Did you mean 'dau'" in capsys.readouterr().err
+    assert main(["metrics", "list", "--project", str(tmp_path)]) == 2
+    assert "There is no tide.yml" in capsys.readouterr().err
+
+
+def test_an_unknown_metric_says_where_all_are_listed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["measure", "zzz", "--project", str(project)]) == 2
+    assert "sessions ... `tide metrics list` lists them all." in capsys.readouterr().err
+
+
 def test_unknown_metric_ends_with_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["measure", "dua", "--project", str(project)]) == 2
     assert "'dau'" in capsys.readouterr().err

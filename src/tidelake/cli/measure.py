@@ -41,7 +41,9 @@ class Grain(StrEnum):
 
 
 def measure(
-    metric: Annotated[str, typer.Argument(help="dau, events, sessions, watch_time, views ...", show_default=False)],
+    metric: Annotated[
+        str, typer.Argument(help="dau, events, sessions ...: `tide metrics list` has them all.", show_default=False)
+    ],
     *,
     by: Annotated[
         list[str] | None, typer.Option("--by", metavar="DIM", help="Cut by a dimension; may be given again.")

@@ -100,6 +100,15 @@ def measure(
     return question.answer(segment_limit)
 
 
+def metric_sql(gold: Gold, metric: Metric) -> str:
+    """The SELECT of the metric over all dates with data, by its first grain; empty where there are none.
+
+    `temp.metric_days` in it says which dates make which period.
+    """
+    question = _Question(gold, metric, (), metric.grains[0], None, _observed(gold, metric)).between(None, None)
+    return question.sql() if question.start is not None else ""
+
+
 def _checked_grain(metric: Metric, grain: str) -> Grain:
     if grain not in GRAINS:
         raise UnknownNameError("grain", grain, GRAINS)
@@ -134,6 +143,10 @@ class _Question:
         if start is not None and end is not None and start > end:
             raise DefinitionError(f"The first date {start} lies after the last {end}.")
         return replace(self, start=start or self.observed.first, end=end or self.observed.last)
+
+    def sql(self) -> str:
+        """The SELECT of the values, before small segments are put together."""
+        return self._sql(self._facts(self.by).rows())
 
     def answer(self, limit: int) -> MeasureResult:
         periods = self._periods()

@@ -174,6 +174,20 @@ class Session:
             where=where,
         )
 
+    def metrics(self, name: str | None = None) -> Result:
+        """The metrics that this project can be asked for, or the definition and the SQL of one.
+
+        Args:
+            name: Name or alias of a metric; None = one row for each of them.
+
+        Raises:
+            UnknownNameError: There is no such metric.
+        """
+        from tidelake.metrics.listing import metrics_of
+
+        self._read_finished()
+        return metrics_of(self.engine, self.lake, self.project, self.sources, name)
+
     def sql(self, text: str, params: Mapping[str, Any] | None = None) -> Result:
         """Rows of one SELECT over all tables of the lake by name (`silver.app`, `gold.user_day`).
 
