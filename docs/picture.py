@@ -31,7 +31,9 @@ def terminal_output(words: list[str], folder: Path) -> str:
     """What a command prints to a terminal, with its colours; progress is left out."""
     inner, outer = pty.openpty()
     fcntl.ioctl(outer, termios.TIOCSWINSZ, struct.pack("HHHH", 60, WIDTH, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(WIDTH), "PYTHONPATH": str(ROOT / "src")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where `tide` has its short name
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src")}
+    environment |= {"TERM": "xterm-256color", "COLUMNS": str(WIDTH)}
     environment.pop("NO_COLOR", None)
     process = subprocess.Popen(
         [sys.executable, "-m", "tidelake", *words], cwd=folder, env=environment, stdout=outer, stderr=subprocess.PIPE

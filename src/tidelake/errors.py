@@ -32,18 +32,17 @@ class DefinitionError(ProjectError):
 class UnknownNameError(DefinitionError, LookupError):
     """A name that nothing carries; the message proposes the nearest ones."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "") -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "", more: str = "") -> None:
         choices = sorted(set(known))
         near = get_close_matches(name, choices, n=3, cutoff=0.5)
         place = f" in {where}" if where else ""
         if near:
             hint = "Did you mean " + " or ".join(f"'{item}'" for item in near) + "?"
         elif choices:
-            shown = ", ".join(choices[:12]) + (" ..." if len(choices) > 12 else "")
-            hint = f"Known: {shown}."
+            hint = f"Known: {', '.join(choices[:12])}{' ...' if len(choices) > 12 else '.'}"
         else:
             hint = f"There is no {kind} yet."
-        super().__init__(f"Unknown {kind} '{name}'{place}.", hint=hint)
+        super().__init__(f"Unknown {kind} '{name}'{place}.", hint=f"{hint} {more}".rstrip())
         self.name = name
 
 

@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from tidelake.cli import main
-from tidelake.cli.demo import point_sources
+from tidelake.cli.demo import point_sources, tide_in
 from tidelake.cli.examples import copy_example, example_names, load_demo
 from tidelake.errors import ProjectError
 
@@ -136,3 +136,25 @@ def test_sources_are_pointed_at_own_data_whatever_their_pattern(tmp_path: Path) 
 def test_every_example_with_a_demo_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--list"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == example_names()
+
+
+def test_next_commands_can_be_run_as_printed_whatever_path_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / ".venv" / "bin" / "tide"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    place = tmp_path / "demo" / "collapse"
+    place.mkdir(parents=True)
+    monkeypatch.setattr("sys.argv", [str(program), "demo"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert tide_in(place) == "../../.venv/bin/tide"
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert tide_in(place) == "tide"
+    other = tmp_path / "other" / "tide"
+    other.parent.mkdir()
+    other.write_text("#!/bin/sh\n")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", str(other.parent))
+    assert tide_in(place) == "../../.venv/bin/tide"

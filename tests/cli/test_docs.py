@@ -90,6 +90,6 @@ def test_a_document_without_a_place_ends_with_2(project: Path) -> None:
 
 
 def test_description_goes_to_a_file(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["docs", "--project", str(project), "--output", str(project / "out" / "lake.md")]) == 0
-    assert (project / "out" / "lake.md").read_text().startswith("# tiny\n")
+    assert main(["docs", "--project", str(project), "--output", str(project / "lake.md")]) == 0
+    assert (project / "lake.md").read_text().startswith("# tiny\n")
     assert capsys.readouterr().out == ""

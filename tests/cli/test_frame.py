@@ -14,7 +14,7 @@ from tidelake import errors
 from tidelake.cli import main
 
 VERBS = [
-    *("demo", "init", "build", "simulate", "measure", "sql", "docs"),
+    *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
     *("check", "ledger", "quarantine", "doctor", "compact", "vacuum", "migrate"),
 ]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -40,7 +40,10 @@ def test_help_names_every_verb() -> None:
     assert [verb for verb in VERBS if f" {verb} " not in answer.stdout] == []
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "quarantine list", "quarantine show", "quarantine replay"])
+@pytest.mark.parametrize(
+    "verb",
+    [*VERBS, "metrics list", "metrics show", "quarantine list", "quarantine show", "quarantine replay"],
+)
 def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*verb.split(), "--help"]) == 0
     shown = capsys.readouterr().out
@@ -56,11 +59,21 @@ def test_every_verb_has_help_with_an_example(verb: str, capsys: pytest.CaptureFi
         (["measure", "dau", "--grain", "fortnight"], "fortnight"),
         (["sql", "nowhere.sql"], "There is no file nowhere.sql"),
         (["sql", "SELECT 1", "--param", "x"], "NAME=VALUE"),
+        (["measure", "dau", "--output", "dau.parquet", "--format", "csv"], "dau.parquet is a name for parquet"),
+        (["measure", "dau", "--output", "dau.txt", "--format", "json"], "dau.txt is a name for table"),
+        (["measure", "dau", "--output", "dau.xlsx"], ".csv, .json, .parquet, .txt"),
+        (["measure", "dau", "--output", "dau"], "does not say which format"),
+        (["measure", "dau", "--output", "nowhere/dau.csv"], "there is no folder nowhere"),
+        (["measure", "dau", "--output", "."], "is a folder"),
+        (["docs", "--output", "nowhere/lake.md"], "there is no folder nowhere"),
         (["measure", "dau", "--from", "17.11.2025"], "17.11.2025"),
         (["demo", "colapse"], "collapse"),
         (["init", "x", "--from", "y", "--timezone", "Europe/Belin"], "Europe/Berlin"),
         (["sql", "SELECT", "1"], "in quotes"),
         (["simulate", "collapse", "--out", "x", "--set", "y"], "NAME=VALUE"),
+        (["simulate", "collapse", "--out", "x", "--set", "days=abc"], "days of the scenario collapse takes a whole nu"),
+        (["simulate", "collapse", "--out", "x", "--set", "seed=2"], "Unknown setting 'seed'"),
+        (["simulate", "collapse", "--out", "x", "--seed", "-1"], "--seed"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_next(

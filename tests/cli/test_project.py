@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
+import tidelake
 from tidelake.cli import main
+from tidelake.errors import TidelakeError
 
 PROJECT = """\
 name: tiny
@@ -107,6 +109,94 @@ def test_measure_as_a_table_says_its_metric_once(tide: Printed) -> None:
     assert sum("metric events" in line for line in shown) == 1
 
 
+def test_python_prints_what_the_command_prints(project: Path, tide: Printed) -> None:
+    with tidelake.open(project) as session:
+        result = session.measure("events")
+    assert str(result) + "\n" == tide("measure", "events")
+    head = str(result).splitlines()[2].split()
+    assert head == ["period_start", "value", "status"]
+    assert result._repr_html_().count("<th ") == 3
+    assert len(result.table.column_names) == 13
+
+
+def test_a_closed_session_says_that_it_is_closed(project: Path) -> None:
+    session = tidelake.open(project)
+    session.close()
+    for ask in (
+        lambda: session.measure("dau"),
+        lambda: session.sql("select 1 as one"),
+        session.build,
+        session.replay,
+        session.check,
+        session.ledger,
+        session.quarantine,
+        session.compact,
+        session.vacuum,
+        session.migrate,
+    ):
+        with pytest.raises(TidelakeError, match="This session is closed"):
+            ask()
+
+
+def test_metrics_are_listed_with_what_they_can_be_asked_by(tide: Printed) -> None:
+    rows = {row["name"]: row for row in json.loads(tide("metrics", "list", "--format", "json"))["rows"]}
+    assert rows["wau_cal"] == {
+        "name": "wau_cal",
+        "title": "Weekly active users, calendar",
+        "unit": "users",
+        "kind": "distinct",
+        "fact": "event",
+        "grains": ["week"],
+        "dimensions": ["event_name", "traffic_class", "region"],
+        "aliases": [],
+    }
+    assert rows["watch_seconds"]["aliases"] == ["watch_time"]
+    assert rows["sessions"]["dimensions"] == ["region", "is_single_event"]
+    shown = tide("metrics", "list").splitlines()
+    assert "metrics of session facts: by region, is_single_event" in shown
+    assert "dimensions" not in shown[2]
+
+
+def test_a_metric_is_shown_with_its_definition_and_the_sql_that_measures_it(project: Path, tide: Printed) -> None:
+    (row,) = json.loads(tide("metrics", "show", "watch_time", "--format", "json"))["rows"]
+    assert (row["name"], row["expression"], row["column"], row["is_additive"]) == (
+        "watch_seconds",
+        "watch_seconds",
+        None,
+        True,
+    )
+    with tidelake.open(project) as session:
+        for metric in session.metrics().to_dicts():
+            (row,) = session.metrics(metric["name"]).to_dicts()
+            measured = session.measure(metric["name"], grain=metric["grains"][0])
+            assert row["sql"] == measured.sql
+            assert row["version"] == measured.to_dicts()[0]["definition_version"]
+            for name in metric["dimensions"]:
+                assert name in session.measure(metric["name"], by=[name], grain=metric["grains"][0]).table.column_names
+    lines = dict(line.strip().split("  ", 1) for line in tide("metrics", "show", "mau").splitlines()[1:10])
+    assert lines["window"].strip() == "30 days, the last of them the day"
+    assert lines["additive"].strip() == "no: parts do not add up to the whole"
+
+
+def test_without_a_project_the_built_in_metrics_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["metrics", "list", "--format", "json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert len(rows) == 15
+    assert {row["dimensions"] for row in rows} == {None}
+    assert main(["metrics", "show", "dua"]) == 2
+    assert "Did you mean 'dau'" in capsys.readouterr().err
+    assert main(["metrics", "list", "--project", str(tmp_path)]) == 2
+    assert "There is no tide.yml" in capsys.readouterr().err
+
+
+def test_an_unknown_metric_says_where_all_are_listed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["measure", "zzz", "--project", str(project)]) == 2
+    assert "sessions ... `tide metrics list` lists them all." in capsys.readouterr().err
+
+
 def test_unknown_metric_ends_with_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["measure", "dua", "--project", str(project)]) == 2
     assert "'dau'" in capsys.readouterr().err
@@ -120,6 +210,23 @@ def test_quarantine_says_why_and_where(tide: Printed) -> None:
         ("day_2025-11-17.jsonl", "6")
     ]
     assert shown[0]["raw"] == '{"id": "4", "ts": "2025-11-17T09'
+
+
+def test_a_reason_that_no_row_has_is_not_answered_with_no_rows(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, near in {"bad_json": "Did you mean 'invalid_json'? ", "zzz": ""}.items():
+        assert main(["quarantine", "show", "--reason", name, "--project", str(project)]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert f"Unknown reason '{name}' in quarantine." in captured.err
+        assert f"  next: {near}Its rows have: invalid_json, not_allowed:event." in captured.err
+
+
+def test_a_reason_is_also_found_by_its_part_before_the_colon(tide: Printed) -> None:
+    assert [row["reasons"] for row in tide.rows("quarantine", "show", "--reason", "not_allowed")] == [
+        "not_allowed:event"
+    ]
 
 
 def test_quarantine_shows_each_row_with_its_place_and_text(tide: Printed) -> None:
@@ -139,6 +246,17 @@ def test_sql_in_every_format(tide: Printed, tmp_path: Path) -> None:
     target = tmp_path / "out.parquet"
     assert tide("sql", query, "--format", "parquet", "--output", str(target)) == ""
     assert parquet.read_table(target).to_pydict() == {"event_name": ["open", "play"], "events": [3, 1]}
+
+
+def test_the_ending_of_the_files_name_chooses_the_format(tide: Printed, tmp_path: Path) -> None:
+    query = "select 3 as events"
+    for name, content in {"x.csv": "events\n3\n", "x.CSV": "events\n3\n", "x.txt": "events\n──────\n     3\n"}.items():
+        assert tide("sql", query, "--output", str(tmp_path / name)) == ""
+        assert (tmp_path / name).read_text() == content
+    tide("sql", query, "--output", str(tmp_path / "x.parquet"))
+    assert parquet.read_table(tmp_path / "x.parquet").to_pydict() == {"events": [3]}
+    tide("sql", query, "--output", str(tmp_path / "x.rows"), "--format", "json")
+    assert json.loads((tmp_path / "x.rows").read_text())["rows"] == [{"events": 3}]
 
 
 def test_sql_from_a_file_with_a_parameter(tide: Printed, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tidelake.errors import ProjectError, UnknownNameError
-from tidelake.sources.simulate import SCENARIOS, SimulationResult, simulate
+from tidelake.sources.simulate import SCENARIOS, SimulationResult, settings_of, simulate
 
 EVENT_TYPES = {
     "app_open", "home_impression", "app_close", "video_play", "video_pause", "video_resume", "video_seek",
@@ -222,6 +222,20 @@ def test_unknown_scenario_names_the_nearest(tmp_path: Path) -> None:
 def test_sizes_out_of_range_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(ProjectError):
         simulate("collapse", tmp_path / "logs", **wrong)
+
+
+@pytest.mark.parametrize("scenario", ["collapse", "streampro", "app_events"])
+def test_a_setting_of_another_kind_is_refused_and_says_what_it_takes(tmp_path: Path, scenario: str) -> None:
+    for name in settings_of(scenario):
+        with pytest.raises(ProjectError, match=f"{name} of the scenario {scenario} takes .*, not 'abc'"):
+            simulate(scenario, tmp_path / "logs", **{name: "abc"})
+    assert not (tmp_path / "logs").exists()
+
+
+def test_true_is_no_size_and_a_part_is_no_whole_number(tmp_path: Path) -> None:
+    for wrong in (True, 1.5):
+        with pytest.raises(ProjectError, match="days of the scenario collapse takes a whole number"):
+            simulate("collapse", tmp_path / "logs", days=wrong)
 
 
 def test_a_partial_last_day_ends_where_it_should(tmp_path: Path) -> None:

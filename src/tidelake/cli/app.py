@@ -29,6 +29,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "vacuum": (KEEP, "upkeep", "VACUUM_"),
     "migrate": (KEEP, "upkeep", "MIGRATE_"),
 }
+_GROUPS = {"metrics": USE, "quarantine": TRUST}  # of commands, each a module in this room
 
 
 def app_for(words: Sequence[str]) -> typer.Typer:
@@ -53,8 +54,8 @@ def app_for(words: Sequence[str]) -> typer.Typer:
         command = getattr(module, verb)
         app.command(rich_help_panel=family, help=help_of(command), epilog=getattr(module, f"{prefix}EXAMPLES"))(command)
     if asked not in _VERBS:
-        quarantine = import_module("tidelake.cli.quarantine")
-        app.add_typer(quarantine.app, name="quarantine", rich_help_panel=TRUST)
+        for group, family in _GROUPS.items():
+            app.add_typer(import_module(f"tidelake.cli.{group}").app, name=group, rich_help_panel=family)
     return app
 
 

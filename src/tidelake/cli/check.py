@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 WIDE = 160  # cells in which every check's detail fits
 LEDGER_PARTS = ("read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
 CHECK_EXAMPLES = examples("tide check", "tide check --deep", "tide check --digest --format json")
-LEDGER_EXAMPLES = examples("tide ledger", "tide ledger --format csv --output ledger.csv")
+LEDGER_EXAMPLES = examples("tide ledger", "tide ledger --output ledger.csv")
 
 
 def check(

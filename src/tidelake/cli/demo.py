@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,10 +74,11 @@ def _bring_data(place: Path, what: Demo, data: str | None) -> None:
     target = place / what.data
     if what.scenario is None or (target.is_dir() and any(target.iterdir())):
         return
-    from tidelake.cli.simulate import run_scenario
+    from tidelake.sources.simulate import simulate
 
+    options: dict[str, Any] = dict(what.options)
     with meter() as progress:
-        made = run_scenario(what.scenario, target, progress=progress, options=dict(what.options))
+        made = simulate(what.scenario, target, progress=progress, **options)
     say(f"{made.rows:,} events simulated (seed {made.seed})")
     say(f"What was planted stands in {made.truth.name}, which no command reads")
 
@@ -160,7 +164,7 @@ def _first_numbers(session: Session, what: Demo) -> None:
     from dataclasses import replace
 
     from tidelake.cli.output import emit
-    from tidelake.reports.reading import both_ends, for_reading
+    from tidelake.metrics.reading import both_ends, for_reading
 
     for table in what.first:
         result = session.measure(table.metric, by=table.by, grain=table.grain)
@@ -172,5 +176,18 @@ def _first_numbers(session: Session, what: Demo) -> None:
 def _next(place: Path, what: Demo) -> None:
     bold, off = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
     put(f"\n{bold}Next{off}")
-    for command in (f"cd {place}", *what.next):
-        put(f"  {command}")
+    tide = tide_in(place)
+    put(f"  cd {shlex.quote(str(place))}")
+    for command in what.next:
+        put(f"  {re.sub('^tide ', lambda _: f'{tide} ', command)}")
+
+
+def tide_in(folder: Path) -> str:
+    """The `tide` that runs, as a shell in this folder calls it: by name where PATH finds it, else by its path."""
+    called, beside = Path(sys.argv[0]), Path(sys.executable).with_name("tide")
+    program = called if called.name == "tide" and called.is_file() else beside
+    known = shutil.which("tide")
+    if not program.is_file() or (known is not None and program.samefile(known)):
+        return "tide"
+    near_by, whole = os.path.relpath(program.absolute(), folder.resolve()), str(program.absolute())
+    return shlex.quote(min(near_by, whole, key=len))

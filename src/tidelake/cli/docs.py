@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidelake.cli.options import HERE, ProjectOption, TargetOption, examples, flag
+from tidelake.cli.options import HERE, ProjectOption, TargetOption, checked_output, examples, flag
 from tidelake.cli.streams import put, say
 from tidelake.errors import ProjectError, TidelakeError
 
@@ -40,7 +40,10 @@ def docs(
         Path | None,
         typer.Option("--schema", metavar="FOLDER", help="Write JSON Schemas of the YAML files there, for editors."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write there.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write there.", callback=checked_output),
+    ] = None,
     project: ProjectOption = HERE,
     target: TargetOption = None,
 ) -> None:
@@ -66,7 +69,6 @@ def docs(
     if output is None:
         put(text.rstrip("\n"))
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(text, encoding="utf-8")
     say(f"The description is in {output}")
 

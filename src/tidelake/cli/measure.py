@@ -27,7 +27,7 @@ from tidelake.cli.output import emit
 EXAMPLES = examples(
     "tide measure dau",
     "tide measure views --grain week --from 2016-01-01 --to 2016-03-31",
-    "tide measure dau --by region --by device --format csv --output dau.csv",
+    "tide measure dau --by region --by device --output dau.csv",
     "tide measure events --where \"event_name = 'video_play'\"",
 )
 
@@ -41,7 +41,9 @@ class Grain(StrEnum):
 
 
 def measure(
-    metric: Annotated[str, typer.Argument(help="dau, events, sessions, watch_time, views ...", show_default=False)],
+    metric: Annotated[
+        str, typer.Argument(help="dau, events, sessions ...: `tide metrics list` has them all.", show_default=False)
+    ],
     *,
     by: Annotated[
         list[str] | None, typer.Option("--by", metavar="DIM", help="Cut by a dimension; may be given again.")
@@ -77,7 +79,7 @@ def measure(
             where=where,
         )
         if form is FormatName.table:
-            from tidelake.reports.reading import for_reading
+            from tidelake.metrics.reading import for_reading
 
             result = for_reading(result)
         emit(result, form=form, output=output, limit=limit)

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from tidelake.errors import ProjectError
+
 
 class FormatName(StrEnum):
     """How rows are printed."""
@@ -18,6 +20,54 @@ class FormatName(StrEnum):
     json = "json"
     csv = "csv"
     parquet = "parquet"
+
+
+ENDINGS = {
+    ".csv": FormatName.csv,
+    ".json": FormatName.json,
+    ".parquet": FormatName.parquet,
+    ".txt": FormatName.table,
+}
+
+
+def checked_output(output: Path | None) -> Path | None:
+    """The file to write, known to be possible before any work is done.
+
+    Raises:
+        ProjectError: Its folder is not there, or it is a folder itself.
+    """
+    if output is not None and output.is_dir():
+        raise ProjectError(f"--output {output} is a folder.", hint="Name a file in it.")
+    if output is not None and not output.parent.is_dir():
+        raise ProjectError(
+            f"--output {output}: there is no folder {output.parent}.", hint="Make the folder, or check its name."
+        )
+    return output
+
+
+def chosen_format(context: typer.Context, form: FormatName) -> FormatName:
+    """The format that was asked for, else the one of the file's name, else a table.
+
+    Raises:
+        ProjectError: The file's name says another format than --format, or none and there is no --format.
+    """
+    output: Path | None = context.params.get("output")  # eager, so it is known here
+    source = context.get_parameter_source("form")
+    is_given = source is not None and source.name != "DEFAULT"
+    if output is None:
+        return form
+    named = ENDINGS.get(output.suffix.lower())
+    if not is_given and named is None:
+        raise ProjectError(
+            f"--output {output}: its name does not say which format to write.",
+            hint=f"Add --format, or end the name in {', '.join(ENDINGS)}.",
+        )
+    if is_given and named not in (None, form):
+        raise ProjectError(
+            f"--output {output} is a name for {named}, but --format is {form}.",
+            hint="Change one of them, or leave out --format.",
+        )
+    return form if named is None else named
 
 
 class EngineName(StrEnum):
@@ -65,11 +115,27 @@ EngineOption = Annotated[
 ]
 FormatOption = Annotated[
     FormatName,
-    typer.Option("--format", "-f", metavar="NAME", help="table, json, csv or parquet.", rich_help_panel=_HOW),
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        help="table, json, csv or parquet; default: as the file's name ends, else table.",
+        callback=chosen_format,
+        show_default=False,
+        rich_help_panel=_HOW,
+    ),
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write there instead of to stdout.", rich_help_panel=_HOW),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Write there instead of to stdout.",
+        callback=checked_output,
+        is_eager=True,
+        rich_help_panel=_HOW,
+    ),
 ]
 LimitOption = Annotated[
     int,

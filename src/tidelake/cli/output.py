@@ -61,7 +61,6 @@ def _print(result: Result, form: FormatName, limit: int) -> None:
 def _write_file(result: Result, form: FormatName, output: Path, limit: int) -> None:
     """Write beside the file first, so that a crash leaves the old one."""
     beside = output.with_name(output.name + ".part")
-    output.parent.mkdir(parents=True, exist_ok=True)
     with beside.open("wb") as stream:
         _write(result, form, stream, limit)
     beside.replace(output)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Rows that broke a rule: how many and why, each with its text and place, and taking them in again.",
     no_args_is_help=True,
-    epilog=examples("tide quarantine list", "tide quarantine show --reason bad_json", "tide quarantine replay"),
+    epilog=examples("tide quarantine list", "tide quarantine show --reason invalid_json", "tide quarantine replay"),
 )
 
 RAW_SHOWN = 600  # characters of a row's text
@@ -54,7 +54,7 @@ def list_reasons(
         emit(session.quarantine(source=source, summary=True), form=form, output=output, limit=limit)
 
 
-@app.command(epilog=examples("tide quarantine show", "tide quarantine show --reason bad_json --limit 5"))
+@app.command(epilog=examples("tide quarantine show", "tide quarantine show --reason invalid_json --limit 5"))
 def show(
     *,
     source: SourceOption = None,

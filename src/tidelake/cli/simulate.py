@@ -26,7 +26,7 @@ def simulate(
     scenario: Annotated[str, typer.Argument(help="What happens in the logs: collapse ...", show_default=False)],
     *,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the logs.", show_default=False)],
-    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same bytes.")] = 1,
     truth: Annotated[
         Path | None,
         typer.Option("--truth", metavar="FILE", help="Where the planted answer goes; default: DIR.truth.json."),
@@ -40,27 +40,14 @@ def simulate(
 ) -> None:
     """Write the logs of a scenario into a folder, and its planted cause beside the folder."""
     from tidelake.cli.output import emit
-
-    with meter() as progress:
-        made = run_scenario(
-            scenario, out, seed=seed, truth=truth, progress=progress, options=scenario_options(settings)
-        )
-    emit(simulated(made), form=form, output=output)
-
-
-def run_scenario(scenario: str, out: Path, *, options: dict[str, Any], **known: Any) -> SimulationResult:
-    """Run a simulator; an option that it does not have is the user's mistake, not a fault."""
+    from tidelake.sources.simulate import check_settings
     from tidelake.sources.simulate import simulate as write_logs
 
-    try:
-        return write_logs(scenario, out, **known, **options)
-    except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
-            raise
-        name = str(error).rsplit("'", 2)[-2]
-        raise ProjectError(
-            f"The scenario {scenario} has no setting '{name}'.", hint="See docs for its settings, such as users, days."
-        ) from error
+    options = scenario_options(settings)
+    check_settings(scenario, options)
+    with meter() as progress:
+        made = write_logs(scenario, out, seed=seed, truth=truth, progress=progress, **options)
+    emit(simulated(made), form=form, output=output)
 
 
 def simulated(made: SimulationResult) -> Result:

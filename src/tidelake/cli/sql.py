@@ -27,7 +27,7 @@ from tidelake.errors import ProjectError
 
 EXAMPLES = examples(
     'tide sql "SELECT event_name, count(*) AS events FROM silver.app GROUP BY event_name"',
-    "tide sql models/weekly.sql --format parquet --output weekly.parquet",
+    "tide sql models/weekly.sql --output weekly.parquet",
     "echo 'SELECT 1 AS one' | tide sql - --format json",
 )
 

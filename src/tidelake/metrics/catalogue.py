@@ -14,6 +14,7 @@ from tidelake.contracts.source import Source
 from tidelake.errors import UnknownNameError
 from tidelake.gold.model import definition_hash
 
+Fact = Literal["event", "session", "actor_day", "count"]
 Grain = Literal["day", "week", "month"]
 GRAINS: tuple[Grain, ...] = ("day", "week", "month")
 FOLDER = Path(__file__).parent / "definitions"
@@ -36,7 +37,7 @@ class Metric(Settings):
     description: str = ""
     unit: str | None = None
     kind: Literal["sum", "distinct", "mean_of_days", "ratio", "quantile"]
-    fact: Literal["event", "session", "actor_day", "count"]
+    fact: Fact
     column: str | None = None
     expression: str | None = None
     window_days: int | None = Field(None, gt=0)
@@ -133,11 +134,20 @@ def find_metric(name: str, project: Project, sources: Mapping[str, Source]) -> M
     Raises:
         UnknownNameError: There is none.
     """
-    known = catalogue(project, sources)
+    return metric_named(name, catalogue(project, sources))
+
+
+def metric_named(name: str, known: Mapping[str, Metric]) -> Metric:
+    """One of these metrics by its name or alias.
+
+    Raises:
+        UnknownNameError: None has it.
+    """
     if name in known:
         return known[name]
     wanted = name.lower()
     for metric in known.values():
         if wanted in metric.aliases or wanted == metric.name:
             return metric
-    raise UnknownNameError("metric", name, [*known, *(alias for metric in known.values() for alias in metric.aliases)])
+    names = [*known, *(alias for metric in known.values() for alias in metric.aliases)]
+    raise UnknownNameError("metric", name, names, more="`tide metrics list` lists them all.")

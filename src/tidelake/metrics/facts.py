@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import get_args
 
 from tidelake.contracts.table import literal, quoted
 from tidelake.errors import DefinitionError, UnknownNameError
@@ -16,7 +17,7 @@ from tidelake.gold.builtin import ALL
 from tidelake.gold.context import Gold
 from tidelake.gold.events import CANONICAL
 from tidelake.gold.sqltext import date_literal
-from tidelake.metrics.catalogue import Metric
+from tidelake.metrics.catalogue import Fact, Metric
 
 UNKNOWN = "(unknown)"
 _NEVER_DIMENSIONS = frozenset(
@@ -196,15 +197,7 @@ def check_dimensions(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
         UnknownNameError: No fact carries it.
         DefinitionError: Another fact does.
     """
-    events = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS and name != "session_id"]
-    if len(gold.events.sources) > 1:
-        events.append("source")
-    carried = {
-        "event": events,
-        "actor_day": events,
-        "session": _session_dimensions(gold),
-        "count": _count_dimensions(gold, metric.source),
-    }
+    carried = {fact: dimensions_of(gold, fact, metric.source) for fact in get_args(Fact)}
     for name in by:
         if name in carried[metric.fact]:
             continue
@@ -219,6 +212,20 @@ def check_dimensions(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
         raise UnknownNameError("dimension", name, carried[metric.fact])
     if len(set(by)) != len(by):
         raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
+
+
+def dimensions_of(gold: Gold, fact: Fact, source: str | None) -> list[str]:
+    """The names by which facts can be cut; none of events before the first build, for their columns are not known.
+
+    Args:
+        source: Count facts: the source whose entities are counted.
+    """
+    if fact == "session":
+        return _session_dimensions(gold)
+    if fact == "count":
+        return _count_dimensions(gold, source)
+    events = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS and name != "session_id"]
+    return [*events, "source"] if len(gold.events.sources) > 1 else events
 
 
 def _session_dimensions(gold: Gold) -> list[str]:

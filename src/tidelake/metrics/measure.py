@@ -23,6 +23,7 @@ from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, roll
 from tidelake.metrics.kinds.ratios import mean_sql, quantile_sql
 from tidelake.metrics.kinds.sums import sum_sql
 from tidelake.metrics.periods import dates_between, next_period, period_start
+from tidelake.metrics.reading import for_reading
 from tidelake.metrics.status import Observed, Status, observe, worst
 
 SEGMENT_LIMIT = 50
@@ -32,7 +33,7 @@ _NUMBERS = ("value", "numerator", "denominator", "n", "ci_low", "ci_high")
 
 @dataclass(frozen=True)
 class MeasureResult(Result):
-    """A metric's rows.
+    """A metric's rows; printed, what is the same in every row is said once.
 
     Attributes:
         totals: With dimensions, one row a period: `total`, `sum_of_segments`, `overlap` (an actor may count in
@@ -41,6 +42,12 @@ class MeasureResult(Result):
 
     totals: pa.Table | None = None
     metric: Metric | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return Result.__str__(for_reading(self))
+
+    def _repr_html_(self) -> str:
+        return Result._repr_html_(for_reading(self))
 
 
 def measure(
@@ -93,6 +100,15 @@ def measure(
     return question.answer(segment_limit)
 
 
+def metric_sql(gold: Gold, metric: Metric) -> str:
+    """The SELECT of the metric over all dates with data, by its first grain; empty where there are none.
+
+    `temp.metric_days` in it says which dates make which period.
+    """
+    question = _Question(gold, metric, (), metric.grains[0], None, _observed(gold, metric)).between(None, None)
+    return question.sql() if question.start is not None else ""
+
+
 def _checked_grain(metric: Metric, grain: str) -> Grain:
     if grain not in GRAINS:
         raise UnknownNameError("grain", grain, GRAINS)
@@ -127,6 +143,10 @@ class _Question:
         if start is not None and end is not None and start > end:
             raise DefinitionError(f"The first date {start} lies after the last {end}.")
         return replace(self, start=start or self.observed.first, end=end or self.observed.last)
+
+    def sql(self) -> str:
+        """The SELECT of the values, before small segments are put together."""
+        return self._sql(self._facts(self.by).rows())
 
     def answer(self, limit: int) -> MeasureResult:
         periods = self._periods()

@@ -174,6 +174,20 @@ class Session:
             where=where,
         )
 
+    def metrics(self, name: str | None = None) -> Result:
+        """The metrics that this project can be asked for, or the definition and the SQL of one.
+
+        Args:
+            name: Name or alias of a metric; None = one row for each of them.
+
+        Raises:
+            UnknownNameError: There is no such metric.
+        """
+        from tidelake.metrics.listing import metrics_of
+
+        self._read_finished()
+        return metrics_of(self.engine, self.lake, self.project, self.sources, name)
+
     def sql(self, text: str, params: Mapping[str, Any] | None = None) -> Result:
         """Rows of one SELECT over all tables of the lake by name (`silver.app`, `gold.user_day`).
 
@@ -206,19 +220,19 @@ class Session:
         """
         from tidelake.session.checks import check
 
-        self.lake.settle_on(None)
+        self._read_newest()
         return check(self.engine, self.lake, self.project, self.sources, deep=deep, digest=digest)
 
     def ledger(self) -> Result:
         """The row ledger as it is, also where a build was cut off: one row a file."""
-        self.lake.settle_on(None)
+        self._read_newest()
         return self._table("ops.ledger", "Row ledger", "source, source_path")
 
     def quarantine(self, *, source: str | None = None, reason: str | None = None, summary: bool = False) -> Result:
         """Rows that broke their contract, or with `summary` their number by source and reason."""
         from tidelake.silver.quarantine import list_rows
 
-        self.lake.settle_on(None)
+        self._read_newest()
         return list_rows(
             self.engine, self.lake, source=source, reason=reason, summary=summary, known=list(self.sources)
         )
@@ -272,16 +286,26 @@ class Session:
 
         if writes:
             self._writable()
-        self.lake.settle_on(None)
+        self._read_newest()
         return Pipeline(self.engine, self.lake, self.project, self.sources, progress or silent)
 
     def _writable(self) -> None:
         if self.lake.is_past:
             raise LakeError("A lake opened with --as-of is read-only.", hint="Leave --as-of out.")
+        self._read_newest()
+
+    def _read_newest(self) -> None:
+        """From now on read the tables as they are."""
+        self._check_open()
         self.lake.settle_on(None)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise LakeError("This session is closed.", hint="Ask inside of its `with`, or open the project again.")
 
     def _read_finished(self) -> None:
         """From now on read what the last finished build left, so that tables agree with each other."""
+        self._check_open()
         if self.as_of is None and not self.lake.is_settled:
             from tidelake.lake.builds import BUILDS
 

@@ -20,7 +20,7 @@ def list_rows(
         reason: Whole (`wrong_type:value`), or the part before the colon.
 
     Raises:
-        UnknownNameError: There is no such source.
+        UnknownNameError: There is no such source, or rows are in quarantine but none for this reason.
     """
     if source is not None and source not in known:
         raise UnknownNameError("source", source, known)
@@ -48,4 +48,21 @@ def list_rows(
             f"FROM {QUARANTINE} WHERE {condition} ORDER BY source, source_path, source_position"
         )
     table = engine.query(sql, params or None)
+    if reason is not None and not table.num_rows:
+        _check_reason(engine, source, reason)
     return Result(table, sql=sql, sources=(TableVersion(QUARANTINE, version),), title="Quarantine")
+
+
+def _check_reason(engine: Engine, source: str | None, reason: str) -> None:
+    """Raise where rows are in quarantine, none of which has this reason."""
+    of_source = "" if source is None else " AND source = $source"
+    sql = (
+        f"SELECT DISTINCT reason FROM (SELECT unnest(reasons) AS reason FROM {QUARANTINE} "
+        f"WHERE state = 'open'{of_source}) ORDER BY reason"
+    )
+    known = engine.query(sql, None if source is None else {"source": source}).column("reason").to_pylist()
+    if known:
+        unknown = UnknownNameError("reason", reason, known, where="quarantine")
+        near = (unknown.hint or "").partition("Known:")[0]
+        unknown.hint = f"{near} Its rows have: {', '.join(known)}.".strip()
+        raise unknown

@@ -7,34 +7,38 @@ The names of the scenarios are what `tide simulate` takes. `collapse` is R0's st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import date
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from tidelake.engine.progress import Progress, silent
-from tidelake.errors import UnknownNameError
+from tidelake.errors import ProjectError, UnknownNameError
 from tidelake.sources.simulate.app_events import simulate_app_events
 from tidelake.sources.simulate.collapse import simulate_collapse
 from tidelake.sources.simulate.output import SimulationResult
 from tidelake.sources.simulate.planted import PLANTS
 from tidelake.sources.simulate.streampro import simulate_streampro
 
-__all__ = ["SCENARIOS", "SimulationResult", "simulate"]
+__all__ = ["SCENARIOS", "SimulationResult", "check_settings", "settings_of", "simulate"]
 
 Simulator = Callable[..., SimulationResult]
 
 
-def _collapse(plant: str) -> Simulator:
-    def run(out: Path, **options: Any) -> SimulationResult:
-        return simulate_collapse(plant, out, **options)
-
-    return run
-
-
 # Name to simulator; every one takes `out`, and by keyword `seed`, `truth` and `progress`.
-SCENARIOS: dict[str, Simulator] = {"collapse": _collapse("regional_model_failure")}
-SCENARIOS |= {name: _collapse(name) for name in PLANTS}
+SCENARIOS: dict[str, Simulator] = {"collapse": partial(simulate_collapse, "regional_model_failure")}
+SCENARIOS |= {name: partial(simulate_collapse, name) for name in PLANTS}
 SCENARIOS |= {"streampro": simulate_streampro, "app_events": simulate_app_events}
+_OF_EVERY_SCENARIO = ("out", "seed", "truth", "progress")
+# What a setting takes, by the annotation of the simulator's parameter.
+_TAKES: dict[str, tuple[str, tuple[type, ...]]] = {
+    "int": ("a whole number", (int,)),
+    "float": ("a number", (int, float)),
+    "date": ("a date such as 2025-11-17", (date,)),
+    "bool": ("true or false", (bool,)),
+}
 
 
 def simulate(
@@ -57,9 +61,39 @@ def simulate(
         options: Sizes and dates of the scenario, such as `users`, `days`, `first_date`.
 
     Raises:
-        UnknownNameError: There is no such scenario.
-        ProjectError: A size is out of range, or the folder holds other files.
+        UnknownNameError: There is no such scenario, or it has no such setting.
+        ProjectError: A setting takes another kind of value or is out of range, or the folder holds other files.
+    """
+    check_settings(scenario, options)
+    return SCENARIOS[scenario](out, seed=seed, truth=truth, progress=progress, **options)
+
+
+def settings_of(scenario: str) -> dict[str, str]:
+    """A scenario's settings by name, each with what it takes: a key of `_TAKES`."""
+    parameters = signature(SCENARIOS[scenario]).parameters
+    return {
+        name: str(parameter.annotation).removesuffix(" | None")
+        for name, parameter in parameters.items()
+        if name not in _OF_EVERY_SCENARIO
+    }
+
+
+def check_settings(scenario: str, options: Mapping[str, Any]) -> None:
+    """Refuse settings that a scenario does not have, and values of another kind than they take.
+
+    Raises:
+        UnknownNameError: There is no such scenario, or it has no such setting.
+        ProjectError: A setting takes another kind of value.
     """
     if scenario not in SCENARIOS:
         raise UnknownNameError("scenario", scenario, SCENARIOS)
-    return SCENARIOS[scenario](out, seed=seed, truth=truth, progress=progress, **options)
+    known = settings_of(scenario)
+    for name, value in options.items():
+        if name not in known:
+            raise UnknownNameError("setting", name, known, where=f"the scenario {scenario}")
+        what, kinds = _TAKES[known[name]]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise ProjectError(
+                f"{name} of the scenario {scenario} takes {what}, not '{value}'.",
+                hint="docs/simulate.md lists the settings of each scenario.",
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from tidelake.engine.result import Result
-from tidelake.reports.reading import both_ends, for_reading
+from tidelake.metrics.reading import both_ends, for_reading
 
 ROWS = pa.table(
     {

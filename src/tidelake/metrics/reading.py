@@ -47,7 +47,7 @@ def for_reading(result: Result) -> Result:
     if len(gone) == len(table.column_names):
         return result
     notes = (*result.notes, ", ".join(said)) if said else result.notes
-    return replace(result, table=table.drop_columns(gone), notes=notes)
+    return Result(table.drop_columns(gone), result.sql, result.sources, result.title, notes)
 
 
 def both_ends(result: Result, *, first: int = 4, last: int = 8) -> Result:

@@ -1,0 +1,108 @@
+"""The metrics themselves as tables: which there are, and what one of them means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from tidelake.config import Project
+from tidelake.contracts.source import Source
+from tidelake.engine.base import Engine
+from tidelake.engine.result import Result
+from tidelake.gold.context import Gold, open_gold
+from tidelake.gold.dates import Tables
+from tidelake.metrics.catalogue import Metric, built_in, catalogue, metric_named
+from tidelake.metrics.facts import dimensions_of
+from tidelake.metrics.measure import metric_sql
+
+_TEXTS = pa.list_(pa.string())
+_LISTED = pa.schema(
+    [
+        ("name", pa.string()),
+        ("title", pa.string()),
+        ("unit", pa.string()),
+        ("kind", pa.string()),
+        ("fact", pa.string()),
+        ("grains", _TEXTS),
+        ("dimensions", _TEXTS),
+        ("aliases", _TEXTS),
+    ]
+)
+_SHOWN = pa.schema(
+    [
+        *_LISTED,
+        ("description", pa.string()),
+        ("expression", pa.string()),
+        ("column", pa.string()),
+        ("window_days", pa.int64()),
+        ("quantile", pa.float64()),
+        ("source", pa.string()),
+        ("is_additive", pa.bool_()),
+        ("version", pa.string()),
+        ("sql", pa.string()),
+    ]
+)
+DAYS = "In the SQL, temp.metric_days says which dates make which period."
+NOT_BUILT = "Dimensions and SQL are known once a build has made the tables."
+NO_PROJECT = "Without a project: only the built-in metrics, whose dimensions are columns of a project's sources."
+
+
+def metrics_of(
+    engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], name: str | None = None
+) -> Result:
+    """A project's metrics, or the whole definition of one.
+
+    Args:
+        name: Name or alias; None = all.
+
+    Returns:
+        One row a metric; `dimensions` are what it can be asked by. The definition of one also says its
+        `version` and its `sql`, null before the first build.
+
+    Raises:
+        UnknownNameError: There is no such metric.
+    """
+    gold = open_gold(engine, lake, project, sources)
+    known = catalogue(project, sources)
+    notes = () if any(lake.version(f"silver.{source}") is not None for source in sources) else (NOT_BUILT,)
+    if name is None:
+        return _table(known.values(), _LISTED, partial(_dimensions, gold), notes)
+    metric = metric_named(name, known)
+    sql = metric_sql(gold, metric) or None
+    more = {"version": metric.version(project), "sql": sql}
+    notes = notes if sql is None else (*notes, DAYS)
+    return _table([metric], _SHOWN, partial(_dimensions, gold), notes, **more)
+
+
+def built_in_metrics(name: str | None = None) -> Result:
+    """The metrics that every project with events has, or the definition of one; `dimensions` are null.
+
+    Raises:
+        UnknownNameError: There is no such metric.
+    """
+    known = built_in()
+    if name is None:
+        return _table(known.values(), _LISTED, lambda _: None, (NO_PROJECT,))
+    return _table([metric_named(name, known)], _SHOWN, lambda _: None, (NO_PROJECT,))
+
+
+def _dimensions(gold: Gold, metric: Metric) -> list[str]:
+    return dimensions_of(gold, metric.fact, metric.source)
+
+
+def _table(
+    metrics: Iterable[Metric],
+    schema: pa.Schema,
+    dimensions: Callable[[Metric], list[str] | None],
+    notes: tuple[str, ...],
+    **more: Any,
+) -> Result:
+    rows = [
+        {**metric.model_dump(), "is_additive": metric.is_additive, "dimensions": dimensions(metric), **more}
+        for metric in metrics
+    ]
+    title = "Metrics" if schema is _LISTED else rows[0]["title"]
+    return Result(pa.Table.from_pylist(rows, schema=schema), title=title, notes=notes)
