@@ -205,6 +205,21 @@ def test_replay_takes_rows_in_once_the_contract_is_mended(tmp_path: Path, capsys
     assert ["now", "accepted", "1"] in shown
     assert ["still", "there", "1"] in shown
     assert ["invalid_json", "1"] in shown
+    assert main(["quarantine", "replay", "--project", str(tmp_path)]) == 0
+    assert "no files" not in capsys.readouterr().out
+    assert main(["build", "--project", str(tmp_path), "--quiet"]) == 0
+    assert "healed" not in capsys.readouterr().out
+
+
+def test_a_folder_without_files_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in {"tide.yml": PROJECT, "sources/app.yml": SOURCE}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "in").mkdir()
+    assert main(["build", "--project", str(tmp_path), "--quiet"]) == 0
+    assert ["note", "app: no files there yet"] in [
+        line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()
+    ]
 
 
 def test_ledger_as_a_table_ends_with_its_sums(tide: Printed) -> None:

@@ -95,8 +95,6 @@ def _sentences(result: BuildResult) -> list[tuple[str, str]]:
         lines += _some("truncated", [f"{name}: {path}" for path in report["files"]["truncated"]])
         lines += _some("warned", [f"{name}: {rule} {rows:,} rows" for rule, rows in report["warnings"].items()])
         lines += _some("note", [f"{name}: {text}" for text in report["messages"]])
-        if not any(report["files"].values()):
-            lines.append(("note", f"{name}: no files there yet"))
     return lines
 
 

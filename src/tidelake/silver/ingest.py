@@ -189,9 +189,11 @@ class Ingest:
         """After a crash between bronze and `ops.files`: the bronze commit's note knows the files."""
         taken = self.lake.transaction_version(self.bronze, self.source.name)
         noted = self.lake.transaction_version("ops.files", f"files:{self.source.name}")
-        if taken is not None and (noted is None or noted < taken):
-            note = self.lake.note(self.bronze)
-            save_records(self.engine, from_note(note["files"]), self.source.name, taken)
+        if taken is None or (noted is not None and noted >= taken):
+            return
+        records = from_note(self.lake.note(self.bronze)["files"])
+        if records:  # a batch of rows that were taken again lists no file
+            save_records(self.engine, records, self.source.name, taken)
             self.run_report.healed.append(f"batch {taken}: list of files")
 
     def _heal_silver(self, stage: Stage) -> None:
@@ -236,6 +238,8 @@ class Ingest:
         report = self.run_report
         report.files_unchanged = step.unchanged + len(step.touched)
         report.files_vanished = list(step.vanished)
+        if not looks and not step.vanished:
+            report.messages.append("no files there yet")
         if step.touched:
             self._renew_stamps(step.touched)
         self._take_files(lanes, step)
