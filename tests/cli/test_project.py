@@ -216,10 +216,17 @@ def test_a_folder_without_files_is_told(tmp_path: Path, capsys: pytest.CaptureFi
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "in").mkdir()
-    assert main(["build", "--project", str(tmp_path), "--quiet"]) == 0
-    assert ["note", "app: no files there yet"] in [
-        line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()
-    ]
+
+    def said(*words: str) -> list[list[str]]:
+        assert main([*words, "--project", str(tmp_path), "--quiet"]) == 0
+        return [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+
+    assert ["note", "app: no files there yet"] in said("build")
+    for name in ("b.json", "a.json", "_SUCCESS"):
+        (tmp_path / "in" / name).write_text("{}")
+    found = "no files there yet that this source takes (path: in/*.jsonl); 2 others are there, such as a.json"
+    assert ["note", f"app: {found}"] in said("build")
+    assert ["app", found] in said("build", "--dry-run")
 
 
 def test_ledger_as_a_table_ends_with_its_sums(tide: Printed) -> None:

@@ -141,7 +141,7 @@ def plan_lines(result: BuildResult) -> list[tuple[str, str]]:
     lines = []
     for plan in result.sources:
         parts = [f"{int(plan[f'files_{name}']):,} {name}" for name in _FILES if int(plan[f"files_{name}"])]
-        text = ", ".join(parts) or "no files"
+        text = ", ".join([*parts, *plan.get("messages", ())]) or "no files"
         if plan["bytes"]:
             text += f"; {int(plan['bytes']) / 1e6:,.1f} MB to read"
         if plan.get("restates"):

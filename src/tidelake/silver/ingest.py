@@ -127,6 +127,7 @@ class Ingest:
             "files_unchanged": step.unchanged + len(step.touched),
             "bytes": sum(item.take.look.size - item.take.start_byte for item in step.planned),
             "restates": full_refresh or self._must_restate(),
+            "messages": [] if looks or step.vanished else [self._without_files()],
         }
 
     # --- doing it
@@ -239,13 +240,21 @@ class Ingest:
         report.files_unchanged = step.unchanged + len(step.touched)
         report.files_vanished = list(step.vanished)
         if not looks and not step.vanished:
-            report.messages.append("no files there yet")
+            report.messages.append(self._without_files())
         if step.touched:
             self._renew_stamps(step.touched)
         self._take_files(lanes, step)
         if step.planned and any(record.state == "copy" for record in self.records.values()):
             # Where the file that they were copies of has changed now, they are all there is of its rows.
             self._take_files(lanes, plan_files(self.reader, looks, self.records))
+
+    def _without_files(self) -> str:
+        """What to say where the source has no file."""
+        others = self.reader.passed_over()
+        if not others:
+            return "no files there yet"
+        are_there = "1 other is there:" if len(others) == 1 else f"{len(others):,} others are there, such as"
+        return f"no files there yet that this source takes (path: {self.source.path}); {are_there} {others[0]}"
 
     def _known_by_name(self, step: FilePlan, looks: Sequence[Look], lanes: Lanes | None) -> FilePlan:
         """What to do once files that go on under another name are known by it: a batch without lines says so.
