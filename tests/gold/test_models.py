@@ -90,6 +90,26 @@ def test_a_changed_definition_says_what_it_restates_before_it_does(tiny: Tiny) -
     assert tiny.query("SELECT max(events) AS n FROM gold.plays_day") == [{"n": 2}]
 
 
+def test_a_table_by_month_says_the_rows_that_it_makes_anew(tmp_path: Path) -> None:
+    """gold.event_day has one row for each of 3 dates, in one partition."""
+    said: list[str] = []
+
+    class Watch:
+        def __call__(self, *_: object) -> None: ...
+
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    with Tiny(tmp_path) as tiny:
+        tiny.add([{"event_time": f"2025-03-0{day} 10:00", "event_id": f"d{day}"} for day in (1, 2, 3)])
+        tiny.build()
+        tiny.project = tiny.project.model_copy(update={"dimensions": ["event_name"]})
+        (run,) = tiny.build(select=["event_day"], dry_run=True)
+        assert run.rows == 3
+        tiny.build(select=["event_day"], progress=Watch())
+    assert said == ["gold.event_day: definition changed: 3 dates with 3 rows are made anew."]
+
+
 def test_rows_that_break_the_contract_leave_the_table_as_it_was(tiny: Tiny) -> None:
     write(tiny, "plays_day", PLAYS, PLAYS_CONTRACT)
     tiny.build()

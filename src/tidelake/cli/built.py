@@ -152,9 +152,12 @@ def plan_lines(result: BuildResult) -> list[tuple[str, str]]:
 
 
 def _planned(run: ModelRun) -> str:
-    """Why a table would be made anew, and which dates of it."""
+    """Why a table would be made anew, and which dates of it, as far as that is known before the sources are read."""
+    if run.waits and run.reason == "nothing new":
+        return "brought up to date after the sources"
     dates = f", {len(run.dates):,} dates ({min(run.dates)} to {max(run.dates)})" if run.dates else ""
-    return f"{run.reason}{dates}"
+    later = " and more after the sources" if dates and run.reason == "inputs changed" else ", after the sources"
+    return f"{run.reason}{dates}{later if run.waits else ''}"
 
 
 def as_result(result: BuildResult, *, title: str) -> Result:

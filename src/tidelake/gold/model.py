@@ -88,6 +88,7 @@ class ModelRun:
         dates: The dates made anew; None = the whole table.
         rows: Rows written; in a dry run None.
         version: The table's version afterwards.
+        waits: In a dry run: sources from which the table is made have something to take first.
     """
 
     name: str
@@ -98,11 +99,12 @@ class ModelRun:
     seconds: float
     restatements: tuple[Restatement, ...] = ()
     notes: tuple[str, ...] = ()
+    waits: bool = False
 
     @property
     def is_current(self) -> bool:
         """Whether there was nothing to do."""
-        return self.reason == "nothing new"
+        return self.reason == "nothing new" and not self.waits
 
 
 def definition_hash(*parts: Any) -> str:

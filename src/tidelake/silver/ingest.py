@@ -121,12 +121,14 @@ class Ingest:
         looks = self.reader.looks()
         step = self._known_by_name(plan_files(self.reader, looks, self.records), looks, None)
         counts = {action: sum(item.action == action for item in step.planned) for action in ("new", "grown", "changed")}
+        restates = full_refresh or self._must_restate()
         return {
             "source": self.source.name,
             **{f"files_{name}": number for name, number in counts.items()},
             "files_unchanged": step.unchanged + len(step.touched),
             "bytes": sum(item.take.look.size - item.take.start_byte for item in step.planned),
-            "restates": full_refresh or self._must_restate(),
+            "restates": restates,
+            "is_pending": restates or bool(step.planned) or self._is_behind(),
             "messages": [] if looks or step.vanished else [self._without_files()],
         }
 
@@ -247,6 +249,13 @@ class Ingest:
         if step.planned and any(record.state == "copy" for record in self.records.values()):
             # Where the file that they were copies of has changed now, they are all there is of its rows.
             self._take_files(lanes, plan_files(self.reader, looks, self.records))
+
+    def _is_behind(self) -> bool:
+        """Whether bronze has batches that silver has not: a build was cut off."""
+        taken = self.lake.transaction_version(self.bronze, self.source.name) or 0
+        if self.source.fact == "dimension":
+            return int(self.lake.note(self.silver).get("batch_id", 0)) < taken
+        return (self.lake.transaction_version(self.silver, self.app_id) or 0) < taken
 
     def _without_files(self) -> str:
         """What to say where the source has no file."""
