@@ -123,6 +123,21 @@ def test_rows_that_break_the_contract_leave_the_table_as_it_was(tiny: Tiny) -> N
         tiny.build()
 
 
+def test_broken_rows_of_a_first_build_are_shown_and_can_be_asked_for(tiny: Tiny) -> None:
+    """The table is not there then: what the hint names is the model's own SELECT."""
+    write(tiny, "plays_day", PLAYS.replace("count(*)", "count(*) - 1"), PLAYS_CONTRACT)
+    with pytest.raises(ContractError) as caught:
+        tiny.build()
+    assert str(caught.value) == (
+        "gold.plays_day: 3 rows break 'has_events'. First: event_date 2025-03-01, actor_id ann, events 0. "
+        "The table was not made."
+    )
+    assert "`tide sql models/plays_day.sql --as-of newest`" in str(caught.value.hint)
+    assert "WHERE NOT (events > 0)" in str(caught.value.hint)
+    text = (tiny.project.root / "models/plays_day.sql").read_text(encoding="utf-8")
+    assert [row["events"] for row in tiny.query(text)] == [0, 0, 0]
+
+
 def test_unknown_tables_circles_and_taken_names_are_refused(tiny: Tiny) -> None:
     write(tiny, "one", "SELECT 1 AS x FROM silver.ap")
     with pytest.raises(UnknownNameError) as caught:

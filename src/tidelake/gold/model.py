@@ -40,6 +40,7 @@ class Model:
         definition: Hash of everything that its rows depend on besides its inputs.
         is_built_in: Part of Tidelake, not of the project.
         prepare: Makes the `temp` tables that the SELECT reads.
+        file: Where the project has the SELECT, below its folder; empty for a built-in one.
     """
 
     spec: TableSpec
@@ -48,6 +49,7 @@ class Model:
     definition: str
     is_built_in: bool = True
     prepare: Callable[[Gold, Days], None] | None = field(default=None, compare=False)
+    file: str = ""
 
     @property
     def name(self) -> str:
