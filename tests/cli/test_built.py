@@ -110,6 +110,22 @@ def test_a_dry_run_says_what_it_would_read_and_make() -> None:
     ]
 
 
+def test_a_dry_run_calls_nothing_current_that_waits_for_the_sources() -> None:
+    days = (date(2025, 11, 17), date(2025, 11, 18))
+    runs = (
+        ModelRun("gold.a", "nothing new", (), 0, 3, 0.0, waits=True),
+        ModelRun("gold.b", "inputs changed", days, None, 3, 0.0, waits=True),
+        ModelRun("gold.c", "new", None, None, None, 0.0, waits=True),
+        ModelRun("gold.d", "nothing new", (), 0, 3, 0.0),
+    )
+    assert plan_lines(BuildResult("r1", models=runs, dry_run=True))[:-1] == [
+        ("gold.a", "brought up to date after the sources"),
+        ("gold.b", "inputs changed, 2 dates (2025-11-17 to 2025-11-18) and more after the sources"),
+        ("gold.c", "new, after the sources"),
+        ("gold.d", "nothing new"),
+    ]
+
+
 def test_programs_get_the_plan_too(tmp_path: Path) -> None:
     plan = {"source": "app", "files_new": 2, "files_grown": 0, "files_changed": 0, "files_unchanged": 0, "bytes": 9}
     model = ModelRun("gold.user_day", "new", None, None, None, 0.0)

@@ -323,6 +323,60 @@ def test_replay_takes_rows_in_once_the_contract_is_mended(tmp_path: Path, capsys
     assert ["now", "accepted", "1"] in shown
     assert ["still", "there", "1"] in shown
     assert ["invalid_json", "1"] in shown
+    assert main(["quarantine", "replay", "--project", str(tmp_path)]) == 0
+    assert "no files" not in capsys.readouterr().out
+    assert main(["build", "--project", str(tmp_path), "--quiet"]) == 0
+    assert "healed" not in capsys.readouterr().out
+
+
+def test_a_folder_without_files_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, text in {"tide.yml": PROJECT, "sources/app.yml": SOURCE}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "in").mkdir()
+
+    def said(*words: str) -> list[list[str]]:
+        assert main([*words, "--project", str(tmp_path), "--quiet"]) == 0
+        return [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+
+    assert ["note", "app: no files there yet"] in said("build")
+    for name in ("b.json", "a.json", "_SUCCESS"):
+        (tmp_path / "in" / name).write_text("{}")
+    found = "no files there yet that this source takes (path: in/*.jsonl); 2 others are there, such as a.json"
+    assert ["note", f"app: {found}"] in said("build")
+    assert ["app", found] in said("build", "--dry-run")
+
+
+def test_a_dry_run_names_the_tables_that_a_new_file_will_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also before the first build, where none of them is there; `mine` reads one, `fixed` reads another source."""
+    fixed = "fact: dimension\npath: fixed\nkey: [id]\ncontract: {fields: {id: {type: string, required: true}}}\n"
+    texts = {
+        "tide.yml": PROJECT,
+        "sources/app.yml": SOURCE,
+        "sources/thing.yml": fixed,
+        "models/mine.sql": "SELECT activity_date, sum(event_count) AS n FROM gold.user_day GROUP BY activity_date",
+        "models/fixed.sql": "SELECT count(*) AS things FROM silver.thing",
+        "in/day_2025-11-17.jsonl": DAY_1,
+        "fixed/a.jsonl": '{"id": "1"}\n',
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def planned() -> dict[str, str]:
+        capsys.readouterr()
+        assert main(["build", "--dry-run", "--project", str(tmp_path)]) == 0
+        lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+        return {words[0]: words[1] for words in lines if words[0].startswith("gold.")}
+
+    own = ["gold.event_day", "gold.mine", "gold.sessions", "gold.user_day", "gold.user_day_value"]
+    assert planned() == dict.fromkeys([*own, "gold.fixed"], "new, after the sources")
+    assert main(["build", "--project", str(tmp_path), "--quiet"]) == 0
+    assert planned() == dict.fromkeys([*own, "gold.fixed"], "nothing new")
+    (tmp_path / "in/day_2025-11-18.jsonl").write_text(DAY_2)
+    assert planned() == dict.fromkeys(own, "brought up to date after the sources") | {"gold.fixed": "nothing new"}
 
 
 def test_ledger_as_a_table_ends_with_its_sums(tide: Printed) -> None:

@@ -90,6 +90,26 @@ def test_a_changed_definition_says_what_it_restates_before_it_does(tiny: Tiny) -
     assert tiny.query("SELECT max(events) AS n FROM gold.plays_day") == [{"n": 2}]
 
 
+def test_a_table_by_month_says_the_rows_that_it_makes_anew(tmp_path: Path) -> None:
+    """gold.event_day has one row for each of 3 dates, in one partition."""
+    said: list[str] = []
+
+    class Watch:
+        def __call__(self, *_: object) -> None: ...
+
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    with Tiny(tmp_path) as tiny:
+        tiny.add([{"event_time": f"2025-03-0{day} 10:00", "event_id": f"d{day}"} for day in (1, 2, 3)])
+        tiny.build()
+        tiny.project = tiny.project.model_copy(update={"dimensions": ["event_name"]})
+        (run,) = tiny.build(select=["event_day"], dry_run=True)
+        assert run.rows == 3
+        tiny.build(select=["event_day"], progress=Watch())
+    assert said == ["gold.event_day: definition changed: 3 dates with 3 rows are made anew."]
+
+
 def test_rows_that_break_the_contract_leave_the_table_as_it_was(tiny: Tiny) -> None:
     write(tiny, "plays_day", PLAYS, PLAYS_CONTRACT)
     tiny.build()
@@ -101,6 +121,21 @@ def test_rows_that_break_the_contract_leave_the_table_as_it_was(tiny: Tiny) -> N
                              "SELECT event_date, actor_id, 1 AS events FROM silver.app")  # fmt: skip
     with pytest.raises(ContractError, match="is unique"):
         tiny.build()
+
+
+def test_broken_rows_of_a_first_build_are_shown_and_can_be_asked_for(tiny: Tiny) -> None:
+    """The table is not there then: what the hint names is the model's own SELECT."""
+    write(tiny, "plays_day", PLAYS.replace("count(*)", "count(*) - 1"), PLAYS_CONTRACT)
+    with pytest.raises(ContractError) as caught:
+        tiny.build()
+    assert str(caught.value) == (
+        "gold.plays_day: 3 rows break 'has_events'. First: event_date 2025-03-01, actor_id ann, events 0. "
+        "The table was not made."
+    )
+    assert "`tide sql models/plays_day.sql --as-of newest`" in str(caught.value.hint)
+    assert "WHERE NOT (events > 0)" in str(caught.value.hint)
+    text = (tiny.project.root / "models/plays_day.sql").read_text(encoding="utf-8")
+    assert [row["events"] for row in tiny.query(text)] == [0, 0, 0]
 
 
 def test_unknown_tables_circles_and_taken_names_are_refused(tiny: Tiny) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from tidelake.engine.duckdb import DuckEngine
 from tidelake.engine.progress import silent
 from tidelake.errors import BusyError, LakeError, UnsupportedError
 from tidelake.lake import Lake
-from tidelake.lake.builds import record_build, versions_at
+from tidelake.lake.builds import listed, lost_tables, record_build, versions_at
 from tidelake.lake.upkeep import UPGRADES, compact, migrate, skipped_share, vacuum
 
 BY_DAY = Layout(partition_by=("day",))
@@ -143,8 +144,6 @@ def test_columns_that_come_later_are_null_before(engine: DuckEngine) -> None:
 
 
 def test_a_build_in_the_past_is_read_as_it_was(engine: DuckEngine, lake: Lake) -> None:
-    from datetime import UTC, datetime
-
     engine.write(rows("a", 1), "gold.t", layout=BY_DAY)
     record_build(engine, lake, "one", datetime(2025, 11, 1, 12, tzinfo=UTC))
     engine.write(rows("a", 2), "gold.t", "overwrite")
@@ -167,11 +166,30 @@ def test_vacuum_deletes_what_nothing_refers_to(engine: DuckEngine, lake: Lake, t
     engine.write(rows("a", 2), "gold.t", "overwrite")
     orphan = tmp_path / "lake" / "gold" / "t" / "day=a" / "orphan.parquet"
     orphan.write_bytes(b"never committed")
-    assert vacuum(lake, keep_hours=0, dry_run=True).to_dicts() == [{"table": "gold.t", "files": 2}]
-    vacuum(lake, keep_hours=0, dry_run=False)
+    assert vacuum(engine, lake, keep_hours=0, dry_run=True).to_dicts() == [{"table": "gold.t", "files": 2}]
+    vacuum(engine, lake, keep_hours=0, dry_run=False)
     assert not orphan.exists()
     assert len(list((tmp_path / "lake").rglob("*.parquet"))) == 1
     assert total(engine) == 2
+
+
+def test_vacuum_says_which_builds_it_makes_unreadable(engine: DuckEngine, lake: Lake) -> None:
+    """Build 1 has file A, 2 and 3 have A and B, 4 has A and C: B goes."""
+    now = datetime(2025, 11, 1, 12, tzinfo=UTC)
+    engine.write(rows("a", 1), "gold.t", layout=BY_DAY)
+    record_build(engine, lake, "one", now)
+    engine.write(rows("b", 2), "gold.t")
+    record_build(engine, lake, "two", now)
+    record_build(engine, lake, "three", now)
+    engine.write(rows("b", 3), "gold.t", "replace", replace={"day": ["b"]})
+    record_build(engine, lake, "four", now)
+    assert lost_tables(engine, lake) == {1: [], 2: [], 3: [], 4: []}
+    said = "Builds 2, 3 {} no longer be read with --as-of; 1, 4 still {}."
+    assert vacuum(engine, lake, keep_hours=0, dry_run=True).notes == (said.format("could", "could"),)
+    assert vacuum(engine, lake, keep_hours=24, dry_run=True).notes == ("Every build could still be read with --as-of.",)
+    assert vacuum(engine, lake, keep_hours=0, dry_run=False).notes == (said.format("can", "can"),)
+    assert lost_tables(engine, lake) == {1: [], 2: ["gold.t"], 3: ["gold.t"], 4: []}
+    assert listed([9, 1, 2, 3, 5, 6]) == "1 to 3, 5, 6, 9"
 
 
 def test_deletion_vectors_are_refused(tmp_path: Path, lake: Lake) -> None:

@@ -98,6 +98,30 @@ def test_compacted_and_foreign_tables_are_read_as_they_are(project: TinyProject)
     assert (done.stdout.splitlines()[1], done.stderr) == ("2", "")
 
 
+def test_what_vacuum_removed_is_said_of_the_build_that_is_asked_for(project: TinyProject) -> None:
+    """The second build's events fall on the days of the first: its tables by day took the place of the first's."""
+    project.build()
+    done = project.tide("vacuum", "--keep-hours", "0")
+    assert done.stdout.splitlines()[-1] == "Build 1 can no longer be read with --as-of; 2 still can."
+    for words in (["measure", "events"], ["sql", COUNTED], ["ledger"]):
+        done = project.tide(*words, "--as-of", "1")
+        assert done.returncode == 2, done.stderr
+        assert "error: Build 1 can no longer be read: files of " in done.stderr
+        assert "Build 1 can no longer be read with --as-of; 2 still can." in done.stderr
+        assert project.tide(*words, "--as-of", "2").returncode == 0
+    assert counted(project) == {30}
+
+
+def test_vacuum_keeps_what_readers_have_while_a_build_is_cut_off(project: TinyProject, run: Run) -> None:
+    assert run(project.root, "build", until="ops.builds before").killed
+    with tl.open(project.root) as session:
+        session.vacuum(keep_hours=0)
+    assert counted(project) == counted(project, "1") == {10}
+    assert sum(row["value"] or 0 for row in json.loads(project.tide("measure", "events", "-f", "json").stdout)["rows"])
+    project.build()
+    assert counted(project) == {30}
+
+
 def test_nothing_is_read_of_a_first_build_that_was_cut_off(run: Run, tmp_path: Path) -> None:
     project = TinyProject.make(tmp_path / "p")
     project.write("a.jsonl", lines([event(number * 1000) for number in range(10)]))

@@ -45,6 +45,15 @@ def test_file_folder_and_glob_name_the_same_files(write: Callable[..., Path], tm
     assert names_of(tmp_path / "[ab].jsonl") == ["a.jsonl", "b.jsonl"]
 
 
+def test_files_that_a_glob_does_not_match_are_named(write: Callable[..., Path], tmp_path: Path) -> None:
+    for name in ("b.jsonl", "a.json", "c.txt", "deep/er/d.json", "_SUCCESS", ".hidden"):
+        write(name, '{"a":1}\n')
+    assert reader_of(tmp_path / "*.jsonl").passed_over() == ["a.json", "c.txt"]
+    assert reader_of(tmp_path / "**" / "*.jsonl").passed_over() == ["a.json", "c.txt", "deep/er/d.json"]
+    assert reader_of(tmp_path / "deep" / "*" / "*.jsonl").passed_over() == ["er/d.json"]
+    assert reader_of(tmp_path).passed_over() == []
+
+
 def test_names_with_glob_characters_are_found(write: Callable[..., Path]) -> None:
     assert names_of(write("day [1].jsonl", "{}\n")) == ["day [1].jsonl"]
 
@@ -312,6 +321,7 @@ def test_objects_of_an_s3_bucket(s3_environment: S3Server) -> None:
     with pytest.raises(ProjectError, match="leads nowhere"):
         names_of(f"s3://{base}/nothing.jsonl")
     assert names_of(f"s3://{base}/2025/*.parquet") == []
+    assert reader_of(f"s3://{base}/2025/*.parquet").passed_over() == [f"day_{day}.jsonl" for day in range(5)]
 
 
 @pytest.mark.server

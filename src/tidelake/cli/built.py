@@ -95,8 +95,6 @@ def _sentences(result: BuildResult) -> list[tuple[str, str]]:
         lines += _some("truncated", [f"{name}: {path}" for path in report["files"]["truncated"]])
         lines += _some("warned", [f"{name}: {rule} {rows:,} rows" for rule, rows in report["warnings"].items()])
         lines += _some("note", [f"{name}: {text}" for text in report["messages"]])
-        if not any(report["files"].values()):
-            lines.append(("note", f"{name}: no files there yet"))
     return lines
 
 
@@ -143,7 +141,7 @@ def plan_lines(result: BuildResult) -> list[tuple[str, str]]:
     lines = []
     for plan in result.sources:
         parts = [f"{int(plan[f'files_{name}']):,} {name}" for name in _FILES if int(plan[f"files_{name}"])]
-        text = ", ".join(parts) or "no files"
+        text = ", ".join([*parts, *plan.get("messages", ())]) or "no files"
         if plan["bytes"]:
             text += f"; {int(plan['bytes']) / 1e6:,.1f} MB to read"
         if plan.get("restates"):
@@ -154,9 +152,12 @@ def plan_lines(result: BuildResult) -> list[tuple[str, str]]:
 
 
 def _planned(run: ModelRun) -> str:
-    """Why a table would be made anew, and which dates of it."""
+    """Why a table would be made anew, and which dates of it, as far as that is known before the sources are read."""
+    if run.waits and run.reason == "nothing new":
+        return "brought up to date after the sources"
     dates = f", {len(run.dates):,} dates ({min(run.dates)} to {max(run.dates)})" if run.dates else ""
-    return f"{run.reason}{dates}"
+    later = " and more after the sources" if dates and run.reason == "inputs changed" else ", after the sources"
+    return f"{run.reason}{dates}{later if run.waits else ''}"
 
 
 def as_result(result: BuildResult, *, title: str) -> Result:

@@ -57,7 +57,7 @@ def vacuum(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
 ) -> None:
-    """Remove files that no table needs any more; afterwards --as-of reaches back only so far."""
+    """Remove files that no table needs any more, and say which builds --as-of can no longer read."""
     with opened(project, target=target) as session:
         emit(session.vacuum(keep_hours=keep_hours, dry_run=dry_run), form=form, output=output)
 

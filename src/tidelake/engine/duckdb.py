@@ -263,7 +263,10 @@ class DuckEngine:
             del self._bound[table]
         else:
             body = self._reading(table, self.lake.files(table))
-            self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {body}")
+            try:
+                self._connection.execute(f"CREATE OR REPLACE VIEW {table} AS {body}")
+            except duckdb.Error as error:  # its files are looked at
+                raise self._explained(error) from error
             self._bound[table] = state
 
     def _reading(self, table: str, files: Sequence[DataFile]) -> str:

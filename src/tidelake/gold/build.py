@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from calendar import monthrange
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -18,6 +19,7 @@ from typing import Any
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
+from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine, Parallel
 from tidelake.engine.progress import Progress
 from tidelake.errors import DefinitionError, UnknownNameError
@@ -32,6 +34,7 @@ from tidelake.gold.models import project_models, read_models
 from tidelake.gold.passes import DayTable, days_left, make_pass, write_whole
 from tidelake.gold.sessions import TABLE as SESSIONS
 from tidelake.gold.sessions import build_sessions
+from tidelake.gold.sqltext import dates_condition
 
 Builder = Callable[..., ModelRun]
 BUILT_IN = (SESSIONS, ENTITIES, "gold.user_day", "gold.user_day_value", "gold.event_day")
@@ -46,6 +49,7 @@ def build_gold(
     select: Iterable[str] = (),
     full_refresh: bool = False,
     dry_run: bool = False,
+    pending: Collection[str] = (),
     progress: Progress | None = None,
 ) -> list[ModelRun]:
     """Bring gold tables and the project's models up to date.
@@ -58,6 +62,7 @@ def build_gold(
         select: Tables to build (`gold.sessions` or `sessions`); none = all.
         full_refresh: Make the tables anew from all of their inputs.
         dry_run: Only say what would be done.
+        pending: In a dry run, sources that have something to take before.
         progress: Who watches.
 
     Returns:
@@ -69,10 +74,16 @@ def build_gold(
         LedgerError: Rows of silver and gold do not add up.
     """
     gold = open_gold(engine, lake, project, sources, progress)
-    steps = _steps(gold)
-    wanted = _wanted(select, list(steps))
+    coming = table_names(project, sources) if pending else []
+    steps = _steps(gold, coming)
+    wanted = _wanted(select, list(dict.fromkeys([*steps, *coming])))
     chosen = {name: step for name, step in steps.items() if name in wanted}
     runs = _built(gold, chosen, full_refresh=full_refresh, dry_run=dry_run)
+    if pending:
+        absent = [name for name in coming if name not in steps]
+        waiting = _waiting(gold, steps, pending, absent)
+        first = [ModelRun(name, "new", None, None, None, 0.0, waits=True) for name in absent if name in wanted]
+        runs = first + [replace(run, waits=run.name in waiting) for run in runs]
     if not list(select):
         runs += _emptied(gold, steps, dry_run=dry_run)
     by_day = {"gold.user_day", "gold.event_day"} & set(steps)
@@ -132,8 +143,32 @@ def _emptied(gold: Gold, steps: Collection[str], *, dry_run: bool) -> list[Model
     return runs
 
 
-def _steps(gold: Gold) -> dict[str, Model | Builder]:
-    """Every table to build, in order."""
+def _waiting(
+    gold: Gold, steps: Mapping[str, Model | Builder], pending: Collection[str], absent: Collection[str]
+) -> set[str]:
+    """The tables that are made from what some sources have still to take, by themselves or through other tables.
+
+    Args:
+        absent: Tables that these sources will make.
+    """
+    facts = {gold.sources[name].fact for name in pending}
+    waiting = {*absent, *(f"silver.{name}" for name in pending)}
+    for name, step in steps.items():
+        if isinstance(step, Model) and not step.is_built_in:
+            is_waiting = not waiting.isdisjoint(item.table for item in step.inputs)
+        else:
+            is_waiting = ("count" if name == ENTITIES else "event") in facts
+        if is_waiting:
+            waiting.add(name)
+    return waiting
+
+
+def _steps(gold: Gold, coming: Collection[str] = ()) -> dict[str, Model | Builder]:
+    """Every table to build, in order.
+
+    Args:
+        coming: Tables that models may read though they are not there yet.
+    """
     steps: dict[str, Model | Builder] = {}
     if gold.events.sources:
         steps[SESSIONS] = build_sessions
@@ -141,7 +176,9 @@ def _steps(gold: Gold) -> dict[str, Model | Builder]:
         steps[ENTITIES] = build_entities
     steps |= {model.name: model for model in ordered(built_in_models(gold))}
     files = read_models(gold.project.root)
-    return steps | {model.name: model for model in project_models(files, _known(gold, steps), gold.project.root)}
+    own = {item.spec.name for item in files}
+    known = {name: None for name in coming if name not in own} | _known(gold, steps)
+    return steps | {model.name: model for model in project_models(files, known, gold.project.root)}
 
 
 def _known(gold: Gold, steps: Mapping[str, Model | Builder]) -> dict[str, str | None]:
@@ -273,6 +310,7 @@ def _begun(
     version = gold.lake.version(model.name)
     if reason == "nothing new":
         return ModelRun(model.name, reason, (), 0, version, time.perf_counter() - started)
+    dates, held = _held(gold, model, touched)
     if not dry_run and version is not None and gold.lake.layout(model.name).partition_by != model.spec.partitions:
         gold.progress.say(f"{model.name}: its partitions changed: it is laid out anew.")
         gold.lake.drop(model.name)
@@ -280,11 +318,10 @@ def _begun(
     is_dated = model.spec.date is not None
     all_days = _own_dates(gold, model) | set(_input_rows(gold, model)) if is_dated and touched is None else set()
     days = sorted(all_days if touched is None else touched) if is_dated else []
-    if dry_run or reason == "definition changed":
-        held = _held(gold, model, days)
-        if dry_run:
-            return ModelRun(model.name, reason, tuple(days) if is_dated else None, held, version, 0.0)
-        where = f"{len(days)} dates" if is_dated else "the whole table"
+    if dry_run:
+        return ModelRun(model.name, reason, tuple(days) if is_dated else None, held, version, 0.0)
+    if reason == "definition changed":
+        where = f"{dates:,} dates" if dates else "the whole table"
         gold.progress.say(f"{model.name}: definition changed: {where} with {held:,} rows are made anew.")
     if is_dated:
         return DayTable(gold, model, days, note, reason, is_full=touched is None)
@@ -293,14 +330,26 @@ def _begun(
     return ModelRun(model.name, reason, None, rows, version, time.perf_counter() - started)
 
 
-def _held(gold: Gold, model: Model, days: Sequence[date]) -> int:
-    """Rows that the table has on these dates now."""
-    wanted = {day.isoformat() for day in days}
-    return sum(
-        file.records
-        for file in gold.lake.files(model.name)
-        if model.spec.date is None or file.partition.get(model.spec.date) in wanted
+def _held(gold: Gold, model: Model, touched: Collection[date] | None) -> tuple[int, int]:
+    """How many of these dates (None = of all) the table has now, and its rows on them; without a date, all rows."""
+    schema, column = gold.lake.schema(model.name), model.spec.date
+    if schema is None:
+        return 0, 0
+    files = gold.lake.files(model.name)
+    if column is None or column not in schema.names:
+        return 0, sum(file.records for file in files)
+    if column in gold.lake.layout(model.name).partition_by:
+        wanted = None if touched is None else {day.isoformat() for day in touched}
+        rows = Counter[str | None]()
+        for file in files:
+            if wanted is None or file.partition[column] in wanted:
+                rows[file.partition[column]] += file.records
+        return sum(count > 0 for count in rows.values()), rows.total()
+    (counted,) = gold.query(
+        f"SELECT count(DISTINCT {quoted(column)}) AS dates, count(*) AS held FROM {model.name} "
+        f"WHERE {dates_condition(quoted(column), None if touched is None else sorted(touched))}"
     )
+    return counted["dates"], counted["held"]
 
 
 def what_changed(

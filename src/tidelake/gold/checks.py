@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from tidelake.contracts.table import ColumnType, TableSpec, row_checks
+from tidelake.contracts.table import ColumnType, RowCheck, TableSpec, row_checks
 from tidelake.errors import ContractError, DefinitionError
 from tidelake.gold.context import Gold
 from tidelake.gold.sqltext import column_type, sql_name
 
 
-def hold_rows(gold: Gold, spec: TableSpec, rows: str) -> int:
+def hold_rows(gold: Gold, spec: TableSpec, rows: str, *, file: str = "") -> int:
     """Raise where rows break a contract; gives their number.
 
     Args:
         rows: The table that holds them.
+        file: The SELECT that made them, below the project's folder; empty for Tidelake's own tables.
 
     Raises:
-        ContractError: Says which check, and how many rows break it.
+        ContractError: Says which check, how many rows break it, and one of them.
     """
     checks = row_checks(spec, rows)
     single = " OR ".join(f"({check.broken})" for check in checks if check.broken is not None) or "FALSE"
@@ -30,29 +31,39 @@ def hold_rows(gold: Gold, spec: TableSpec, rows: str) -> int:
     (found,) = gold.query(f"SELECT {columns} FROM {counts}{tables}")
     total = int(found.pop("total"))
     if any(found.values()):
-        _refuse(gold, spec, rows)
+        _refuse(gold, spec, rows, file)
     return total
 
 
-def _refuse(gold: Gold, spec: TableSpec, rows: str) -> None:
-    for name, broken in _broken_checks(gold, spec, rows):
+def _refuse(gold: Gold, spec: TableSpec, rows: str, file: str) -> None:
+    for check, broken in _broken_checks(gold, spec, rows):
+        is_there = gold.lake.version(spec.name) is not None
+        first = ""
+        if check.broken is not None:
+            (row,) = gold.query(f"SELECT * FROM {rows} WHERE {check.broken} ORDER BY ALL LIMIT 1")
+            first = f" First: {', '.join(f'{name} {value}' for name, value in row.items())}."
+        hint = "This is a table of Tidelake's own: please report it."
+        if file:
+            where = f" (WHERE {check.broken})" if check.broken is not None else ""
+            hint = f"`tide sql {file} --as-of newest` shows what it makes{where}. Mend it, or its contract beside it."
         raise ContractError(
-            f"{spec.name}: {broken:,} rows break '{name}'. The table was left as it was.",
-            hint=f"SELECT the rows of {spec.name} that break it, and mend the model or its contract.",
+            f"{spec.name}: {broken:,} rows break '{check.name}'.{first} "
+            f"The table was {'left as it was' if is_there else 'not made'}.",
+            hint=hint,
         )
 
 
-def _broken_checks(gold: Gold, spec: TableSpec, rows: str) -> list[tuple[str, int]]:
+def _broken_checks(gold: Gold, spec: TableSpec, rows: str) -> list[tuple[RowCheck, int]]:
     """The checks of a contract that rows break, with how many do."""
     checks = row_checks(spec, rows)
     single = [check for check in checks if check.broken is not None]
-    found: list[tuple[str, int]] = []
+    found: list[tuple[RowCheck, int]] = []
     if single:
         counts = ", ".join(f"count(*) FILTER (WHERE {check.broken}) AS c{i}" for i, check in enumerate(single))
         (counted,) = gold.query(f"SELECT {counts} FROM {rows}")
-        found += [(check.name, counted[f"c{i}"]) for i, check in enumerate(single)]
-    found += [(check.name, gold.query(check.sql)[0]["broken"]) for check in checks if check.broken is None]
-    return [(name, broken) for name, broken in found if broken]
+        found += [(check, counted[f"c{i}"]) for i, check in enumerate(single)]
+    found += [(check, gold.query(check.sql)[0]["broken"]) for check in checks if check.broken is None]
+    return [(check, broken) for check, broken in found if broken]
 
 
 def is_retyped(gold: Gold, table: str, rows: str, *, is_full: bool) -> bool:

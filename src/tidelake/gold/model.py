@@ -40,6 +40,7 @@ class Model:
         definition: Hash of everything that its rows depend on besides its inputs.
         is_built_in: Part of Tidelake, not of the project.
         prepare: Makes the `temp` tables that the SELECT reads.
+        file: Where the project has the SELECT, below its folder; empty for a built-in one.
     """
 
     spec: TableSpec
@@ -48,6 +49,7 @@ class Model:
     definition: str
     is_built_in: bool = True
     prepare: Callable[[Gold, Days], None] | None = field(default=None, compare=False)
+    file: str = ""
 
     @property
     def name(self) -> str:
@@ -88,6 +90,7 @@ class ModelRun:
         dates: The dates made anew; None = the whole table.
         rows: Rows written; in a dry run None.
         version: The table's version afterwards.
+        waits: In a dry run: sources from which the table is made have something to take first.
     """
 
     name: str
@@ -98,11 +101,12 @@ class ModelRun:
     seconds: float
     restatements: tuple[Restatement, ...] = ()
     notes: tuple[str, ...] = ()
+    waits: bool = False
 
     @property
     def is_current(self) -> bool:
         """Whether there was nothing to do."""
-        return self.reason == "nothing new"
+        return self.reason == "nothing new" and not self.waits
 
 
 def definition_hash(*parts: Any) -> str:

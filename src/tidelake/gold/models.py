@@ -115,7 +115,7 @@ def project_models(files: Sequence[ModelFile], known: Mapping[str, str | None], 
                     where=str(item.path.relative_to(root)),
                 )
     dates = {**known, **{name: item.spec.date for name, item in by_name.items()}}
-    return [_model(by_name[name], dates) for name in _order(by_name)]
+    return [_model(by_name[name], dates, root) for name in _order(by_name)]
 
 
 def _order(files: Mapping[str, ModelFile]) -> list[str]:
@@ -141,7 +141,7 @@ def _order(files: Mapping[str, ModelFile]) -> list[str]:
     return done
 
 
-def _model(item: ModelFile, dates: Mapping[str, str | None]) -> Model:
+def _model(item: ModelFile, dates: Mapping[str, str | None], root: Path) -> Model:
     inputs = tuple(Input(table, dates[table] if item.spec.date else None) for table in item.needs)
 
     def select(days: Days) -> str:
@@ -155,6 +155,7 @@ def _model(item: ModelFile, dates: Mapping[str, str | None]) -> Model:
         select=select,
         definition=definition_hash(item.text, item.spec.model_dump()),
         is_built_in=False,
+        file=item.path.relative_to(root).as_posix(),
     )
 
 

@@ -78,7 +78,7 @@ class DayTable:
         made = f"SELECT * FROM ({model.select(read)}) AS made WHERE {dates_condition(column, group)}"
         gold.temp("model_rows", made)
         begins_anew = _check_shape(gold, model, is_full=self._is_full)
-        self._rows += hold_rows(gold, model.spec, "temp.model_rows")
+        self._rows += hold_rows(gold, model.spec, "temp.model_rows", file=model.file)
         replaced = _replaced(gold, model, group)
         old = {day: self._before[day] for day in group if day in self._before}
         after: Numbers = {} if not old else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
@@ -132,7 +132,7 @@ def write_whole(gold: Gold, model: Model) -> int:
     """Make a table without dates anew; gives its rows."""
     gold.temp("model_rows", model.select(None))
     _check_shape(gold, model, is_full=True)
-    rows = hold_rows(gold, model.spec, "temp.model_rows")
+    rows = hold_rows(gold, model.spec, "temp.model_rows", file=model.file)
     gold.engine.write(
         "SELECT * FROM temp.model_rows",
         model.name,

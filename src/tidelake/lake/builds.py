@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -61,7 +63,12 @@ def is_same(lake: Lake, table: str, version: int | None) -> bool:
 
 
 def versions_at(engine: Engine, as_of: str) -> dict[str, int]:
-    """Table versions of a build by its number, or of the last build that had finished at a time.
+    """Table versions of a build; see `build_at`."""
+    return dict(json.loads(build_at(engine, as_of)["versions"]))
+
+
+def build_at(engine: Engine, as_of: str) -> dict[str, Any]:
+    """The row of a build by its number, or of the last build that had finished at a time.
 
     Args:
         as_of: A build's number, a date (its end, UTC) or an ISO instant (UTC where it has no zone).
@@ -84,7 +91,76 @@ def versions_at(engine: Engine, as_of: str) -> dict[str, int]:
             hint=f"Builds {first['build']} ({first['finished_at']:%Y-%m-%d %H:%M}) to {last['build']} "
             f"({last['finished_at']:%Y-%m-%d %H:%M} UTC) are known.",
         )
-    return dict(json.loads(found[-1]["versions"]))
+    return found[-1]
+
+
+# --- builds whose files are gone
+
+
+def lost_tables(engine: Engine, lake: Lake, going: Mapping[str, Collection[str]] | None = None) -> dict[int, list[str]]:
+    """For each build the tables that cannot be read any more as it left them; none where all can be.
+
+    Args:
+        lake: The lake as it is now.
+        going: Files by table that are about to be removed: looked at as if they were gone.
+    """
+    builds = {row["build"]: dict(json.loads(row["versions"])) for row in _builds(engine)}
+    wanted: dict[str, set[int]] = {}
+    for versions in builds.values():
+        for table, version in versions.items():
+            wanted.setdefault(table, set()).add(version)
+    lost = {
+        table: _unreadable(lake, table, versions, (going or {}).get(table, ())) for table, versions in wanted.items()
+    }
+    return {
+        number: sorted(table for table, version in builds[number].items() if version in lost[table])
+        for number in sorted(builds)
+    }
+
+
+def _unreadable(lake: Lake, table: str, versions: Collection[int], going: Collection[str]) -> set[int]:
+    """Those of a table's versions that name files which are not there."""
+    there = lake.stored(table) - {unquote(path) for path in going}
+    absent, found = set[str](), set[int]()
+    for version in range(max(versions) + 1):
+        actions = lake.actions_of(table, version)
+        if actions is None:  # the log does not reach back so far, or the table was dropped and made anew
+            found |= {version} & set(versions)
+            continue
+        for action in actions:
+            if removed := action.get("remove"):
+                absent.discard(unquote(removed["path"]))
+            elif (added := action.get("add")) and unquote(added["path"]) not in there:
+                absent.add(unquote(added["path"]))
+        if absent and version in versions:
+            found.add(version)
+    return found
+
+
+def listed(numbers: Iterable[int]) -> str:
+    """Numbers of builds in words: `1 to 3, 5, 6`."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    return ", ".join(
+        f"{span[0]} to {span[-1]}" if len(span) > 2 else ", ".join(str(number) for number in span) for span in spans
+    )
+
+
+def readable_note(lost: Mapping[int, Collection[str]], *, is_planned: bool = False) -> str | None:
+    """One sentence on which builds `--as-of` can read; None where there are no builds."""
+    if not lost:
+        return None
+    gone = [number for number, tables in lost.items() if tables]
+    left = [number for number in lost if number not in gone]
+    can = "could" if is_planned else "can"
+    if not gone:
+        return f"Every build {can} still be read with --as-of."
+    still = f"; {listed(left)} still {can}" if left else ""
+    return f"{'Build' if len(gone) == 1 else 'Builds'} {listed(gone)} {can} no longer be read with --as-of{still}."
 
 
 def _builds(engine: Engine) -> list[dict[str, Any]]:

@@ -313,11 +313,10 @@ class Lake:
     ) -> list[str] | None:
         changed: set[str] = set()
         for version in range(since_version + 1, now + 1):
-            text = self.location.read_text(*table.split(".", 1), "_delta_log", f"{version:020d}.json")
-            if text is None:
+            actions = self.actions_of(table, version)
+            if actions is None:
                 return None
-            for line in text.splitlines():
-                action = json.loads(line)
+            for action in actions:
                 entry = action.get("remove") or (None if taken else action.get("add"))
                 if entry and entry.get("dataChange", True):
                     value = (entry.get("partitionValues") or {}).get(column)
@@ -325,6 +324,19 @@ class Lake:
                         return None
                     changed.add(value)
         return sorted(changed)
+
+    def actions_of(self, table: str, version: int) -> list[dict[str, Any]] | None:
+        """What one commit says; None where the log does not have it any more."""
+        text = self.location.read_text(*table.split(".", 1), "_delta_log", f"{version:020d}.json")
+        return None if text is None else [json.loads(line) for line in text.splitlines()]
+
+    def stored(self, table: str) -> set[str]:
+        """Where all files lie below a table's folder, also those of earlier versions."""
+        from pyarrow.fs import FileSelector, FileType
+
+        root = self.location.bare(self.uri(table))
+        found = self.filesystem().get_file_info(FileSelector(root, recursive=True, allow_not_found=True))
+        return {info.path[len(root) :].lstrip("/") for info in found if info.type == FileType.File}
 
     @_one_at_a_time
     def commit(

@@ -14,6 +14,7 @@ from tidelake.engine.base import DataFile, Engine, Layout
 from tidelake.engine.progress import Progress
 from tidelake.engine.result import Result
 from tidelake.errors import LakeError
+from tidelake.lake.builds import BUILDS, lost_tables, readable_note
 from tidelake.lake.lake import FORMAT_FILE, FORMAT_VERSION, Lake
 
 Upgrade = Callable[[Lake], None]
@@ -112,24 +113,39 @@ def skipped_share(files: Sequence[DataFile], column: str) -> float | None:
     return 1.0 - float(hits) / (len(ranges) * len(files))
 
 
-def vacuum(lake: Lake, *, keep_hours: int, dry_run: bool) -> Result:
+def vacuum(engine: Engine, lake: Lake, *, keep_hours: int, dry_run: bool) -> Result:
     """Delete files that no version of the last hours refers to, and those that no commit ever named.
+
+    What the last finished build left stays, also where a later one was cut off: that is what metrics and SQL read.
 
     Args:
         keep_hours: Older states than this can no longer be read with `--as-of`.
         dry_run: Only count them.
+
+    Returns:
+        One row a table, `files`; the note says which builds can no longer be read.
     """
-    rows = []
+    left = lake.note(BUILDS).get("versions", {}) if lake.version(BUILDS) is not None else {}
+    going: dict[str, list[str]] = {}
     for table in lake.tables():
         opened = lake.delta(table)
         if opened is None:
             continue
-        found = opened.vacuum(retention_hours=keep_hours, dry_run=dry_run, enforce_retention_duration=False, full=True)
-        rows.append({"table": table, "files": len(found)})
+        kept = left.get(table)
+        going[table] = opened.vacuum(
+            retention_hours=keep_hours,
+            dry_run=dry_run,
+            enforce_retention_duration=False,
+            full=True,
+            keep_versions=[kept] if kept is not None and kept < opened.version() else None,
+        )
     lake.refresh()
-    title = "Files that would be deleted" if dry_run else "Files deleted"
+    note = readable_note(lost_tables(engine, lake, going), is_planned=dry_run)
+    rows = [{"table": table, "files": len(files)} for table, files in going.items()]
     return Result(
-        pa.Table.from_pylist(rows, schema=pa.schema([("table", pa.string()), ("files", pa.int64())])), title=title
+        pa.Table.from_pylist(rows, schema=pa.schema([("table", pa.string()), ("files", pa.int64())])),
+        title="Files that would be deleted" if dry_run else "Files deleted",
+        notes=() if note is None else (note,),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from tidelake.contracts.source import Source, load_sources
 from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.result import Result
-from tidelake.errors import LakeError, QueryError, UnknownNameError
+from tidelake.errors import EngineError, LakeError, QueryError, UnknownNameError
 from tidelake.lake import Lake
 
 if TYPE_CHECKING:
@@ -161,18 +162,19 @@ class Session:
         from tidelake.metrics.measure import measure
 
         self._read_finished()
-        return measure(
-            self.engine,
-            self.lake,
-            self.project,
-            self.sources,
-            metric,
-            by=by,
-            grain=grain,
-            start=_local_date(start),
-            end=_local_date(end),
-            where=where,
-        )
+        with self._past_explained():
+            return measure(
+                self.engine,
+                self.lake,
+                self.project,
+                self.sources,
+                metric,
+                by=by,
+                grain=grain,
+                start=_local_date(start),
+                end=_local_date(end),
+                where=where,
+            )
 
     def metrics(self, name: str | None = None) -> Result:
         """The metrics that this project can be asked for, or the definition and the SQL of one.
@@ -199,7 +201,8 @@ class Session:
         check_read_only(text)
         self._read_finished()
         try:
-            table = self.engine.query(text, params)
+            with self._past_explained():
+                table = self.engine.query(text, params)
         except QueryError as error:
             if self.unfinished is None:
                 raise
@@ -233,9 +236,10 @@ class Session:
         from tidelake.silver.quarantine import list_rows
 
         self._read_newest()
-        return list_rows(
-            self.engine, self.lake, source=source, reason=reason, summary=summary, known=list(self.sources)
-        )
+        with self._past_explained():
+            return list_rows(
+                self.engine, self.lake, source=source, reason=reason, summary=summary, known=list(self.sources)
+            )
 
     def compact(self, *, select: Sequence[str] = (), progress: Progress | None = None) -> Result:
         """Write many small files as few large ones, sorted by the columns that the sources declare (`sort:`).
@@ -259,12 +263,12 @@ class Session:
             return compact(self.engine, self.lake, tables, progress or silent)
 
     def vacuum(self, *, keep_hours: int = 168, dry_run: bool = False) -> Result:
-        """Delete files that nothing has referred to for a while; states older than that can no longer be read."""
+        """Delete files that nothing has referred to for a while; a note says which builds can no longer be read."""
         from tidelake.lake.upkeep import vacuum
 
         self._writable()
         with self.lake.lock():
-            return vacuum(self.lake, keep_hours=keep_hours, dry_run=dry_run)
+            return vacuum(self.engine, self.lake, keep_hours=keep_hours, dry_run=dry_run)
 
     def migrate(self) -> Result:
         """Bring the lake to the format that this Tidelake writes."""
@@ -279,7 +283,32 @@ class Session:
         if version is None:
             raise LakeError(f"The lake has no {table} yet.", hint="Run `tide build` first.")
         sql = f"SELECT * FROM {table} ORDER BY {order}"
-        return Result(self.engine.query(sql), sql=sql, sources=(TableVersion(table, version),), title=title)
+        with self._past_explained():
+            rows = self.engine.query(sql)
+        return Result(rows, sql=sql, sources=(TableVersion(table, version),), title=title)
+
+    @contextmanager
+    def _past_explained(self) -> Iterator[None]:
+        """Say it where a state in the past cannot be read since files of it were removed, and which builds can."""
+        try:
+            yield
+        except (EngineError, LakeError) as error:
+            if not self.lake.is_past:
+                raise
+            from tidelake.lake.builds import build_at, lost_tables, readable_note
+
+            newest = Lake(self.lake.location.address)
+            with _engine("duckdb", newest, self.project) as reader:
+                number = build_at(reader, str(self.as_of))["build"]
+                lost = lost_tables(reader, newest)
+            if not lost[number]:
+                raise
+            named = ", ".join(lost[number][:3]) + (" ..." if len(lost[number]) > 3 else "")
+            raise QueryError(
+                f"Build {number} can no longer be read: files of {named} as it left them were removed, "
+                "as `tide vacuum` does.",
+                hint=f"{readable_note(lost)} Without --as-of the newest state is read.",
+            ) from error
 
     def _pipeline(self, progress: Progress | None, *, writes: bool) -> Pipeline:
         from tidelake.session.pipeline import Pipeline

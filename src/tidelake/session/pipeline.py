@@ -99,6 +99,7 @@ class Pipeline:
             select=self._models(select),
             full_refresh=full_refresh,
             dry_run=True,
+            pending=[report["source"] for report in reports if report["is_pending"]],
         )
         return BuildResult(self.run_id, sources=tuple(reports), models=tuple(models), dry_run=True)
 

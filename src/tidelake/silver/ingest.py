@@ -121,12 +121,15 @@ class Ingest:
         looks = self.reader.looks()
         step = self._known_by_name(plan_files(self.reader, looks, self.records), looks, None)
         counts = {action: sum(item.action == action for item in step.planned) for action in ("new", "grown", "changed")}
+        restates = full_refresh or self._must_restate()
         return {
             "source": self.source.name,
             **{f"files_{name}": number for name, number in counts.items()},
             "files_unchanged": step.unchanged + len(step.touched),
             "bytes": sum(item.take.look.size - item.take.start_byte for item in step.planned),
-            "restates": full_refresh or self._must_restate(),
+            "restates": restates,
+            "is_pending": restates or bool(step.planned) or self._is_behind(),
+            "messages": [] if looks or step.vanished else [self._without_files()],
         }
 
     # --- doing it
@@ -189,9 +192,11 @@ class Ingest:
         """After a crash between bronze and `ops.files`: the bronze commit's note knows the files."""
         taken = self.lake.transaction_version(self.bronze, self.source.name)
         noted = self.lake.transaction_version("ops.files", f"files:{self.source.name}")
-        if taken is not None and (noted is None or noted < taken):
-            note = self.lake.note(self.bronze)
-            save_records(self.engine, from_note(note["files"]), self.source.name, taken)
+        if taken is None or (noted is not None and noted >= taken):
+            return
+        records = from_note(self.lake.note(self.bronze)["files"])
+        if records:  # a batch of rows that were taken again lists no file
+            save_records(self.engine, records, self.source.name, taken)
             self.run_report.healed.append(f"batch {taken}: list of files")
 
     def _heal_silver(self, stage: Stage) -> None:
@@ -236,12 +241,29 @@ class Ingest:
         report = self.run_report
         report.files_unchanged = step.unchanged + len(step.touched)
         report.files_vanished = list(step.vanished)
+        if not looks and not step.vanished:
+            report.messages.append(self._without_files())
         if step.touched:
             self._renew_stamps(step.touched)
         self._take_files(lanes, step)
         if step.planned and any(record.state == "copy" for record in self.records.values()):
             # Where the file that they were copies of has changed now, they are all there is of its rows.
             self._take_files(lanes, plan_files(self.reader, looks, self.records))
+
+    def _is_behind(self) -> bool:
+        """Whether bronze has batches that silver has not: a build was cut off."""
+        taken = self.lake.transaction_version(self.bronze, self.source.name) or 0
+        if self.source.fact == "dimension":
+            return int(self.lake.note(self.silver).get("batch_id", 0)) < taken
+        return (self.lake.transaction_version(self.silver, self.app_id) or 0) < taken
+
+    def _without_files(self) -> str:
+        """What to say where the source has no file."""
+        others = self.reader.passed_over()
+        if not others:
+            return "no files there yet"
+        are_there = "1 other is there:" if len(others) == 1 else f"{len(others):,} others are there, such as"
+        return f"no files there yet that this source takes (path: {self.source.path}); {are_there} {others[0]}"
 
     def _known_by_name(self, step: FilePlan, looks: Sequence[Look], lanes: Lanes | None) -> FilePlan:
         """What to do once files that go on under another name are known by it: a batch without lines says so.

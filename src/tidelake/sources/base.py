@@ -114,6 +114,10 @@ class Reader(Protocol):
         """The files that are there now, by path."""
         ...
 
+    def passed_over(self) -> list[str]:
+        """Names of files that lie where the source looks and that are not its own."""
+        ...
+
     def groups(self, takes: Sequence[Take], *, group_bytes: int) -> Iterator[Group]:
         """Read files in order; the next group is read while the last one is worked on."""
         ...

@@ -43,6 +43,10 @@ class FilesReader:
         """The files that are there now, by path."""
         return self.listing.looks()
 
+    def passed_over(self) -> list[str]:
+        """Names of files that lie where a glob looks and that it does not match."""
+        return self.listing.passed_over()
+
     def groups(self, takes: Sequence[Take], *, group_bytes: int) -> Iterator[Group]:
         """Read files in order; the next group is read while the last one is worked on.
 

@@ -46,6 +46,10 @@ class Listing(Protocol):
         """The files that are there now, by path."""
         ...
 
+    def passed_over(self) -> list[str]:
+        """Names of files that lie where a glob looks and that it does not match; none without a glob."""
+        ...
+
     def open(self, look: Look) -> Handle:
         """Open one of them."""
         ...
@@ -121,9 +125,27 @@ class LocalListing:
                 found.append(look)
         return found
 
+    def passed_over(self) -> list[str]:
+        """Names of files that lie where a glob looks and that it does not match; none without a glob."""
+        base = self._base
+        if base is None:
+            return []
+        known = {path for path, _ in self._paths()}
+        if os.sep in os.path.relpath(self.address, base) or "**" in self.address:
+            return sorted(name for path, name in _walk(base, "") if path not in known)
+        return sorted(name for path, name in _walk(base, "", deep=False) if path not in known)
+
+    @property
+    def _base(self) -> str | None:
+        """The folder in which a glob begins to look; None where the path names a file or folder."""
+        magic = _MAGIC.search(self.address)
+        if magic is None or os.path.exists(self.address):
+            return None
+        return os.path.dirname(self.address[: magic.start()])
+
     def _paths(self) -> Iterator[tuple[str, str]]:
-        if _MAGIC.search(self.address) and not os.path.exists(self.address):
-            base = os.path.dirname(self.address[: _MAGIC.search(self.address).start()])  # type: ignore[union-attr]
+        base = self._base
+        if base is not None:
             self._must_exist(base)
             names = glob.glob(os.path.relpath(self.address, base), root_dir=base, recursive=True)
             for name in map(os.path.normpath, names):
@@ -197,7 +219,7 @@ class LocalListing:
             os.close(descriptor)
 
 
-def _walk(folder: str, below: str) -> Iterator[tuple[str, str]]:
+def _walk(folder: str, below: str, *, deep: bool = True) -> Iterator[tuple[str, str]]:
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -207,7 +229,7 @@ def _walk(folder: str, below: str) -> Iterator[tuple[str, str]]:
         if not is_data_file(entry.name):
             continue
         if entry.is_dir():
-            yield from _walk(entry.path, f"{name}/")
+            yield from _walk(entry.path, f"{name}/") if deep else ()
         elif entry.is_file():
             yield entry.path, name
 
@@ -271,18 +293,20 @@ class S3Listing:
 
     def looks(self) -> list[Look]:
         """The objects that are there now; their ETag takes the place of inode and edges."""
-        base, infos = self._found()
-        names = [
-            (info, name)
-            for info in infos
-            if is_data_file(name := info.path[len(base) :].lstrip("/") or info.path.rsplit("/", 1)[-1])
-        ]
+        base, infos, _ = self._found()
+        names = [(info, name) for info in infos if is_data_file(name := _name_below(base, info.path))]
         if not names:
             return []
         with ThreadPoolExecutor(min(_S3_LOOKERS, len(names))) as pool:
             return sorted(pool.map(lambda pair: self._look(*pair), names), key=lambda look: look.path)
 
-    def _found(self) -> tuple[str, list[Any]]:
+    def passed_over(self) -> list[str]:
+        """Names of objects below a glob's prefix that it does not match; none without a glob."""
+        base, _, others = self._found()
+        return sorted(name for info in others if is_data_file(name := _name_below(base, info.path)))
+
+    def _found(self) -> tuple[str, list[Any], list[Any]]:
+        """The prefix below which to look, the objects that are meant, and those there that a glob does not match."""
         from pyarrow import fs
 
         magic = _MAGIC.search(self.address)
@@ -291,7 +315,7 @@ class S3Listing:
             if not magic:
                 info = self._files.get_file_info(self.address)
                 if info.type == fs.FileType.File:
-                    return os.path.dirname(self.address), [info]
+                    return os.path.dirname(self.address), [info], []
                 if info.type == fs.FileType.NotFound:
                     raise ProjectError(
                         f"The source's path 's3://{self.address}' leads nowhere.",
@@ -308,8 +332,9 @@ class S3Listing:
             raise self._failed(error) from error
         if magic:
             wanted = glob_pattern(self.address)
-            infos = [info for info in infos if wanted.fullmatch(info.path)]
-        return base, infos
+            others = [info for info in infos if not wanted.fullmatch(info.path)]
+            return base, [info for info in infos if wanted.fullmatch(info.path)], others
+        return base, infos, []
 
     def _look(self, info: Any, source_path: str) -> Look:
         modified_us = (info.mtime_ns or 0) // 1000
@@ -371,6 +396,10 @@ class S3Listing:
             f"s3://{self.address} cannot be read: {error}",
             hint="Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and AWS_REGION.",
         )
+
+
+def _name_below(base: str, path: str) -> str:
+    return path[len(base) :].lstrip("/") or path.rsplit("/", 1)[-1]
 
 
 def _tag_of(stream: Any) -> str:

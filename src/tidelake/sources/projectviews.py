@@ -76,6 +76,11 @@ class ProjectviewsReader:
         """The hourly files that are there now, by path."""
         return [look for look in self.listing.looks() if self._wanted(look)]
 
+    def passed_over(self) -> list[str]:
+        """Names of the other files that lie there."""
+        others = [look.source_path for look in self.listing.looks() if not self._wanted(look)]
+        return sorted([*self.listing.passed_over(), *others])
+
     def _wanted(self, look: Look) -> bool:
         name = look.source_path.rsplit("/", 1)[-1]
         if self.source.pattern is not None and not fnmatchcase(name, self.source.pattern):
