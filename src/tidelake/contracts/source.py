@@ -117,6 +117,7 @@ class Coverage(Settings):
     first: date | None = Field(None, description="first day expected; null = first day seen")
 
 
+_TIME_FORMATS = ("auto", "iso", "epoch_s", "epoch_ms", "epoch_us")
 _HOURLY_MAPPING = {"event_time": "hour", "entity": "domain_code"}
 _HOURLY_FIELDS: dict[str, dict[str, Any]] = {
     "hour": {"type": "timestamp", "required": True, "description": "start of the hour, UTC"},
@@ -177,6 +178,14 @@ class Source(Settings):
             if value.startswith("through:"):
                 return {"by": "through", "through": value.removeprefix("through:").strip()}
             return {"by": value}
+        return value
+
+    @field_validator("time_format")
+    @classmethod
+    def _known_time_format(cls, value: str) -> str:
+        if value not in _TIME_FORMATS and "%" not in value:
+            near = UnknownNameError("time format", value, _TIME_FORMATS)
+            raise ValueError(f"'{value}' is neither {', '.join(_TIME_FORMATS)} nor strptime codes. {near.hint}")
         return value
 
     @model_validator(mode="before")
