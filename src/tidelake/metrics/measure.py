@@ -187,13 +187,9 @@ class _Question:
     def _is_received(self, span: tuple[date, date]) -> bool:
         if self.metric.is_rolling:
             day = self._represents(span)
-            first, last = self.observed.first, self.observed.last
-            return (
-                first is not None
-                and last is not None
-                and first <= day <= last
-                and ((self.metric.window_days or 1) > 1 or self.observed.is_received(day))
-            )
+            last = self.observed.last
+            window = dates_between(day - timedelta(days=(self.metric.window_days or 1) - 1), day)
+            return last is not None and day <= last and any(self.observed.is_received(one) for one in window)
         return any(self.observed.is_received(day) for day in dates_between(*span))
 
     # --- numbers
