@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dictionary
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -247,6 +248,14 @@ def _check_references(sources: dict[str, Source]) -> None:
             columns = [parts.get(item, item) for item in (*dimensions[name].contract.fields, *dimensions[name].key)]
             if column not in columns:
                 raise UnknownNameError("column", column, columns, where=where)
+
+
+def columns_by_field(sources: Dictionary[str, Source]) -> dict[str, dict[str, str]]:
+    """What silver tables call the mapped fields of their records: table, field, column."""
+    return {
+        f"silver.{name}": {field: column for column, field in source.mapping.items()}
+        for name, source in sources.items()
+    }
 
 
 def source_from(data: dict[str, Any]) -> Source:

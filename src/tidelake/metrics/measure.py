@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 
 from tidelake.config import Project
-from tidelake.contracts.source import Source
+from tidelake.contracts.source import Source, columns_by_field
 from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.result import Result
-from tidelake.engine.sql import check_expression
+from tidelake.engine.sql import check_expression, check_names_in
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, find_metric
-from tidelake.metrics.facts import Facts, check_dimensions
+from tidelake.metrics.facts import Facts, check_dimensions, conditional_columns
 from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, rolling_distinct_sql
 from tidelake.metrics.kinds.ratios import mean_sql, quantile_sql
 from tidelake.metrics.kinds.sums import sum_sql
@@ -86,6 +86,8 @@ def measure(
     if where is not None:
         check_expression(where)
     by = (by,) if isinstance(by, str) else tuple(by)
+    if where is not None:
+        check_names_in(where, conditional_columns(gold, definition), columns_by_field(sources))
     chosen = _checked_grain(definition, grain)
     check_dimensions(gold, definition, by)
     question = _Question(gold, definition, by, chosen, where, _observed(gold, definition))
