@@ -101,6 +101,21 @@ def test_a_source_without_a_needed_part_is_refused(tmp_path: Path, text: str, sa
         load_sources(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("isoo", "Did you mean 'iso'?"), ("epoch", "Did you mean 'epoch_s'"), ("d/m/y", "nor strptime codes")],
+)
+def test_a_time_format_that_is_no_word_and_no_code_is_refused(tmp_path: Path, given: str, said: str) -> None:
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "app.yml").write_text(f"path: a\nmapping: {{event_time: ts}}\ntime_format: {given}\n")
+    with pytest.raises(ProjectError) as caught:
+        load_sources(tmp_path)
+    assert "app.yml:3: time_format: " in str(caught.value)
+    assert said in str(caught.value)
+    (tmp_path / "sources" / "app.yml").write_text("path: a\nmapping: {event_time: ts}\ntime_format: '%d/%m/%Y'\n")
+    assert load_sources(tmp_path)["app"].time_format == "%d/%m/%Y"
+
+
 def test_a_project_without_sources_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         load_sources(tmp_path)

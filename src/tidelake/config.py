@@ -220,7 +220,7 @@ def _explain(error: ValidationError, path: Path, node: Any, model: type[BaseMode
             hints.append(unknown.hint or "")
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            lines.append(f"{path}:{line}: {name}: {message}.")
+            lines.append(f"{path}:{line}: {name}: {message}{'' if message.endswith(('.', '?')) else '.'}")
     return ProjectError("\n".join(lines), hint=" ".join(dict.fromkeys(filter(None, hints))) or None)
 
 

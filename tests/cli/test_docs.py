@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tidelake.cli import main
 from tidelake.cli.docs import made_anew
+from tidelake.contracts.source import FieldRule
+from tidelake.reports.document import otherwise
 from tidelake.reports.mermaid import places
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,8 +57,24 @@ def test_description_names_fields_and_their_promises(project: Path, capsys: pyte
     shown = capsys.readouterr().out
     assert "# tiny" in shown
     assert "```mermaid\nflowchart LR" in shown
-    assert "| `user` | string | actor_id | stored as a hash | coerce |" in shown
-    assert "| `price` | number |  | at least 0; in euro | coerce |" in shown
+    assert "| `user` | string | actor_id | stored as a hash |  | coerce |" in shown
+    assert "| `price` | number |  | at least 0; in euro | quarantine | coerce |" in shown
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({}, ""),
+        ({"required": True}, "quarantine"),
+        ({"minimum": 0, "on_breach": "warn"}, "warn"),
+        ({"allowed": ["a"], "required": True, "on_breach": "warn"}, "warn; absent: quarantine"),
+        ({"pattern": "a", "required": True, "on_mismatch": "fail"}, "quarantine; absent: fail"),
+        ({"references": "users.id", "required": True}, "quarantine"),
+    ],
+)
+def test_description_says_what_becomes_of_a_row_that_breaks_a_promise(rule: dict[str, Any], said: str) -> None:
+    declared = FieldRule.model_validate(rule)
+    assert otherwise(declared, declared.on_mismatch or "coerce") == said
 
 
 def test_models_stand_with_what_they_read(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

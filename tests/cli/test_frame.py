@@ -200,6 +200,9 @@ def test_init_proposes_and_writes_a_project(tmp_path: Path) -> None:
     again = tide("init", "app", "--from", "events.jsonl", cwd=tmp_path)
     assert again.returncode == 2
     assert "nothing was written" in again.stderr
+    shown = tide("init", "app", "--from", "events.jsonl", "--force", cwd=tmp_path)
+    said = "events: duplicates (dedup: none): no field is an event id; 0 of 9 rows equal an earlier one in every field"
+    assert shown.stdout.splitlines().count(said) == 1
 
 
 def test_simulate_says_what_it_wrote(tmp_path: Path) -> None:

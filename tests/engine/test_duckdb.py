@@ -73,3 +73,26 @@ def test_of_two_empty_tables_the_later_one_is_read(tmp_path: Path) -> None:
             lake.drop("gold.t")
         with pytest.raises(QueryError, match="no table t"):
             engine.query("SELECT * FROM gold.t")
+
+
+@pytest.mark.parametrize(
+    ("cast", "said", "instead"),
+    [
+        ("CAST(amount AS DOUBLE)", "'n/a' of the column amount cannot be cast to DOUBLE", "text_to_number(amount)"),
+        ("sum(amount::DECIMAL(9, 2))", '"n/a" of the column amount cannot be cast to DECIMAL', "text_to_number("),
+        ("amount::BIGINT", "'n/a' of the column amount cannot be cast to INT64", "text_to_integer(amount)"),
+        ("amount::DATE", '"n/a" of the column amount cannot be cast to DATE', "text_to_date(amount)"),
+        ("amount::TIMESTAMPTZ", '"n/a" of the column amount cannot be cast to TIMESTAMP', "text_to_timestamp("),
+        ('"in words"::BOOLEAN', "'it's 'no'' of the column \"in words\" cannot be cast to BOOL", 'boolean("in words")'),
+        ("CAST('9' || amount AS INTEGER)", "'9n/a' cannot be cast to INT32", "text_to_integer(text)"),
+        ("CAST(many AS TINYINT)", "Type INT64 with value 300", "CASE"),
+    ],
+)
+def test_a_value_that_cannot_be_cast_is_named_with_the_portable_way(cast: str, said: str, instead: str) -> None:
+    with DuckEngine(threads=1) as engine:
+        engine.write(pa.table({"amount": ["n/a"], "in words": ["it's 'no'"], "many": [300]}), "temp.rows")
+        with pytest.raises(QueryError) as caught:
+            engine.query(f"SELECT {cast} AS cast_value FROM temp.rows")
+    assert said in str(caught.value)
+    assert instead in (caught.value.hint or "")
+    assert caught.value.exit_code == 2

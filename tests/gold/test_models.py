@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.gold.tiny import Tiny
-from tidelake.errors import ContractError, DefinitionError, UnknownNameError
+from tidelake.config import Activity
+from tidelake.errors import ContractError, DefinitionError, QueryError, UnknownNameError
 from tidelake.gold.models import restricted
 
 PLAYS = "SELECT event_date, actor_id, count(*) AS events FROM silver.app GROUP BY event_date, actor_id"
@@ -46,6 +47,18 @@ def test_models_are_built_after_what_they_read(tiny: Tiny) -> None:
     names = [run.name for run in tiny.build()]
     assert names.index("gold.plays_day") < names.index("gold.a_total")
     assert tiny.query("SELECT events FROM gold.a_total") == [{"events": 3}]
+
+
+def test_a_model_or_activity_that_asks_for_a_field_by_the_log_s_name_is_refused(tiny: Tiny) -> None:
+    """DuckDB would take `user` for whoever runs the query."""
+    write(tiny, "people", "SELECT count(DISTINCT user) AS people FROM silver.app")
+    with pytest.raises(DefinitionError, match=r"model of gold\.people: line 1, column 23: .* 'user'"):
+        tiny.build()
+    write(tiny, "people", "SELECT count(DISTINCT actor_id) AS people FROM silver.app")
+    tiny.build()
+    tiny.project = tiny.project.model_copy(update={"activity": Activity(where="\"user\" <> 'a'")})
+    with pytest.raises(QueryError, match="'user'"):
+        tiny.build()
 
 
 def test_a_dated_model_is_made_by_touched_dates_and_others_as_a_whole(tiny: Tiny) -> None:

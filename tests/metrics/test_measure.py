@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from tests.gold.tiny import Tiny
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.errors import DefinitionError, QueryError, UnknownNameError
 from tidelake.metrics.measure import MeasureResult, measure
 
 SETTINGS = {
@@ -222,6 +222,13 @@ def test_unknown_names_are_answered_with_near_ones(tiny: Tiny) -> None:
         ask(tiny, "sessions", by=["content_id"])
     with pytest.raises(DefinitionError, match="not of a day"):
         ask(tiny, "wau_cal")
+
+
+@pytest.mark.parametrize("metric", ["dau", "sessions"])
+def test_where_does_not_take_the_engine_s_user_for_a_column(tiny: Tiny, metric: str) -> None:
+    with pytest.raises(QueryError, match="No table here has a column 'user'"):
+        ask(tiny, metric, where="user = 'ann'")
+    assert values(ask(tiny, metric, where="actor_id = 'user'"))
 
 
 def test_an_empty_period_is_null_with_its_status(tiny: Tiny) -> None:

@@ -98,3 +98,19 @@ def test_a_day_with_more_rows_in_quarantine_than_allowed_is_degraded_until_they_
     make_project(root, {"app": mended}, timezone="UTC")
     assert build(root).exit_code == 0
     assert statuses(root) == {1: "complete", 2: "complete", 3: "complete"}
+
+
+def test_days_of_which_every_row_is_in_quarantine_are_missing_and_not_0(tmp_path: Path) -> None:
+    root = make_project(tmp_path, {"app": events_with(complete="daily_file", time_format="%d.%m.%Y")}, timezone="UTC")
+    (root / "data/2024-03-02.jsonl").write_text(lines(event(5 * number + 1, received=...) for number in range(3)))
+    build(root)
+    with tl.open(root) as session:
+        assert session.sql("SELECT count(*) AS rows FROM silver.app").to_dicts() == [{"rows": 0}]
+        for metric in ("dau", "wau", "events"):
+            [row] = session.measure(metric).to_dicts()
+            assert (row["value"], row["status"]) == (None, "missing"), metric
+    (root / "sources/app.yml").write_text((root / "sources/app.yml").read_text().replace("'%d.%m.%Y'", "auto"))
+    build(root)
+    with tl.open(root) as session:
+        [row] = session.measure("dau").to_dicts()
+    assert (row["period_start"], row["value"], row["status"]) == (date(2024, 3, 2), 3.0, "complete")

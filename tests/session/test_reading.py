@@ -48,6 +48,15 @@ def counted(project: TinyProject, as_of: str | None = None) -> set[Any]:
         return set(row.values())
 
 
+def test_a_mapped_field_is_refused_by_the_log_s_name(built: TinyProject) -> None:
+    """10 events of 7 users; `user` would be whoever runs the query, always one."""
+    done = built.tide("sql", "SELECT count(DISTINCT user) AS dau FROM silver.app")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "The field 'user' is actor_id in silver.app." in done.stderr
+    with tl.open(built.root) as session:
+        assert session.sql("SELECT count(DISTINCT actor_id) AS users FROM silver.app").to_dicts() == [{"users": 7}]
+
+
 @pytest.mark.parametrize(
     "until", ["silver.app after", "gold.sessions after", "gold.user_day after", "gold.mine after", "ops.builds before"]
 )

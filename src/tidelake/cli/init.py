@@ -88,6 +88,11 @@ def proposed(proposal: Proposal) -> Result:
         found = [mapping.get(part) for mapping in mappings]
         if any(found):
             columns[part] = pa.array(found, pa.string())
+    doubles = tuple(
+        f"{source.name}: duplicates (dedup: {source.settings['dedup']}): {source.reasons['dedup']}"
+        for source in sources
+        if "dedup" in source.settings
+    )
     skipped = tuple(f"{item.path.name} is no source: {item.reason}" for item in proposal.skipped[:5])
     more = (f"... and {len(proposal.skipped) - 5:,} more files",) if len(proposal.skipped) > 5 else ()
-    return Result(pa.table(columns), title="Proposed sources", notes=(*proposal.notes, *skipped, *more))
+    return Result(pa.table(columns), title="Proposed sources", notes=(*proposal.notes, *doubles, *skipped, *more))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Dictionary
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -127,6 +128,7 @@ class Coverage(Settings):
     first: date | None = Field(None, description="first day expected; null = first day seen")
 
 
+_TIME_FORMATS = ("auto", "iso", "epoch_s", "epoch_ms", "epoch_us")
 _HOURLY_MAPPING = {"event_time": "hour", "entity": "domain_code"}
 _HOURLY_FIELDS: dict[str, dict[str, Any]] = {
     "hour": {"type": "timestamp", "required": True, "description": "start of the hour, UTC"},
@@ -187,6 +189,14 @@ class Source(Settings):
             if value.startswith("through:"):
                 return {"by": "through", "through": value.removeprefix("through:").strip()}
             return {"by": value}
+        return value
+
+    @field_validator("time_format")
+    @classmethod
+    def _known_time_format(cls, value: str) -> str:
+        if value not in _TIME_FORMATS and "%" not in value:
+            near = UnknownNameError("time format", value, _TIME_FORMATS)
+            raise ValueError(f"'{value}' is neither {', '.join(_TIME_FORMATS)} nor strptime codes. {near.hint}")
         return value
 
     @model_validator(mode="before")
@@ -250,6 +260,14 @@ def _check_references(sources: dict[str, Source]) -> None:
             columns = [parts.get(item, item) for item in (*dimensions[name].contract.fields, *dimensions[name].key)]
             if column not in columns:
                 raise UnknownNameError("column", column, columns, where=where)
+
+
+def columns_by_field(sources: Dictionary[str, Source]) -> dict[str, dict[str, str]]:
+    """What silver tables call the mapped fields of their records: table, field, column."""
+    return {
+        f"silver.{name}": {field: column for column, field in source.mapping.items()}
+        for name, source in sources.items()
+    }
 
 
 def source_from(data: dict[str, Any]) -> Source:

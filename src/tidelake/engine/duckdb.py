@@ -31,6 +31,7 @@ from tidelake.engine.base import (
     Transaction,
     WriteMode,
 )
+from tidelake.engine.casts import not_converted
 from tidelake.engine.columns import arrow_type, file_statistics, in_utc, sql_type
 from tidelake.engine.partitions import readings
 from tidelake.engine.sql import duckdb_macros, macros_in
@@ -334,6 +335,8 @@ class DuckEngine:
             return QueryError(text, hint="`tide sql 'DESCRIBE layer.table'` shows a table's columns.")
         if isinstance(error, duckdb.InvalidInputException) and "parameter" in text.lower():
             return QueryError(text, hint="Bind each $name of the query once.")
+        if isinstance(error, duckdb.ConversionException):
+            return not_converted(text)
         if "No space left" in text or "no space left" in text.lower():
             return LakeError(
                 f"The disk is full: {text.splitlines()[0]}",

@@ -18,11 +18,12 @@ from functools import partial
 from typing import Any
 
 from tidelake.config import Project
-from tidelake.contracts.source import Source
+from tidelake.contracts.source import Source, columns_by_field
 from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine, Parallel
 from tidelake.engine.progress import Progress
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.engine.sql import check_names
+from tidelake.errors import DefinitionError, QueryError, UnknownNameError
 from tidelake.gold.builtin import built_in_models
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, changed_dates, chunks
@@ -311,6 +312,8 @@ def _begun(
     if reason == "nothing new":
         return ModelRun(model.name, reason, (), 0, version, time.perf_counter() - started)
     dates, held = _held(gold, model, touched)
+    if not model.is_built_in:
+        _refuse_engine_names(gold, model)
     if not dry_run and version is not None and gold.lake.layout(model.name).partition_by != model.spec.partitions:
         gold.progress.say(f"{model.name}: its partitions changed: it is laid out anew.")
         gold.lake.drop(model.name)
@@ -328,6 +331,14 @@ def _begun(
     rows = write_whole(gold, model)
     version = gold.lake.version(model.name)
     return ModelRun(model.name, reason, None, rows, version, time.perf_counter() - started)
+
+
+def _refuse_engine_names(gold: Gold, model: Model) -> None:
+    """Raise where a project's model names what no input has and the engine would answer by itself."""
+    try:
+        check_names(model.select(None), gold.lake.schema, columns_by_field(gold.sources))
+    except QueryError as error:
+        raise DefinitionError(f"The model of {model.name}: {error}", hint=error.hint) from error
 
 
 def _held(gold: Gold, model: Model, touched: Collection[date] | None) -> tuple[int, int]:

@@ -12,10 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from tidelake.config import Project
-from tidelake.contracts.source import Source
+from tidelake.contracts.source import Source, columns_by_field
 from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
+from tidelake.engine.sql import check_names_in
 from tidelake.gold.dates import Tables, rows_by_date
 from tidelake.gold.events import Events, event_sources
 
@@ -83,4 +84,6 @@ def open_gold(
     schemas = {name: lake.schema(f"silver.{name}") for name, source in sources.items() if source.fact == "event"}
     events = Events(project, event_sources(sources, schemas))
     events.check()
+    if project.activity.where is not None and events.sources:
+        check_names_in(project.activity.where, events.types, columns_by_field(sources))
     return Gold(engine, lake, project, sources, events, progress or silent)

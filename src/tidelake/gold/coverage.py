@@ -77,6 +77,7 @@ def calendars(gold: Gold, sources: Sequence[str]) -> dict[str, Calendar]:
     """The calendars of these sources.
 
     Where `ops.coverage` has no row of a source, a day without any row of it between its first and last is missing.
+    Of a source whose rows are all in quarantine nothing was observed: all its days are missing, whatever files came.
     """
     told: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
     if gold.lake.version(COVERAGE) is not None:
@@ -92,7 +93,9 @@ def _calendar(gold: Gold, source: str, told: Sequence[dict[str, Any]]) -> Calend
     if not days:
         return Calendar(None, None)
     noted = {row["date"]: row["status"] for row in told if row["status"] in ("missing", "degraded")}
-    if not told:
+    if not held:
+        noted = dict.fromkeys(days, "missing")
+    elif not told:
         bare = Calendar(min(days), max(days))
         noted = {day: "missing" for day in bare.days() if not held[day]}
     return Calendar(min(days), max(days), noted)

@@ -190,6 +190,16 @@ def segment(name: str) -> str:
     return f"coalesce(CAST({quoted(name)} AS VARCHAR), '{UNKNOWN}')"
 
 
+def conditional_columns(gold: Gold, metric: Metric) -> list[str]:
+    """The columns that a metric's `where` can ask for."""
+    if metric.fact in ("event", "actor_day"):
+        return list(gold.events.types)
+    table = "gold.sessions" if metric.fact == "session" else f"silver.{metric.source}"
+    schema = gold.lake.schema(table)
+    named = gold.project.dimensions if metric.fact == "session" else ()
+    return [*(schema.names if schema is not None else ()), *named]
+
+
 def check_dimensions(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
     """Raise for dimensions that the metric's fact does not carry.
 

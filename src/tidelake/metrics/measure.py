@@ -10,15 +10,15 @@ from typing import Any
 import pyarrow as pa
 
 from tidelake.config import Project
-from tidelake.contracts.source import Source
+from tidelake.contracts.source import Source, columns_by_field
 from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.result import Result
-from tidelake.engine.sql import check_expression
+from tidelake.engine.sql import check_expression, check_names_in
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, find_metric
-from tidelake.metrics.facts import Facts, check_dimensions
+from tidelake.metrics.facts import Facts, check_dimensions, conditional_columns
 from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, rolling_distinct_sql
 from tidelake.metrics.kinds.ratios import mean_sql, quantile_sql
 from tidelake.metrics.kinds.sums import sum_sql
@@ -93,6 +93,8 @@ def measure(
     if where is not None:
         check_expression(where)
     by = (by,) if isinstance(by, str) else tuple(by)
+    if where is not None:
+        check_names_in(where, conditional_columns(gold, definition), columns_by_field(sources))
     chosen = _checked_grain(definition, grain)
     check_dimensions(gold, definition, by)
     question = _Question(gold, definition, by, chosen, where, _observed(gold, definition))
@@ -207,13 +209,9 @@ class _Question:
     def _is_received(self, span: tuple[date, date]) -> bool:
         if self.metric.is_rolling:
             day = self._represents(span)
-            first, last = self.observed.first, self.observed.last
-            return (
-                first is not None
-                and last is not None
-                and first <= day <= last
-                and ((self.metric.window_days or 1) > 1 or self.observed.is_received(day))
-            )
+            last = self.observed.last
+            window = dates_between(day - timedelta(days=(self.metric.window_days or 1) - 1), day)
+            return last is not None and day <= last and any(self.observed.is_received(one) for one in window)
         return any(self.observed.is_received(day) for day in dates_between(*span))
 
     # --- numbers

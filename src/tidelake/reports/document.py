@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from tidelake.config import Project
-from tidelake.contracts.source import FieldRule, Source
+from tidelake.contracts.source import FieldRule, OnMismatch, Source
 from tidelake.reports.mermaid import fenced
 
 
@@ -76,12 +76,13 @@ def source_section(source: Source) -> str:
         roles: dict[str, list[str]] = {}
         for part, name in source.mapping.items():
             roles.setdefault(name, []).append(part)
-        lines += ["| field | type | part | must hold | otherwise |", "|---|---|---|---|---|"]
-        lines += [
-            f"| `{_cell(name)}` | {rule.type} | {', '.join(roles.get(name, []))} | {_cell(promise(rule))} "
-            f"| {rule.on_mismatch or source.contract.on_mismatch} |"
-            for name, rule in source.contract.fields.items()
-        ]
+        lines += ["| field | type | part | must hold | otherwise | another type |", "|---|---|---|---|---|---|"]
+        for name, rule in source.contract.fields.items():
+            mismatch = rule.on_mismatch or source.contract.on_mismatch
+            lines.append(
+                f"| `{_cell(name)}` | {rule.type} | {', '.join(roles.get(name, []))} | {_cell(promise(rule))} "
+                f"| {otherwise(rule, mismatch)} | {mismatch} |"
+            )
     if source.contract.rules:
         lines += ["", "Rules over whole rows:", ""]
         lines += [f"- `{rule.name}`: `{rule.where}`, else {rule.on_breach}" for rule in source.contract.rules]
@@ -108,6 +109,20 @@ def promise(rule: FieldRule) -> str:
     if rule.unit:
         words.append(f"in {rule.unit}")
     return "; ".join(words)
+
+
+def otherwise(rule: FieldRule, mismatch: OnMismatch) -> str:
+    """What becomes of a row whose value does not hold what the field promises.
+
+    Args:
+        mismatch: What the contract says of values of another type; it also says what an absent value is.
+    """
+    absent = ("fail" if mismatch == "fail" else "quarantine") if rule.required else ""
+    has_values = rule.allowed or rule.minimum is not None or rule.maximum is not None or rule.pattern or rule.references
+    broken = rule.on_breach if has_values else ""
+    if absent and broken and absent != broken:
+        return f"{broken}; absent: {absent}"
+    return broken or absent
 
 
 def tables_section(tables: Sequence[TableInfo]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidelake.config import Project, find_project, load_project
-from tidelake.contracts.source import Source, load_sources
+from tidelake.contracts.source import Source, columns_by_field, load_sources
 from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.result import Result
@@ -196,10 +196,11 @@ class Session:
         Raises:
             QueryError: Not one SELECT, or an unknown table or column.
         """
-        from tidelake.engine.sql import check_read_only, tables_of
+        from tidelake.engine.sql import check_names, check_read_only, tables_of
 
         check_read_only(text)
         self._read_finished()
+        check_names(text, self.engine.schema, columns_by_field(self.sources))
         try:
             with self._past_explained():
                 table = self.engine.query(text, params)

@@ -64,7 +64,36 @@ def test_ids_delivered_twice_still_identify_events(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text(lines([*EVENTS, *EVENTS[:4]]))
     found = only(propose(str(tmp_path / "log.jsonl")))
     assert found.source.dedup == "key"
-    assert "4 of 204 rows repeat an id" in found.reasons["dedup"]
+    assert "4 of 204 rows repeat an id, with the same content" in found.reasons["dedup"]
+
+
+BARE = [{name: value for name, value in event.items() if name != "event_id"} for event in EVENTS]
+NAMED = [{"id": number, "order_id": f"o{number}", **event} for number, event in enumerate(BARE)]
+OTHER = [{**event, "user_id": "u9"} for event in NAMED]
+
+
+@pytest.mark.parametrize(
+    ("name", "records", "said"),
+    [
+        ("id", NAMED, "id: unique in 200 rows"),
+        ("order_id", NAMED, "order_id: unique in 200 rows"),
+        ("id", [*NAMED, *NAMED[:30]], "id: 30 of 230 rows repeat an id, with the same content"),
+        ("order_id", [*NAMED, *NAMED], "order_id: 200 of 400 rows repeat an id, with the same content"),
+        ("id", [*NAMED, *NAMED[:3], *OTHER[:7]], "id: 10 of 210 rows repeat an id, 7 of them with other content"),
+        ("id", [*NAMED, *OTHER[:11]], None),  # 200 of 211 are different: less than 95 %
+        ("order_id", NAMED[:199], None),  # too few rows to tell an event's id by "_id"
+        ("session_id", NAMED, None),
+    ],
+)
+def test_a_field_that_looks_like_an_id_and_repeats_whole_records_only_is_one(
+    tmp_path: Path, name: str, records: list[dict[str, Any]], said: str | None
+) -> None:
+    other = {"id", "order_id"} - {name}
+    kept = [{name: row.get(name, row["id"]), **{k: v for k, v in row.items() if k not in other}} for row in records]
+    (tmp_path / "log.jsonl").write_text(lines(kept))
+    found = only(propose(str(tmp_path / "log.jsonl")))
+    assert (found.source.dedup, found.source.mapping.event_id) == (("key", name) if said else ("none", None))
+    assert (said or "no field is an event id") in found.reasons["dedup"]
 
 
 def test_without_an_id_identical_rows_are_counted_and_kept(tmp_path: Path) -> None:

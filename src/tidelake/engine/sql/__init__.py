@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from tidelake.engine.sql.macros import MACROS, Macro, duckdb_macros, macros_in
+from tidelake.engine.sql.names import check_names, check_names_in
 from tidelake.engine.sql.parsing import Problem, check_read_only, tables_of
 from tidelake.engine.sql.portable import check_expression, check_portable, problems
 from tidelake.engine.sql.translate import translate
@@ -17,6 +18,8 @@ __all__ = [
     "Macro",
     "Problem",
     "check_expression",
+    "check_names",
+    "check_names_in",
     "check_portable",
     "check_read_only",
     "duckdb_macros",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Literal
 
-from tidelake.sources.infer.columns import MISSING, ColumnProfile, words
+from tidelake.sources.infer.columns import MANY, MISSING, ColumnProfile, words
 from tidelake.sources.infer.sample import Record
 
 Fact = Literal["event", "count", "dimension"]
@@ -48,7 +48,8 @@ _ENTITY = re.compile(
 )
 _KEY = re.compile(r"(^|_)(id|key|uuid|guid|code|sku|no|number|name|date)$|^id_|userid|_id$|^rownames$")
 MAX_EVENT_NAMES = 200
-DUPLICATE_IDS = 0.05  # ids named as such may repeat this often (a log delivered twice), and still identify events
+_ID = re.compile(r"(^|_)(id|uuid|guid)$")
+DUPLICATE_IDS = 0.05  # ids may repeat this often with other content, and still identify events: to be checked
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,14 @@ def assign_roles(
     time = _event_time(profiles, by_name)
     actor = _actor(by_name)
     name = _event_name(by_name)
-    reasons: dict[str, str] = {}
     if time is not None and actor is not None and (name is not None or not _identifies(actor, time)):
-        return _event(by_name, time=time, actor=actor, name=name, reasons=reasons, identical=identical)
+        return _event(by_name, time=time, actor=actor, name=name, identical=identical)
     if time is not None and actor is None and name is None:
-        count = _count(profiles, records, per_file, time, reasons, identical)
+        count = _count(profiles, records, per_file, time, identical)
         if count is not None:
             return count
     if time is not None and actor is None and name is not None and not _dated_list(time, name):
-        return _event(by_name, time=time, actor=None, name=name, reasons=reasons, identical=identical)
+        return _event(by_name, time=time, actor=None, name=name, identical=identical)
     return _dimension(profiles, records, time, actor, identical)
 
 
@@ -109,20 +109,15 @@ def _event(
     time: ColumnProfile,
     actor: ColumnProfile | None,
     name: ColumnProfile | None,
-    reasons: dict[str, str],
     identical: int,
 ) -> Roles:
     parts = {"event_time": time.name}
-    reasons["event_time"] = _time_evidence(time)
-    event_id = _event_id(by_name)
+    reasons = {"event_time": _time_evidence(time)}
+    others = {profile.name for profile in (time, actor, name) if profile is not None}
+    event_id = _event_id({word: profile for word, profile in by_name.items() if profile.name not in others}, identical)
     if event_id is not None:
         parts["event_id"] = event_id.name
-        repeated = event_id.rows - event_id.distinct
-        reasons["event_id"] = (
-            f"unique in {event_id.rows:,} rows"
-            if not repeated
-            else f"{repeated:,} of {event_id.rows:,} rows repeat an id: `dedup: key` keeps one of each"
-        )
+        reasons["event_id"] = _id_evidence(event_id, identical)
     if actor is not None:
         parts["actor_id"] = actor.name
         reasons["actor_id"] = f"{actor.distinct:,} different in {actor.rows:,} rows{_holes(actor)}"
@@ -176,16 +171,45 @@ def _event_name(by_name: Mapping[str, ColumnProfile]) -> ColumnProfile | None:
     return None
 
 
-def _event_id(by_name: Mapping[str, ColumnProfile]) -> ColumnProfile | None:
+def _event_id(by_name: Mapping[str, ColumnProfile], identical: int) -> ColumnProfile | None:
+    """A field that tells events apart, but for few: a known name first, then any name that looks like an id.
+
+    Of a name that only looks like one, many rows must speak: in a short log all things may be different.
+
+    Args:
+        identical: Records that equal an earlier one in every field, and so repeat its id.
+    """
     for name in _EVENT_ID:
         found = by_name.get(name)
-        if found is not None and found.always and found.rows - found.distinct <= DUPLICATE_IDS * found.rows:
+        if found is not None and found.always and _is_repeated_seldom(found):
             return found
-    for name in _EVENT_ID_WEAK:
+    looking = [name for name in by_name if _ID.search(name) and name not in (*_EVENT_ID_WEAK, *_ACTOR, *_SESSION)]
+    for name in (*_EVENT_ID_WEAK, *looking):
         found = by_name.get(name)
-        if found is not None and found.unique and found.type in ("string", "integer"):
+        if found is None or not found.always or found.type not in ("string", "integer"):
+            continue
+        if name in looking and found.distinct < MANY:
+            continue
+        if _is_repeated_seldom(found) or found.rows - found.distinct == identical:
             return found
     return None
+
+
+def _is_repeated_seldom(profile: ColumnProfile) -> bool:
+    return profile.rows - profile.distinct <= DUPLICATE_IDS * profile.rows
+
+
+def _id_evidence(profile: ColumnProfile, identical: int) -> str:
+    repeated = profile.rows - profile.distinct
+    if not repeated:
+        return f"unique in {profile.rows:,} rows"
+    said = f"{repeated:,} of {profile.rows:,} rows repeat an id"
+    if repeated == identical:
+        return f"{said}, with the same content: `dedup: key` keeps one of each"
+    return (
+        f"{said}, {repeated - identical:,} of them with other content; CHECK: `dedup: key` keeps one of each, and of "
+        "those with other content the rest waits in quarantine"
+    )
 
 
 def _first(by_name: Mapping[str, ColumnProfile], names: Iterable[str]) -> ColumnProfile | None:
@@ -207,7 +231,6 @@ def _count(
     records: Sequence[Record],
     per_file: Sequence[Sequence[Record]],
     time: ColumnProfile,
-    reasons: dict[str, str],
     identical: int,
 ) -> Roles | None:
     """An entity had quantities in periods: (entity, time) occurs once, and there are numbers to add up."""
@@ -222,7 +245,7 @@ def _count(
     named = sorted(texts, key=lambda profile: not _ENTITY.match(words(profile.name)))
     for profile in named:
         if 1 < profile.distinct <= 0.5 * profile.rows and _once(records, (time.name, profile.name)) >= 0.99:
-            reasons |= {
+            reasons = {
                 "fact": f"one row for each ({profile.name}, {time.name}), with numbers and no actor",
                 "entity": f"{profile.distinct:,} different",
                 "event_time": _time_evidence(time),
@@ -231,7 +254,7 @@ def _count(
             return Roles("count", parts, measures=tuple(measures), reasons=reasons, identical_rows=identical)
     filled = [rows for rows in per_file if rows]
     if not texts and len(filled) > 1 and all(_once(rows, (time.name,)) == 1 for rows in filled):
-        reasons |= {
+        reasons = {
             "fact": f"one row a {time.name} in each of {len(filled):,} files, with numbers and no actor",
             "entity": "the file's name: no field says what was counted",
             "event_time": _time_evidence(time),
