@@ -92,7 +92,9 @@ class Mapping(Settings):
     sent_at: str | None = Field(None, description="when the device sent it; with received_at its clock is put right")
     seq: str | None = Field(None, description="order of events at one instant, before event_id")
     entity: str | None = Field(None, description="count facts: what was counted")
-    valid_from: str | None = Field(None, description="dimensions with history: since when a row holds")
+    valid_from: str | None = Field(
+        None, description="dimensions with history: since when a row holds; where it is null, from the beginning"
+    )
 
     def items(self) -> list[tuple[str, str]]:
         """(canonical name, field) of every part that is mapped."""
