@@ -116,7 +116,7 @@ class Coverage(Settings):
     file_date: str = Field(
         r"(?P<date>\d{4}-?\d{2}-?\d{2})", description="where a file's name carries its date (and hour)"
     )
-    first: date | None = Field(None, description="first day expected; null = first day seen")
+    first: date | None = Field(None, description="first local date expected, as a whole; null = from the first file on")
 
 
 _HOURLY_MAPPING = {"event_time": "hour", "entity": "domain_code"}
