@@ -148,6 +148,30 @@ def test_average_dau_is_the_mean_of_complete_days(tiny: Tiny) -> None:
     assert (row["numerator"], row["denominator"]) == (5, 4)
 
 
+def test_average_dau_of_days_with_nobody_is_zero_over_all_of_them(tmp_path: Path) -> None:
+    """Each day of two weeks has ann; the second week only as a bot, but for bob of the south on Sunday, 16 March."""
+    with Tiny(tmp_path, SETTINGS, columns=COLUMNS) as tiny:
+        tiny.add([play(day, "ann", "north", traffic_class="human" if day < 10 else "bot") for day in range(3, 18)])
+        tiny.add([play(16, "bob", "south")])
+        tiny.build()
+        ask_weeks = {"grain": "week", "end": date(2025, 3, 16)}
+        result = ask(tiny, "average_dau", by=["region"], **ask_weeks)
+        numbers = {
+            (row["period_start"].day, row["region"]): (row["value"], row["numerator"], row["denominator"], row["n"])
+            for row in result.to_dicts()
+        }
+        assert numbers == {
+            (3, "north"): (1, 7, 7, 7),
+            (3, "south"): (0, 0, 7, 7),
+            (10, "north"): (0, 0, 7, 7),
+            (10, "south"): (1 / 7, 1, 7, 7),
+        }
+        assert statuses(result) == {3: "complete", 10: "complete"}
+        assert values(ask(tiny, "average_dau", **ask_weeks, where="region = 'north'")) == {(3,): 1, (10,): 0}
+        open_week = ask(tiny, "average_dau", grain="week", start=date(2025, 3, 17), where="region = 'south'")
+        assert values(open_week) == {(17,): None}  # no day of it is complete yet
+
+
 def test_sessions_and_watch_time_by_the_start_of_the_session(tiny: Tiny) -> None:
     assert values(ask(tiny, "sessions", end=date(2025, 3, 4))) == {(3,): 2, (4,): 1}
     assert values(ask(tiny, "watch_time", end=date(2025, 3, 4))) == {(3,): 30, (4,): 2.5}

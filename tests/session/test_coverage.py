@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import gzip
-from datetime import date
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.session.lakes import build, event, events_with, lines, make_project
+from tests.session.lakes import build, event, events_with, lines, make_project, rows_of
 from tidelake import session as tl
+from tidelake.contracts.source import source_from
+from tidelake.silver.quality import coverage_of
 
 WHOLE = [lines(event(5 * number + day, received=...) for number in range(40)) for day in range(3)]
+
+
+COUNTS = {
+    "fact": "count",
+    "path": "data",
+    "format": "jsonl",
+    "mapping": {"entity": "site", "event_time": "at"},
+    "measures": ["views"],
+    "complete": "hourly_file",
+    "contract": {"fields": {"site": {}, "at": {"type": "timestamp"}, "views": {"type": "integer"}}},
+}
 
 
 def statuses(root: Path) -> dict[int, str]:
@@ -114,3 +129,123 @@ def test_days_of_which_every_row_is_in_quarantine_are_missing_and_not_0(tmp_path
     with tl.open(root) as session:
         [row] = session.measure("dau").to_dicts()
     assert (row["period_start"], row["value"], row["status"]) == (date(2024, 3, 2), 3.0, "complete")
+
+
+# --- hourly files and local dates
+
+
+def hours(first: str, last: str) -> list[datetime]:
+    """Every hour from one to another, both told as 11-01T13, UTC."""
+    begin, end = (datetime.fromisoformat(f"2025-{told}:00:00+00:00") for told in (first, last))
+    return [begin + timedelta(hours=number) for number in range((end - begin) // timedelta(hours=1) + 1)]
+
+
+def write_hours(root: Path, stamps: Iterable[datetime]) -> None:
+    for stamp in stamps:
+        row = {"site": "en", "at": stamp.isoformat(), "views": 1}
+        (root / f"data/v-{stamp:%Y%m%d-%H}0000.jsonl").write_text(lines([row]))
+
+
+def covered(root: Path) -> dict[str, tuple[int, int, str]]:
+    rows = rows_of(root, "SELECT date, expected, received, status FROM ops.coverage ORDER BY date")
+    return {f"{row['date']:%m-%d}": (row["received"], row["expected"], row["status"]) for row in rows}
+
+
+def views(root: Path, **options: str) -> dict[str, tuple[float | None, str]]:
+    with tl.open(root) as session:
+        rows = session.measure("views", **options).to_dicts()
+    return {f"{row['period_start']:%m-%d}": (row["value"], row["status"]) for row in rows}
+
+
+def test_an_hour_counts_for_the_local_date_on_which_it_starts(tmp_path: Path) -> None:
+    """New York is at UTC-4 until 06:00 UTC on 2 November 2025, then at UTC-5: that date has 25 hours, from 04:00 UTC.
+
+    Files from 1 November 00:00 to 4 November 23:00 UTC with one view each: the last 4 hours of 31 October, 24 of the
+    1st, 25 of the 2nd, 24 of the 3rd from 05:00 UTC on, the first 19 of the 4th, whose end has not come.
+    """
+    root = make_project(tmp_path, {"sites": COUNTS}, timezone="America/New_York", dimensions=[], measures={})
+    first, middle, last = hours("11-01T00", "11-01T23"), hours("11-02T00", "11-03T04"), hours("11-03T05", "11-04T23")
+    middle.remove(datetime(2025, 11, 3, 2, tzinfo=UTC))  # 21:00 of the 2nd never comes
+
+    write_hours(root, [*first, *last])
+    build(root)
+    expected = {
+        "10-31": (4, 24, "partial_left"),
+        "11-01": (20, 24, "degraded"),
+        "11-02": (0, 25, "missing"),
+        "11-03": (24, 24, "received"),
+        "11-04": (19, 19, "received"),
+    }
+    assert covered(root) == expected
+    told = {"10-31": (4.0, "partial_left"), "11-03": (24.0, "complete"), "11-04": (19.0, "open")}
+    assert views(root) == {**told, "11-01": (20.0, "degraded"), "11-02": (None, "missing")}
+
+    write_hours(root, middle[24:])  # 19:00, 20:00, 22:00 and 23:00 of the 2nd
+    build(root)
+    assert covered(root) == {**expected, "11-02": (4, 25, "degraded")}
+    assert views(root) == {**told, "11-01": (20.0, "degraded"), "11-02": (4.0, "degraded")}
+
+    write_hours(root, middle)
+    build(root)
+    assert covered(root) == {**expected, "11-01": (24, 24, "received"), "11-02": (24, 25, "degraded")}
+    assert views(root) == {**told, "11-01": (24.0, "complete"), "11-02": (24.0, "degraded")}
+    days = rows_of(root, "SELECT activity_date, coverage, is_missing FROM gold.entity_day ORDER BY activity_date")
+    assert {f"{day['activity_date']:%m-%d}": day["coverage"] for day in days} == {
+        day: status for day, (_, _, status) in covered(root).items()
+    }
+    assert not any(day["is_missing"] for day in days)
+
+
+def test_a_date_within_which_the_files_begin_is_partial_left(tmp_path: Path) -> None:
+    """From 1 November, 13:00: 11 of 24 hours of a Saturday; then a whole Sunday, and 15 hours of Monday."""
+    root = make_project(tmp_path, {"sites": COUNTS}, timezone="UTC", dimensions=[], measures={})
+    write_hours(root, hours("11-01T13", "11-03T14"))
+    build(root)
+    assert covered(root) == {
+        "11-01": (11, 24, "partial_left"),
+        "11-02": (24, 24, "received"),
+        "11-03": (15, 15, "received"),
+    }
+    assert views(root) == {"11-01": (11.0, "partial_left"), "11-02": (24.0, "complete"), "11-03": (15.0, "open")}
+    assert views(root, grain="week") == {"10-27": (35.0, "partial_left"), "11-03": (15.0, "open")}
+
+
+@pytest.mark.parametrize(
+    ("zone", "complete", "stamps", "expected"),
+    [
+        pytest.param(
+            "UTC",
+            {"by": "hourly_file", "first": "2025-11-01"},
+            hours("11-01T13", "11-02T00"),
+            [("11-01", 11, 24, "degraded"), ("11-02", 1, 1, "received")],
+            id="the whole first day is said to be expected",
+        ),
+        pytest.param(
+            "UTC",
+            {"by": "hourly_file"},
+            [*hours("11-01T13", "11-01T14"), *hours("11-01T16", "11-01T23")],
+            [("11-01", 10, 24, "degraded")],
+            id="an hour is missing after the first",
+        ),
+        pytest.param(
+            "Asia/Kolkata",  # UTC+5:30: 2 November starts within the hour 18:00 UTC of the 1st
+            {"by": "hourly_file"},
+            hours("11-01T19", "11-02T19"),
+            [("11-02", 24, 24, "received"), ("11-03", 1, 1, "received")],
+            id="hours that start at half past",
+        ),
+        pytest.param(
+            "America/New_York",
+            {"by": "daily_file"},
+            [datetime(2025, 11, day, tzinfo=UTC) for day in (1, 3)],
+            [("11-01", 1, 1, "received"), ("11-02", 0, 1, "missing"), ("11-03", 1, 1, "received")],
+            id="daily files are of the date in their name",
+        ),
+    ],
+)
+def test_expected_files_of_a_date(
+    zone: str, complete: dict[str, str], stamps: list[datetime], expected: list[tuple[str, int, int, str]]
+) -> None:
+    source = source_from({**COUNTS, "name": "sites", "complete": complete})
+    found = coverage_of(source, dict.fromkeys(stamps, True), ZoneInfo(zone))
+    assert [(f"{row['date']:%m-%d}", row["received"], row["expected"], row["status"]) for row in found] == expected

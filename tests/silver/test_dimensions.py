@@ -65,6 +65,32 @@ def test_history_holds_from_each_date_until_the_next(project: Built) -> None:
     assert [row["is_current"] for row in rows] == [False, True, True]
 
 
+def test_history_without_a_date_holds_from_the_beginning(project: Built) -> None:
+    """Of every key one row is current, and where one row's time ends the next one's begins."""
+    project.source(
+        "users",
+        path="data/users",
+        format="jsonl",
+        fact="dimension",
+        key=["user"],
+        history="scd2",
+        mapping={"valid_from": "since"},
+        contract={"fields": {"user": {"required": True}, "plan": {}, "since": {"type": "timestamp"}}},
+    )
+    since = (("a", "free", "2025-01-01"), ("a", "old", None), ("a", "pro", "2025-02-01"), ("b", "free", None))
+    project.lines("users/1.jsonl", *({"user": user, "plan": plan, "since": at} for user, plan, at in since))
+    project.build()
+    rows = project.rows("SELECT * FROM silver.users ORDER BY user, valid_from NULLS FIRST")
+    months = [tuple(at and at.month for at in (row["valid_from"], row["valid_to"])) for row in rows]
+    assert [(row["user"], row["plan"], *span) for row, span in zip(rows, months, strict=True)] == [
+        ("a", "old", None, 1),
+        ("a", "free", 1, 2),
+        ("a", "pro", 2, None),
+        ("b", "free", None, None),
+    ]
+    assert [row["is_current"] for row in rows] == [False, False, True, True]
+
+
 def test_unknown_references_are_set_aside(project: Built) -> None:
     project.source("users", **USERS)
     project.lines("users/1.csv", "user_id,plan", "a,free")

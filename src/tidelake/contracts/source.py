@@ -103,7 +103,9 @@ class Mapping(Settings):
     sent_at: str | None = Field(None, description="when the device sent it; with received_at its clock is put right")
     seq: str | None = Field(None, description="order of events at one instant, before event_id")
     entity: str | None = Field(None, description="count facts: what was counted")
-    valid_from: str | None = Field(None, description="dimensions with history: since when a row holds")
+    valid_from: str | None = Field(
+        None, description="dimensions with history: since when a row holds; where it is null, from the beginning"
+    )
 
     def items(self) -> list[tuple[str, str]]:
         """(canonical name, field) of every part that is mapped."""
@@ -125,7 +127,7 @@ class Coverage(Settings):
     file_date: str = Field(
         r"(?P<date>\d{4}-?\d{2}-?\d{2})", description="where a file's name carries its date (and hour)"
     )
-    first: date | None = Field(None, description="first day expected; null = first day seen")
+    first: date | None = Field(None, description="first local date expected, as a whole; null = from the first file on")
 
 
 _TIME_FORMATS = ("auto", "iso", "epoch_s", "epoch_ms", "epoch_us")

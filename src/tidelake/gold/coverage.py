@@ -12,6 +12,7 @@ from tidelake.gold.sqltext import runs
 
 COVERAGE = "ops.coverage"
 WATERMARKS = "ops.watermarks"
+NOTED = ("missing", "degraded", "partial_left")
 CLOSED_AFTER = 28  # received days of absence at the end after which an entity is closed
 
 
@@ -22,7 +23,8 @@ class Calendar:
     Attributes:
         first: First day with rows, or expected.
         last: Last day with rows, or expected.
-        noted: Days that are `missing` (expected, no row received) or `degraded` (received in part).
+        noted: Days that are `missing` (expected, no row received), `degraded` (received in part) or `partial_left`
+            (the data begin inside).
     """
 
     first: date | None
@@ -30,7 +32,7 @@ class Calendar:
     noted: dict[date, str] = field(default_factory=dict)
 
     def status(self, day: date) -> str:
-        """`received`, `degraded` or `missing`."""
+        """`received`, or what is noted."""
         return self.noted.get(day, "received")
 
     def days(self) -> list[date]:
@@ -50,7 +52,7 @@ class Calendar:
         """The calendar in few words, for a commit's note."""
         found: dict[str, Any] = {"first": str(self.first) if self.first else None}
         found["last"] = str(self.last) if self.last else None
-        for status in ("missing", "degraded"):
+        for status in NOTED:
             days = [day for day, noted in self.noted.items() if noted == status]
             found[status] = [[str(first), str(last)] for first, last in runs(days)]
         return found
@@ -60,7 +62,7 @@ class Calendar:
         """The calendar that a note holds."""
         noted = {
             date.fromisoformat(first) + timedelta(days=offset): status
-            for status in ("missing", "degraded")
+            for status in NOTED
             for first, last in note.get(status, ())
             for offset in range((date.fromisoformat(last) - date.fromisoformat(first)).days + 1)
         }
@@ -92,7 +94,7 @@ def _calendar(gold: Gold, source: str, told: Sequence[dict[str, Any]]) -> Calend
     days = {*held, *(row["date"] for row in told)}
     if not days:
         return Calendar(None, None)
-    noted = {row["date"]: row["status"] for row in told if row["status"] in ("missing", "degraded")}
+    noted = {row["date"]: row["status"] for row in told if row["status"] in NOTED}
     if not held:
         noted = dict.fromkeys(days, "missing")
     elif not told:

@@ -184,13 +184,17 @@ class _Question:
         received = [day for day in days if self.observed.is_received(day)]
         return (complete or received or days)[-1]
 
+    def _counted_days(self, span: tuple[date, date]) -> list[date]:
+        """The dates that a mean of days is over: the complete ones."""
+        return [day for day in dates_between(*span) if self.observed.of_day(day) == "complete"]
+
     def _write_days(self, periods: Mapping[date, tuple[date, date]]) -> None:
         days, starts = [], []
         for first, span in periods.items():
             if self.metric.is_rolling:
                 chosen = [self._represents(span)]
             elif self.metric.kind == "mean_of_days":
-                chosen = [day for day in dates_between(*span) if self.observed.of_day(day) == "complete"]
+                chosen = self._counted_days(span)
             else:
                 chosen = list(dates_between(*span))
             days += chosen
@@ -305,7 +309,7 @@ class _Question:
             status, received = self._status(first, span), self._is_received(span)
             for values in segments:
                 row = by_key.get((first, *values))
-                numbers = {name: row[name] for name in _NUMBERS} if row else self._empty(received=received)
+                numbers = {name: row[name] for name in _NUMBERS} if row else self._empty(span, received=received)
                 if not received:
                     numbers = dict.fromkeys(_NUMBERS)
                 rows.append(
@@ -313,8 +317,11 @@ class _Question:
                 )
         return rows
 
-    def _empty(self, *, received: bool) -> dict[str, Any]:
+    def _empty(self, span: tuple[date, date], *, received: bool) -> dict[str, Any]:
         numbers: dict[str, Any] = dict.fromkeys(_NUMBERS)
+        counted = len(self._counted_days(span)) if received and self.metric.kind == "mean_of_days" else 0
+        if counted:
+            numbers |= {"value": 0.0, "numerator": 0.0, "denominator": float(counted), "n": counted}
         if received and self.metric.kind in ("sum", "distinct") and not self._is_unknown():
             numbers |= {"value": 0.0, "numerator": 0.0, "n": 0}
         return numbers

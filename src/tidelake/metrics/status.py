@@ -28,7 +28,7 @@ class Observed:
         lateness: How long after it a row may still come.
         first: First local date with data; None without any.
         last: Last local date with data.
-        days: What coverage says of single dates: `missing` or `degraded`.
+        days: What coverage says of single dates: `missing`, `degraded` or `partial_left`.
     """
 
     zone: ZoneInfo
@@ -48,10 +48,7 @@ class Observed:
         """The status of one local date."""
         if self.first is None or day < self.first:
             return "missing"
-        noted = self.days.get(day)
-        if noted is not None:
-            return noted
-        return self._by_time(day + timedelta(days=1))
+        return worst([self.days.get(day, "complete"), self._by_time(day + timedelta(days=1))])
 
     def of_period(self, start: date, end: date) -> Status:
         """The status of a calendar period from `start` up to, not including, `end`.
@@ -64,10 +61,8 @@ class Observed:
             return "missing"
         if "missing" in noted or "degraded" in noted:
             return "degraded"
-        timed = self._by_time(end)
-        if timed == "complete" and start < self.first:
-            return "partial_left"
-        return timed
+        begins_inside = start < self.first or "partial_left" in noted
+        return worst(["partial_left" if begins_inside else "complete", self._by_time(end)])
 
     def of_window(self, day: date, length: int) -> Status:
         """The status of the rolling window that ends on a date: the worst of its days."""
@@ -102,12 +97,12 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
     """
     found, mark = calendars(gold, sources), watermark(gold, sources)
     covered: dict[str, dict[date, Status]] = {
-        name: {day: "missing" if status == "missing" else "degraded" for day, status in calendar.noted.items()}
+        name: {day: status for day, noted in calendar.noted.items() for status in ORDER if status == noted}
         for name, calendar in found.items()
     }
     for name in sources:
         for day in _failed(gold, name):
-            covered[name].setdefault(day, "degraded")
+            covered[name][day] = worst(["degraded", covered[name].get(day, "complete")])
     days: dict[date, Status] = {}
     for noted in covered.values():
         for day, status in noted.items():

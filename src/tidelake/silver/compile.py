@@ -166,6 +166,8 @@ def definition_of(source: Source, project: Project) -> str:
         said["contract"].pop(tolerance)
     if any((rule.on_mismatch or source.contract.on_mismatch) == "evolve" for rule in source.contract.fields.values()):
         said["evolve"] = 2  # values of another type count as content, and not as numbers too
+    if source.history == "scd2":
+        said["undated"] = "first"  # of a key's rows, the one without valid_from
     said["project"] = [project.timezone, project.epoch.isoformat(), _DEFINITION_VERSION]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 

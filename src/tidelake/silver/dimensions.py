@@ -30,7 +30,7 @@ def rebuild_dimension(
     Of several rows with one key (and, with history, one `valid_from`) the one with the greatest
     `valid_from`, then of the last file, then the last line, stays; the others are duplicates when they
     say the same, else quarantined as `conflict`. With history a row holds from its `valid_from` until the
-    next one of its key (`valid_to`, null for the present one).
+    next one of its key (`valid_to`, null for the present one); one without `valid_from` from the beginning.
     """
     gone = superseded_ids(list(records.values()))
     condition = "true" if not gone else f"file_id NOT IN ({', '.join(str(item) for item in sorted(gone))})"
@@ -50,7 +50,8 @@ def rebuild_dimension(
         partition = ", ".join(quoted(key) for key in keys)
         select = f"""
         SELECT *, valid_to IS NULL AS is_current FROM (
-            SELECT *, lead(valid_from) OVER (PARTITION BY {partition} ORDER BY valid_from) AS valid_to FROM ({select})
+            SELECT *, lead(valid_from) OVER (PARTITION BY {partition} ORDER BY valid_from NULLS FIRST) AS valid_to
+            FROM ({select})
         )"""
     stage.write_dimension(select, batch_id)
     engine.write("SELECT NULL AS nothing", "temp.parsed")

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -157,33 +158,54 @@ def _earlier_lines(engine: Engine, source: str, gone: set[int]) -> dict[int, tup
 # --- coverage and watermarks
 
 
-def coverage_of(source: Source, periods: Mapping[datetime, bool]) -> list[dict[str, Any]]:
+def coverage_of(source: Source, periods: Mapping[datetime, bool], zone: ZoneInfo) -> list[dict[str, Any]]:
     """(date, expected, received, status) of a source whose files come by day or hour; else nothing.
+
+    An hour belongs to the local date of its start, so a date expects as many files as it has hours; a daily file
+    belongs to the date in its name. Of the last date, files are expected up to the last that is there.
 
     Args:
         periods: The days or hours that have a file, and whether all of it was received (`periods_of`).
+        zone: The project's time zone.
     """
     if not periods:
         return []
-    by, stamps = source.complete.by, sorted(periods)
-    step = timedelta(days=1) if by == "daily_file" else timedelta(hours=1)
-    first = stamps[0]
-    if source.complete.first is not None:
-        first = datetime.combine(source.complete.first, datetime.min.time(), UTC)
+    is_hourly = source.complete.by == "hourly_file"
+    step = timedelta(hours=1) if is_hourly else timedelta(days=1)
+
+    def day_of(stamp: datetime) -> date:
+        return (stamp.astimezone(zone) if is_hourly else stamp).date()
+
+    begin, last = min(periods), max(periods)
+    first_day = source.complete.first or day_of(begin)
+    moment = datetime.combine(first_day, datetime.min.time(), UTC)
+    if is_hourly:
+        moment -= timedelta(days=1)  # its first hour is within a day of midnight in UTC, in any zone
+        while day_of(moment) < first_day:
+            moment += step
     expected: Counter[date] = Counter()
-    received: Counter[date] = Counter(stamp.date() for stamp in stamps if periods[stamp])
-    begun = {stamp.date() for stamp in stamps}
-    moment = first
-    while moment <= stamps[-1]:
-        expected[moment.date()] += 1
+    before: Counter[date] = Counter()  # of those, files from before the data begin
+    while moment <= last:
+        expected[day_of(moment)] += 1
+        before[day_of(moment)] += moment < begin and source.complete.first is None
         moment += step
+    received = Counter(day_of(stamp) for stamp, is_whole in periods.items() if is_whole)
+    begun = {day_of(stamp) for stamp in periods}
+
+    def status(day: date) -> str:
+        if day not in begun:
+            return "missing"
+        if received[day] < expected[day] - before[day]:
+            return "degraded"
+        return "partial_left" if before[day] else "received"
+
     return [
         {
             "source": source.name,
             "date": day,
             "expected": expected[day],
             "received": received[day],
-            "status": "missing" if day not in begun else "degraded" if received[day] < expected[day] else "received",
+            "status": status(day),
         }
         for day in sorted(expected)
     ]
@@ -309,7 +331,7 @@ def keep_coverage(
         if source.fact == "dimension" or engine.schema(f"silver.{name}") is None:
             continue
         periods = periods_of(engine, source, records[name])
-        coverage += coverage_of(source, periods)
+        coverage += coverage_of(source, periods, project.zone)
         mark = watermark_of(engine, lake, project, source, periods)
         if mark is not None:
             marks.append(mark)
