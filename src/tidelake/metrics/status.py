@@ -27,6 +27,7 @@ class Observed:
         first: First local date with data; None without any.
         last: Last local date with data.
         days: What coverage says of single dates: `missing` or `degraded`.
+        behind: Dates whose rows came after the table was made from which the metric is read.
     """
 
     zone: ZoneInfo
@@ -35,12 +36,17 @@ class Observed:
     first: date | None
     last: date | None
     days: Mapping[date, Status] = field(default_factory=dict)
+    behind: frozenset[date] = frozenset()
 
     def is_received(self, day: date) -> bool:
         """Whether a zero of this day is a value."""
         if self.first is None or self.last is None or not self.first <= day <= self.last:
             return False
         return self.days.get(day) != "missing"
+
+    def is_behind(self, start: date, end: date) -> bool:
+        """Whether a date from `start` up to, not including, `end` waits for a build: no value is known then."""
+        return any(start <= day < end for day in self.behind)
 
     def of_day(self, day: date) -> Status:
         """The status of one local date."""
@@ -49,7 +55,7 @@ class Observed:
         noted = self.days.get(day)
         if noted is not None:
             return noted
-        return self._by_time(day + timedelta(days=1))
+        return "open" if day in self.behind else self._by_time(day + timedelta(days=1))
 
     def of_period(self, start: date, end: date) -> Status:
         """The status of a calendar period from `start` up to, not including, `end`.
@@ -62,7 +68,7 @@ class Observed:
             return "missing"
         if "missing" in noted or "degraded" in noted:
             return "degraded"
-        timed = self._by_time(end)
+        timed = "open" if self.is_behind(start, end) else self._by_time(end)
         if timed == "complete" and start < self.first:
             return "partial_left"
         return timed
