@@ -32,3 +32,10 @@ def test_faults_and_digests_are_said_in_full() -> None:
 def test_all_holds_is_one_line() -> None:
     checks = _checks(("row ledger", "bronze.app", "ok", "3 files"))
     assert checks_for_reading(checks, is_narrow=True).notes == ("all 1 checks hold",)
+
+
+def test_warnings_are_counted() -> None:
+    checks = _checks(
+        ("row ledger", "bronze.app", "ok", "3 files"), ("silver to gold", "gold.user_day", "warn", "behind silver")
+    )
+    assert checks_for_reading(checks, is_narrow=False).notes == ("1 of 2 checks hold, 1 warn",)

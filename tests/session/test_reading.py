@@ -73,6 +73,47 @@ def test_tables_agree_after_a_build_was_cut_off(project: TinyProject, run: Run, 
     assert project.tide("measure", "events").stderr == ""
 
 
+def dau(project: TinyProject, *words: str) -> list[tuple[Any, ...]]:
+    return values(project, "dau", *words)
+
+
+def values(project: TinyProject, *words: str) -> list[tuple[Any, ...]]:
+    """Day of the month, value and status of a metric."""
+    done = project.tide("measure", "--format", "json", *words)
+    return [(row["period_start"][-2:], row["value"], row["status"]) for row in json.loads(done.stdout)["rows"]]
+
+
+def test_days_that_gold_does_not_have_yet_have_no_value(project: TinyProject, run: Run) -> None:
+    """Silver got an event of 2 November, of an actor not seen that day, and one of the 5th; gold was not built."""
+    (project.root / "data/b.jsonl").unlink()
+    project.write("c.jsonl", lines([event(4001, user="x"), event(4 * 3600)]))
+    assert run(project.root, "build", until="silver.app after").killed
+    first = [("01", 4, "complete"), ("02", 4, "complete"), ("03", 2, "open")]
+    assert dau(project) == first
+    newest = [("01", 4, "complete"), ("02", None, "open"), ("03", 2, "open"), ("04", None, "missing")]
+    assert dau(project, "--as-of", "newest") == [*newest, ("05", None, "open")]
+    assert values(project, "events", "--as-of", "newest", "--grain", "month") == [("01", None, "degraded")]
+    said = "{} has not been built since silver changed: `tide build` does it.\n"
+    for words, table in (
+        (["measure", "dau"], "gold.user_day"),
+        (["measure", "events"], "gold.event_day"),
+        (["sql", "SELECT count(*) AS n FROM gold.mine"], "gold.mine"),
+    ):
+        assert project.tide(*words, "--as-of", "newest").stderr == said.format(table)
+    assert project.tide("sql", "SELECT count(*) AS n FROM silver.app", "--as-of", "newest").stderr == ""
+    assert project.tide("check").stdout.splitlines()[-1] == "6 of 9 checks hold, 3 warn"
+    told = project.tide("doctor").stdout
+    assert "bronze.app, silver.app were written after build 1: a build is at work, or was cut off." in told
+    assert "`tide build` ends it" in told
+    project.build()
+    for words in ([], ["--as-of", "newest"], ["--as-of", "2"]):
+        assert dau(project, *words)[1] == ("02", 5, "complete")
+        assert dau(project, *words)[4] == ("05", 1, "open")
+    assert dau(project, "--as-of", "1") == first
+    assert project.tide("measure", "dau", "--as-of", "newest").stderr == ""
+    assert "All is well." in project.tide("doctor").stdout
+
+
 def test_tables_agree_while_a_build_is_at_work(project: TinyProject) -> None:
     """A session that read a table before a build reads the others as they were then."""
     with tl.open(project.root) as reader:

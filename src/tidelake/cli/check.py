@@ -65,7 +65,12 @@ def checks_for_reading(result: Result, *, is_narrow: bool) -> Result:
     rows = result.to_dicts()
     whole = [row for row in rows if is_narrow and (row["status"] != "ok" or row["check"] == "digest")]
     faults = sum(row["status"] == "fail" for row in rows)
-    verdict = f"{faults} of {len(rows)} checks do not hold" if faults else f"all {len(rows)} checks hold"
+    warned = sum(row["status"] == "warn" for row in rows)
+    verdict = f"all {len(rows)} checks hold"
+    if faults:
+        verdict = f"{faults} of {len(rows)} checks do not hold" + (f", {warned} warn" if warned else "")
+    elif warned:
+        verdict = f"{len(rows) - warned} of {len(rows)} checks hold, {warned} warn"
     notes = (*(f"{row['check']} {row['table']}: {row['detail']}" for row in whole), verdict)
     return replace(result, notes=(*result.notes, *notes))
 

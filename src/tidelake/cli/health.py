@@ -161,7 +161,7 @@ def _lake(settings: Project, target: str | None) -> list[Finding]:
     except TidelakeError as error:
         return [Finding("lake", "fail", str(error), error.hint or "")]
     address = lake.location.address
-    looks: list[Callable[[], Finding]] = [lambda: _format(lake), lambda: _tables(lake)]
+    looks: list[Callable[[], Finding]] = [lambda: _format(lake), lambda: _tables(lake), lambda: _builds(lake)]
     if lake.is_local:
         looks = [
             lambda: writable(Path(address)),
@@ -194,6 +194,29 @@ def _tables(lake: Lake) -> Finding:
     for name in names:
         lake.version(name)
     return Finding("lake tables", "ok", f"{len(names)} readable" if names else "none yet")
+
+
+def _builds(lake: Lake) -> Finding:
+    """Whether the tables are as the last finished build left them."""
+    from tidelake.lake.builds import BUILDS
+
+    is_built = lake.version(BUILDS) is not None
+    last = lake.note(BUILDS) if is_built else {}
+    lake.settle_on(last.get("versions", {}))
+    for name in lake.tables():
+        lake.version(name)
+    written = sorted(name for name in lake.held_back if not name.startswith("ops."))
+    if not written:
+        return Finding("lake builds", "ok", f"build {last.get('build', '?')} is whole" if is_built else "none yet")
+    named = ", ".join(written[:3]) + (" ..." if len(written) > 3 else "")
+    since = f"after build {last.get('build', '?')}" if is_built else "before the first build has ended"
+    readers = "metrics and SQL read that build" if is_built else "metrics and SQL read nothing"
+    return Finding(
+        "lake builds",
+        "warn",
+        f"{named} were written {since}: a build is at work, or was cut off.",
+        f"Where none is at work, `tide build` ends it; until then {readers}.",
+    )
 
 
 def _nearest(folder: Path) -> Path:

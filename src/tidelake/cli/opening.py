@@ -58,6 +58,7 @@ def _pandas_left_out() -> Iterator[None]:
 
 
 def say_unfinished(session: Session) -> None:
-    """One line where what was read is older than the lake, since a build has not come to its end."""
-    if session.unfinished is not None:
-        say(session.unfinished)
+    """One line where what was read is older than the lake or than silver, since a build has not come to its end."""
+    for line in (session.unfinished, session.behind):
+        if line is not None:
+            say(line)

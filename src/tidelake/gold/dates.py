@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from datetime import date
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+from tidelake.contracts.source import Source
 from tidelake.engine.base import DataFile, Layout
 from tidelake.gold.sqltext import runs
 
+_FACTS = {  # what the built-in tables are made from
+    "gold.sessions": "event",
+    "gold.user_day": "event",
+    "gold.user_day_value": "event",
+    "gold.event_day": "event",
+    "gold.entity_day": "count",
+}
 CHUNK_ROWS = 3_000_000  # input rows that one pass may hold: bounds memory, whatever the history's length
 
 
@@ -56,6 +64,59 @@ def changed_dates(lake: Tables, table: str, column: str, since: int | None, *, t
         return None
     values = lake.changed_partitions(table, column, since, taken=taken)
     return None if values is None else {date.fromisoformat(value) for value in values}
+
+
+def is_behind(lake: Tables, sources: Mapping[str, Source], table: str) -> bool:
+    """Whether what a gold table is made from has changed since, or the table is not finished: a build was cut off."""
+    made_of = _made_of(lake, sources, table)
+    if made_of is None:
+        return False
+    if not made_of or lake.note(table).get("pending"):
+        return True
+    return any(
+        changed_dates(lake, item, "", since) != set() or is_behind(lake, sources, item)
+        for item, since in made_of.items()
+    )
+
+
+def dates_behind(lake: Tables, sources: Mapping[str, Source], table: str) -> set[date] | None:
+    """Dates of a built-in gold table that are not as its inputs are now; None = any may be.
+
+    With each date whose sessions changed comes the one before: a session counts on the date of its start.
+    """
+    made_of = _made_of(lake, sources, table)
+    if made_of is None:
+        return set()
+    if not made_of:
+        return None
+    found = {date.fromisoformat(day) for day in lake.note(table).get("pending", ())}
+    for item, since in made_of.items():
+        column = "session_date" if item == "gold.sessions" else "event_date"
+        changed = changed_dates(lake, item, column, since)
+        if changed is None:
+            return None
+        found |= changed
+    if table == "gold.sessions":
+        found |= {day - timedelta(days=1) for day in found}
+    return found
+
+
+def _made_of(lake: Tables, sources: Mapping[str, Source], table: str) -> dict[str, int | None] | None:
+    """The inputs of a gold table with the versions that it was made from; none while it is not finished.
+
+    None where the table is not one of gold that a build has made.
+    """
+    if not table.startswith("gold.") or lake.version(table) is None:
+        return None
+    note = lake.note(table)
+    if "definition" not in note:
+        return None
+    if "inputs" not in note:
+        return {}
+    known: dict[str, int | None] = dict(note["inputs"])
+    fact = _FACTS.get(table)
+    now = [f"silver.{name}" for name, source in sources.items() if source.fact == fact]
+    return {item: None for item in now if item not in known and lake.version(item) is not None} | known
 
 
 def chunks(days: Iterable[date], rows: Counter[date], limit: int | None = None) -> list[list[date]]:

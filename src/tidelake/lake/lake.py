@@ -34,6 +34,7 @@ from tidelake.lake.tables import (
     added,
     data_file,
     layout_of,
+    note_in,
     note_of,
     paths,
     plain,
@@ -289,8 +290,17 @@ class Lake:
             return {}
         if state.note is None:
             opened = self.delta(table)
-            state.note = "{}" if opened is None else note_of(opened)
+            is_past = self.is_past or table in self.held_back
+            state.note = self._note_at(table, state.version) if is_past or opened is None else note_of(opened)
         return dict(json.loads(state.note))
+
+    def _note_at(self, table: str, version: int) -> str:
+        """The note of the last commit up to a version that carries one."""
+        for number in range(version, -1, -1):
+            for action in self.actions_of(table, number) or ():
+                if (note := note_in(action.get("commitInfo", {}))) is not None:
+                    return note
+        return "{}"
 
     notes = note
 

@@ -55,14 +55,24 @@ def layout_of(opened: DeltaTable) -> Layout:
 
 
 def note_of(opened: DeltaTable) -> str:
-    """The JSON of the newest commit that carries a note of ours, of delta-rs or of Spark; `{}` where none does."""
+    """The JSON of the newest commit that carries a note of ours, of delta-rs or of Spark; `{}` where none does.
+
+    For a table that is opened at its newest version: of an older one, delta-rs tells the newest commits all the same.
+    """
     for limit in (1, 5, 50, None):
         for entry in opened.history(limit):
-            if "tidelake" in entry:
-                return str(entry["tidelake"])
-            if str(entry.get("userMetadata", "")).startswith('{"tidelake"'):  # a commit that Spark made
-                return json.dumps(json.loads(entry["userMetadata"])["tidelake"])
+            if (note := note_in(entry)) is not None:
+                return note
     return "{}"
+
+
+def note_in(entry: Mapping[str, Any]) -> str | None:
+    """The JSON of the note in what one commit says of itself; None where there is none."""
+    if "tidelake" in entry:
+        return str(entry["tidelake"])
+    if str(entry.get("userMetadata", "")).startswith('{"tidelake"'):  # a commit that Spark made
+        return json.dumps(json.loads(entry["userMetadata"])["tidelake"])
+    return None
 
 
 def added(rows: pa.Table) -> Iterator[tuple[str, Mapping[str, str | None], int, int]]:

@@ -16,7 +16,7 @@ from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression, check_names_in
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
-from tidelake.gold.dates import Tables
+from tidelake.gold.dates import Tables, dates_behind
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, find_metric
 from tidelake.metrics.facts import Facts, check_dimensions, conditional_columns
 from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, rolling_distinct_sql
@@ -98,7 +98,7 @@ def measure(
     chosen = _checked_grain(definition, grain)
     check_dimensions(gold, definition, by)
     question = _Question(gold, definition, by, chosen, where, _observed(gold, definition))
-    question = question.between(start, end)
+    question = question.between(start, end).without_dates_behind()
     return question.answer(segment_limit)
 
 
@@ -149,6 +149,17 @@ class _Question:
     def sql(self) -> str:
         """The SELECT of the values, before small segments are put together."""
         return self._sql(self._facts(self.by).rows())
+
+    def without_dates_behind(self) -> _Question:
+        """The question with no value for dates of which silver has rows that the table it reads does not have yet."""
+        observed = self.observed
+        if self.start is None or self.end is None or observed.first is None or observed.last is None:
+            return self
+        behind: set[date] = set()
+        for table in self._facts(self.by).tables:
+            days = dates_behind(self.gold.lake, self.gold.sources, table)
+            behind |= set(dates_between(observed.first, observed.last)) if days is None else days
+        return replace(self, observed=replace(observed, behind=frozenset(behind)))
 
     def answer(self, limit: int) -> MeasureResult:
         periods = self._periods()
@@ -213,9 +224,12 @@ class _Question:
     def _is_received(self, span: tuple[date, date]) -> bool:
         if self.metric.is_rolling:
             day = self._represents(span)
-            last = self.observed.last
-            window = dates_between(day - timedelta(days=(self.metric.window_days or 1) - 1), day)
-            return last is not None and day <= last and any(self.observed.is_received(one) for one in window)
+            last, length = self.observed.last, self.metric.window_days or 1
+            first = day - timedelta(days=length - 1)
+            is_known = last is not None and day <= last and not self.observed.is_behind(first, day + timedelta(days=1))
+            return is_known and any(self.observed.is_received(one) for one in dates_between(first, day))
+        if self.observed.is_behind(span[0], span[1] + timedelta(days=1)):
+            return False
         return any(self.observed.is_received(day) for day in dates_between(*span))
 
     # --- numbers
@@ -338,6 +352,7 @@ class _Question:
     def _totals(self, found: list[dict[str, Any]], periods: Mapping[date, tuple[date, date]]) -> pa.Table | None:
         if self.metric.kind not in ("sum", "distinct"):
             return None
+        whole_of = replace(self, by=()).without_dates_behind()  # it may be read from another table
         plain = self.gold.query(self._sql(self._facts(()).rows(), []))
         total = {row["period_start"]: row["value"] for row in plain}
         parts: dict[date, float] = {}
@@ -345,7 +360,7 @@ class _Question:
             parts[row["period_start"]] = parts.get(row["period_start"], 0.0) + (row["value"] or 0.0)
         rows = []
         for first, span in periods.items():
-            whole = total.get(first, 0.0) if self._is_received(span) else None
+            whole = total.get(first, 0.0) if whole_of._is_received(span) else None
             summed = parts.get(first, 0.0) if whole is not None else None
             rows.append(
                 {
@@ -353,7 +368,7 @@ class _Question:
                     "total": whole,
                     "sum_of_segments": summed,
                     "overlap": None if whole is None or summed is None else summed - whole,
-                    "status": self._status(first, span),
+                    "status": whole_of._status(first, span),
                 }
             )
         kinds = {"total": pa.float64(), "sum_of_segments": pa.float64(), "overlap": pa.float64()}

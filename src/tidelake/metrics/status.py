@@ -29,6 +29,7 @@ class Observed:
         first: First local date with data; None without any.
         last: Last local date with data.
         days: What coverage says of single dates: `missing`, `degraded` or `partial_left`.
+        behind: Dates whose rows came after the table was made from which the metric is read.
     """
 
     zone: ZoneInfo
@@ -37,6 +38,7 @@ class Observed:
     first: date | None
     last: date | None
     days: Mapping[date, Status] = field(default_factory=dict)
+    behind: frozenset[date] = frozenset()
 
     def is_received(self, day: date) -> bool:
         """Whether a zero of this day is a value."""
@@ -44,11 +46,16 @@ class Observed:
             return False
         return self.days.get(day) != "missing"
 
+    def is_behind(self, start: date, end: date) -> bool:
+        """Whether a date from `start` up to, not including, `end` waits for a build: no value is known then."""
+        return any(start <= day < end for day in self.behind)
+
     def of_day(self, day: date) -> Status:
         """The status of one local date."""
         if self.first is None or day < self.first:
             return "missing"
-        return worst([self.days.get(day, "complete"), self._by_time(day + timedelta(days=1))])
+        timed: Status = "open" if day in self.behind else self._by_time(day + timedelta(days=1))
+        return worst([self.days.get(day, "complete"), timed])
 
     def of_period(self, start: date, end: date) -> Status:
         """The status of a calendar period from `start` up to, not including, `end`.
@@ -61,8 +68,9 @@ class Observed:
             return "missing"
         if "missing" in noted or "degraded" in noted:
             return "degraded"
+        timed: Status = "open" if self.is_behind(start, end) else self._by_time(end)
         begins_inside = start < self.first or "partial_left" in noted
-        return worst(["partial_left" if begins_inside else "complete", self._by_time(end)])
+        return worst(["partial_left" if begins_inside else "complete", timed])
 
     def of_window(self, day: date, length: int) -> Status:
         """The status of the rolling window that ends on a date: the worst of its days."""

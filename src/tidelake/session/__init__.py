@@ -91,6 +91,7 @@ class Session:
     target: str | None = None
     as_of: str | None = None
     _closed: bool = field(default=False, repr=False)
+    _read: list[str] = field(default_factory=list, repr=False)  # by the last question
 
     def __enter__(self) -> Session:
         return self
@@ -163,7 +164,7 @@ class Session:
 
         self._read_finished()
         with self._past_explained():
-            return measure(
+            result = measure(
                 self.engine,
                 self.lake,
                 self.project,
@@ -175,6 +176,8 @@ class Session:
                 end=_local_date(end),
                 where=where,
             )
+        self._read = [source.table for source in result.sources]
+        return result
 
     def metrics(self, name: str | None = None) -> Result:
         """The metrics that this project can be asked for, or the definition and the SQL of one.
@@ -208,7 +211,8 @@ class Session:
             if self.unfinished is None:
                 raise
             raise QueryError(str(error), hint=self.unfinished) from error
-        versions = [(name, self.lake.version(name)) for name in tables_of(text)]
+        self._read = tables_of(text)
+        versions = [(name, self.lake.version(name)) for name in self._read]
         return Result(
             table,
             sql=text,
@@ -348,3 +352,16 @@ class Session:
         from tidelake.lake.builds import unfinished_note
 
         return unfinished_note(self.lake)
+
+    @property
+    def behind(self) -> str | None:
+        """What to tell whoever asked of the newest state, where a table of gold was read that is behind silver."""
+        from tidelake.gold.dates import is_behind
+
+        if self.as_of != NEWEST:
+            return None
+        names = [name for name in self._read if is_behind(self.lake, self.sources, name)]
+        if not names:
+            return None
+        have = "has" if len(names) == 1 else "have"
+        return f"{', '.join(names)} {have} not been built since silver changed: `tide build` does it."
