@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tidelake import errors
-from tidelake.cli import main
+from tidelake.cli import health, main
 
 VERBS = [
     *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
@@ -139,6 +139,25 @@ def test_doctor_fails_where_a_project_is_wrong(tmp_path: Path) -> None:
     assert answer.returncode == 1
     assert "unknown key 'laek'" in answer.stdout
     assert "Did you mean 'lake'" in answer.stdout
+
+
+def test_doctor_puts_a_stop_before_what_to_do() -> None:
+    found = [
+        health.Finding("rights", "fail", "/lake cannot be written", "Give this user the right to write there."),
+        health.Finding("lake", "fail", "Its format is newer.", "Install a newer Tidelake."),
+    ]
+    assert health.as_result(found, for_people=True).notes == (
+        "rights: /lake cannot be written. Give this user the right to write there.",
+        "lake: Its format is newer. Install a newer Tidelake.",
+        "2 failed, 0 to look at",
+    )
+
+
+def test_doctor_says_an_error_of_the_system_without_its_number() -> None:
+    def faulty() -> health.Finding:
+        raise PermissionError(13, "Permission denied", "/lake/_tidelake.json")
+
+    assert health._calm(faulty).found == "/lake/_tidelake.json: Permission denied"
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
