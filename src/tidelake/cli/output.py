@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tidelake.cli.options import SHOWN, FormatName
-from tidelake.cli.streams import quiet_stdout, say
+from tidelake.cli.streams import console, quiet_stdout, say
 from tidelake.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -43,11 +43,9 @@ def emit(
 
 def _print(result: Result, form: FormatName, limit: int) -> None:
     if form is FormatName.table and sys.stdout.isatty():
-        from rich.console import Console
-
         from tidelake.reports.table import show
 
-        show(result, Console(), limit=limit or None)
+        show(result, console(), limit=limit or None)
         return
     sys.stdout.flush()
     raw = getattr(sys.stdout, "buffer", None)
