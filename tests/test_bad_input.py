@@ -585,6 +585,26 @@ def test_read_only_lake(project: TinyProject) -> None:
     project.check_balance()
 
 
+def test_table_that_may_not_be_read(project: TinyProject) -> None:
+    project.write("a.jsonl", lines(GOOD[:10]))
+    project.build()
+    table = project.lake / "gold" / "user_day"
+    for folder in (table / "_delta_log", table):  # a closed table is not taken for one that is not there
+        folder.chmod(0o000)
+        try:
+            done = project.tide("measure", "dau", preexec=without_override)
+            looked = project.tide("doctor", preexec=without_override)
+        finally:
+            folder.chmod(0o755)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"{table}" in done.stderr
+        assert "cannot be read: permission denied.\n  next: Give this user the right to read it.\n" in done.stderr
+        assert "\x1b" not in done.stderr
+        assert looked.returncode == 1
+        assert "permission denied. Give this user the right to read it." in looked.stdout
+    assert project.tide("measure", "dau").returncode == 0
+
+
 HOLD = """
 import sys
 from tidelake.lake import Lake

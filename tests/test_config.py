@@ -64,6 +64,16 @@ def test_did_you_mean(tmp_path: Path, text: str, guess: str) -> None:
     assert guess in f"{caught.value} {caught.value.hint}"
 
 
+def test_what_is_wrong_with_a_time_zone_and_a_duration_is_said(tmp_path: Path) -> None:
+    text = "name: a\ntimezone: Europe/Berln\nlateness: soon\n"
+    with pytest.raises(ProjectError) as caught:
+        load_project(project(tmp_path, text))
+    first, second = str(caught.value).splitlines()
+    assert first.endswith("tide.yml:2: timezone: Unknown time zone 'Europe/Berln'.")
+    assert second.endswith("tide.yml:3: lateness: 'soon' is not a duration; write 90s, 30m, 24h or 7d.")
+    assert str(caught.value.hint).startswith("Did you mean 'Europe/Berlin'")
+
+
 def test_secrets_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = project(tmp_path, "name: shop\nlake: ${TIDELAKE_TEST_LAKE}\n")
     with pytest.raises(ProjectError, match="TIDELAKE_TEST_LAKE"):

@@ -143,7 +143,8 @@ class Project(Settings):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if not _is_zone(value):
-            raise ValueError(str(UnknownNameError("time zone", value, available_timezones()).hint))
+            unknown = UnknownNameError("time zone", value, available_timezones())
+            raise ValueError(str(unknown)) from unknown
         return value
 
     @property
@@ -219,7 +220,9 @@ def _explain(error: ValidationError, path: Path, node: Any, model: type[BaseMode
             lines.append(f"{path}:{line}: unknown key '{name}'.")
             hints.append(unknown.hint or "")
         else:
-            message = fault["msg"].removeprefix("Value error, ")
+            own = fault.get("ctx", {}).get("error")  # ours, where a validator of ours refused the value
+            message = str(own) if isinstance(own, Exception) else fault["msg"]
+            hints.append(getattr(getattr(own, "__cause__", None), "hint", None) or "")
             lines.append(f"{path}:{line}: {name}: {message}{'' if message.endswith(('.', '?')) else '.'}")
     return ProjectError("\n".join(lines), hint=" ".join(dict.fromkeys(filter(None, hints))) or None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tidelake import errors
-from tidelake.cli import main
+from tidelake.cli import health, main
 
 VERBS = [
     *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
@@ -141,6 +142,25 @@ def test_doctor_fails_where_a_project_is_wrong(tmp_path: Path) -> None:
     assert "Did you mean 'lake'" in answer.stdout
 
 
+def test_doctor_puts_a_stop_before_what_to_do() -> None:
+    found = [
+        health.Finding("rights", "fail", "/lake cannot be written", "Give this user the right to write there."),
+        health.Finding("lake", "fail", "Its format is newer.", "Install a newer Tidelake."),
+    ]
+    assert health.as_result(found, for_people=True).notes == (
+        "rights: /lake cannot be written. Give this user the right to write there.",
+        "lake: Its format is newer. Install a newer Tidelake.",
+        "2 failed, 0 to look at",
+    )
+
+
+def test_doctor_says_an_error_of_the_system_without_its_number() -> None:
+    def faulty() -> health.Finding:
+        raise PermissionError(13, "Permission denied", "/lake/_tidelake.json")
+
+    assert health._calm(faulty).found == "/lake/_tidelake.json: Permission denied"
+
+
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     command = f"{sys.executable} -m tidelake doctor --format json | head -c 10; echo ${{PIPESTATUS[0]}}"
     answer = subprocess.run(
@@ -153,6 +173,36 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 def test_no_colour_in_a_pipe_nor_with_no_color() -> None:
     assert COLOUR.search(tide("biuld").stderr) is None
     assert COLOUR.search(tide("--help", NO_COLOR="1").stdout) is None
+
+
+def on_a_terminal(*words: str, cwd: Path, **environment: str) -> str:
+    """What a command prints to a terminal."""
+    inner, outer = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tidelake", *words],
+        stdout=outer,
+        stderr=outer,
+        cwd=cwd,
+        env={**ENVIRONMENT, "TERM": "xterm-256color", **environment},
+    )
+    os.close(outer)
+    pieces = []
+    try:
+        while piece := os.read(inner, 65536):
+            pieces.append(piece)
+    except OSError:  # the terminal's other side was closed: the command has ended
+        pass
+    process.wait(timeout=60)
+    os.close(inner)
+    return b"".join(pieces).decode()
+
+
+def test_no_color_leaves_a_terminal_neither_colour_nor_bold_nor_dim(tmp_path: Path) -> None:
+    for words, said in {("doctor",): "Tidelake's health", ("--help",): "Usage", ("biuld",): "Did you mean"}.items():
+        assert COLOUR.search(on_a_terminal(*words, cwd=tmp_path, NO_COLOR=""))
+        plain = on_a_terminal(*words, cwd=tmp_path, NO_COLOR="1")
+        assert said in plain
+        assert COLOUR.search(plain) is None
 
 
 def test_heavy_libraries_stay_unloaded_until_a_command_needs_them() -> None:

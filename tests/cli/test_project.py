@@ -275,6 +275,25 @@ def test_sql_that_is_not_one_select_over_known_tables_ends_with_2(
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["measure", "dau", "--where", "contry ="], "error: line 1, column 8: something is missing, near '='.\n"),
+        (["measure", "dau", "--where", "region = 'EU"], "Error tokenizing 'region = 'EU"),
+        (["measure", "dau", "--by", "region,event_name"], "Repeat --by: --by region --by event_name.\n"),
+        (["sql", "select * from silver.ap"], "error: There is no table silver.ap.\n  next: Did you mean 'silver.app'"),
+        (["sql", "select * from gold.user_days"], "There is no table gold.user_days."),
+    ],
+)
+def test_a_mistake_in_a_question_is_said_in_its_own_words(
+    words: list[str], said: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--project", str(project)]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "<class" not in shown
+
+
 def test_nothing_new_is_said(tide: Printed) -> None:
     assert "nothing new" in tide("build").splitlines()[0]
     assert "2 unchanged" in tide("build", "--dry-run")

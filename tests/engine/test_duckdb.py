@@ -71,7 +71,7 @@ def test_of_two_empty_tables_the_later_one_is_read(tmp_path: Path) -> None:
             engine.write(pa.table({name: pa.array([], pa.int64())}), "gold.t")
             assert engine.query("SELECT * FROM gold.t").column_names == [name]
             lake.drop("gold.t")
-        with pytest.raises(QueryError, match="no table t"):
+        with pytest.raises(QueryError, match=r"no table gold\.t\."):
             engine.query("SELECT * FROM gold.t")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidelake.cli.options import FormatName
 from tidelake.cli.output import emit
-from tidelake.cli.streams import put
+from tidelake.cli.streams import console, put
 from tidelake.reports.summary import Counts, Lines, pace_line, plain_panel, reason_lines, row_lines, show_panel, total
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ def tell(result: BuildResult, *, title: str, form: FormatName, output: Path | No
 def panel(title: str, lines: Lines, *, good: bool = True) -> None:
     """Print labels and values: in a box on a terminal, as plain lines elsewhere."""
     if sys.stdout.isatty():
-        from rich.console import Console
-
-        show_panel(Console(), title, lines, good=good)
+        show_panel(console(), title, lines, good=good)
         return
     for line in plain_panel(title, lines):
         put(line)

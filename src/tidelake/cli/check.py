@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +26,6 @@ from tidelake.cli.output import emit
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
 
-WIDE = 160  # cells in which every check's detail fits
 LEDGER_PARTS = ("read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
 CHECK_EXAMPLES = examples("tide check", "tide check --deep", "tide check --digest --format json")
 LEDGER_EXAMPLES = examples("tide ledger", "tide ledger --output ledger.csv")
@@ -53,26 +50,22 @@ def check(
         result = session.check(deep=deep, digest=digest)
     is_broken = "fail" in result.table.column("status").to_pylist()
     if form is FormatName.table:
-        is_narrow = sys.stdout.isatty() and shutil.get_terminal_size().columns < WIDE
-        result = checks_for_reading(result, is_narrow=is_narrow)
-    emit(result, form=form, output=output, limit=0)
+        result = checks_for_reading(result)
+    emit(result, form=form, output=output, limit=0, wrap="detail")
     if is_broken:
         raise typer.Exit(3)
 
 
-def checks_for_reading(result: Result, *, is_narrow: bool) -> Result:
-    """The checks with a verdict below them, and whole what a narrow terminal would shorten: faults and digests."""
-    rows = result.to_dicts()
-    whole = [row for row in rows if is_narrow and (row["status"] != "ok" or row["check"] == "digest")]
-    faults = sum(row["status"] == "fail" for row in rows)
-    warned = sum(row["status"] == "warn" for row in rows)
-    verdict = f"all {len(rows)} checks hold"
+def checks_for_reading(result: Result) -> Result:
+    """The checks with a verdict below them."""
+    states = result.table.column("status").to_pylist()
+    faults, warned = states.count("fail"), states.count("warn")
+    verdict = f"all {len(states)} checks hold"
     if faults:
-        verdict = f"{faults} of {len(rows)} checks do not hold" + (f", {warned} warn" if warned else "")
+        verdict = f"{faults} of {len(states)} checks do not hold" + (f", {warned} warn" if warned else "")
     elif warned:
-        verdict = f"{len(rows) - warned} of {len(rows)} checks hold, {warned} warn"
-    notes = (*(f"{row['check']} {row['table']}: {row['detail']}" for row in whole), verdict)
-    return replace(result, notes=(*result.notes, *notes))
+        verdict = f"{len(states) - warned} of {len(states)} checks hold, {warned} warn"
+    return replace(result, notes=(*result.notes, verdict))
 
 
 def ledger(

@@ -16,7 +16,7 @@ import typer
 from tidelake.cli.meter import meter
 from tidelake.cli.opening import opened
 from tidelake.cli.options import EngineName, EngineOption, examples, flag
-from tidelake.cli.streams import put, say
+from tidelake.cli.streams import coloured, put, say
 from tidelake.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _first_numbers(session: Session, what: Demo) -> None:
 
 
 def _next(place: Path, what: Demo) -> None:
-    bold, off = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+    bold, off = ("\033[1m", "\033[0m") if coloured(sys.stdout) else ("", "")
     put(f"\n{bold}Next{off}")
     tide = tide_in(place)
     put(f"  cd {shlex.quote(str(place))}")

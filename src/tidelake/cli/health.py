@@ -75,10 +75,16 @@ def as_result(findings: list[Finding], *, for_people: bool = False) -> Result:
     failed = sum(finding.status == "fail" for finding in findings)
     warned = sum(finding.status == "warn" for finding in findings)
     verdict = f"{failed} failed, {warned} to look at" if failed or warned else "All is well."
-    advice = tuple(f"{one.part}: {one.found} {one.next}".strip() for one in findings if one.status in ("warn", "fail"))
+    advice = tuple(_sentences(one) for one in findings if one.status in ("warn", "fail"))
     if for_people:
         return Result(table.drop_columns(["next"]), title="Tidelake's health", notes=(*advice, verdict))
     return Result(table, title="Tidelake's health", notes=(verdict,))
+
+
+def _sentences(finding: Finding) -> str:
+    """A finding and what to do about it, with a stop between them."""
+    stop = "" if finding.found.endswith((".", "!", "?")) else "."
+    return f"{finding.part}: {finding.found}{stop} {finding.next}".rstrip()
 
 
 def python() -> Finding:
@@ -179,7 +185,8 @@ def _calm(look: Callable[[], Finding]) -> Finding:
     except TidelakeError as error:
         return Finding("lake", "fail", str(error), error.hint or "")
     except OSError as error:
-        return Finding("lake", "fail", str(error), "Look at the address and its rights.")
+        where = f"{error.filename}: " if error.filename else ""
+        return Finding("lake", "fail", f"{where}{error.strerror or error}", "Look at the address and its rights.")
 
 
 def _format(lake: Lake) -> Finding:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from tidelake.cli.streams import console
 from tidelake.engine.progress import Progress
 
 if TYPE_CHECKING:
@@ -130,7 +131,6 @@ class TerminalBars:
 
 
 def _bars() -> Bars:
-    from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
@@ -140,6 +140,6 @@ def _bars() -> Bars:
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
         TextColumn("{task.fields[said]}", style="dim"),
-        console=Console(stderr=True),
+        console=console(stderr=True),
         transient=True,
     )

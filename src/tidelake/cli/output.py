@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from tidelake.cli.options import SHOWN, FormatName
-from tidelake.cli.streams import quiet_stdout, say
+from tidelake.cli.streams import console, quiet_stdout, say
 from tidelake.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -21,8 +21,11 @@ def emit(
     form: FormatName = FormatName.table,
     output: Path | None = None,
     limit: int = SHOWN,
+    wrap: str | None = None,
 ) -> None:
     """Print a result, or write it to a file.
+
+    On a terminal the texts of the last column are wrapped instead of cut where it is named by `wrap`.
 
     A reader that goes away early (`| head`) is no error, and does not hide the command's verdict.
 
@@ -35,19 +38,17 @@ def emit(
         _write_file(result, form, output, limit)
         return
     try:
-        _print(result, form, limit)
+        _print(result, form, limit, wrap)
         sys.stdout.flush()
     except BrokenPipeError:
         quiet_stdout()
 
 
-def _print(result: Result, form: FormatName, limit: int) -> None:
+def _print(result: Result, form: FormatName, limit: int, wrap: str | None) -> None:
     if form is FormatName.table and sys.stdout.isatty():
-        from rich.console import Console
-
         from tidelake.reports.table import show
 
-        show(result, Console(), limit=limit or None)
+        show(result, console(), limit=limit or None, wrap=wrap)
         return
     sys.stdout.flush()
     raw = getattr(sys.stdout, "buffer", None)

@@ -16,7 +16,7 @@ from difflib import get_close_matches
 from types import FrameType
 from typing import Any
 
-from tidelake.cli.streams import coloured, quiet_stdout, say
+from tidelake.cli.streams import coloured, plain_help, quiet_stdout, say
 from tidelake.errors import TidelakeError
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
@@ -98,6 +98,7 @@ def _flush() -> None:
 def _run(words: list[str]) -> int:
     from tidelake.cli.app import app_for
 
+    plain_help()
     given = [word for word in words if word != "--debug"]
     code = app_for(given)(given, prog_name="tide", standalone_mode=False)
     return code if isinstance(code, int) else 0

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def say(text: str = "") -> None:
@@ -31,6 +35,23 @@ def quiet_stdout() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - lives as long as the process
 
 
-def coloured() -> bool:
-    """Whether stderr takes colours: a terminal, and neither NO_COLOR nor a dumb one."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def coloured(stream: TextIO | None = None) -> bool:
+    """Whether a stream (None = stderr) takes colours, bold and dim: a terminal, and neither NO_COLOR nor a dumb one."""
+    is_terminal = (stream or sys.stderr).isatty()
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A terminal to print tables, boxes and bars on; plain where it takes no colours."""
+    from rich.console import Console
+
+    takes_colours = coloured(sys.stderr if stderr else sys.stdout)
+    return Console(stderr=stderr, color_system="auto" if takes_colours else None)
+
+
+def plain_help() -> None:
+    """Let help be plain where the terminal takes no colours; rich would keep bold and dim text under NO_COLOR."""
+    if sys.stdout.isatty() and not coloured(sys.stdout):
+        from typer import rich_utils
+
+        rich_utils.COLOR_SYSTEM = None

@@ -231,11 +231,22 @@ class DuckEngine:
         narrowed = self._prepared(sql)
         try:
             return run(narrowed)
-        except QueryError:
+        except QueryError as error:
+            if (absent := self._absent(sql, error)) is not None:
+                raise absent from error
             whole = self._prepared(sql, narrow=False)
             if whole == narrowed:
                 raise
             return run(whole)
+
+    def _absent(self, sql: str, error: QueryError) -> QueryError | None:
+        """What DuckDB says of a table that is not there, with the layer that the SQL names and the nearest tables."""
+        missing = re.fullmatch(r"There is no table (\S+)\.", str(error))
+        if missing is None or self.lake is None:
+            return None
+        named = (name.lower() for name in _TABLE_NAME.findall(sql))
+        whole = next((name for name in named if name.endswith(f".{missing.group(1).lower()}")), missing.group(1))
+        return QueryError(f"There is no table {whole}.", hint=UnknownNameError("table", whole, self.lake.tables()).hint)
 
     def _partition_kinds(self, table: str) -> dict[str, str]:
         """The table's partition columns that hold dates or whole numbers, with which of both."""

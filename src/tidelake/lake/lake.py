@@ -25,7 +25,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from tidelake.engine.base import LAYERS, DataFile, Layout, NewFile, Transaction
 from tidelake.errors import BusyError, LakeError
 from tidelake.lake.commit_points import reached
-from tidelake.lake.faults import explained, overtaken
+from tidelake.lake.faults import explained, is_folder, overtaken, read_error
 from tidelake.lake.location import Location
 from tidelake.lake.tables import (
     Edges,
@@ -174,17 +174,14 @@ class Lake:
         return None if left is None or left > opened.version() else self._open_at(table, left)
 
     def _open_at(self, table: str, version: int | None) -> DeltaTable | None:
-        if version is None and self.is_local and not os.path.isdir(os.path.join(self.uri(table), "_delta_log")):
+        if version is None and self.is_local and not is_folder(os.path.join(self.uri(table), "_delta_log")):
             return None
         try:
             opened = DeltaTable(self.uri(table), version=version, storage_options=self.location.delta_options)
         except TableNotFoundError:
             return None
         except (DeltaError, OSError) as error:
-            raise LakeError(
-                f"Table {table} at {self.uri(table)} cannot be read: {error}",
-                hint="`tide doctor` checks rights and formats.",
-            ) from error
+            raise read_error(error, f"Table {table} at {self.uri(table)}") from error
         refuse_unreadable(table, opened)
         return opened
 
@@ -196,9 +193,9 @@ class Lake:
             return sorted(
                 f"{layer}.{entry.name}"
                 for layer in LAYERS
-                if os.path.isdir(self.location.uri(layer))
+                if is_folder(self.location.uri(layer))
                 for entry in os.scandir(self.location.uri(layer))
-                if os.path.isdir(os.path.join(entry.path, "_delta_log"))
+                if is_folder(os.path.join(entry.path, "_delta_log"))
             )
         from pyarrow.fs import FileSelector, FileType
 

@@ -219,7 +219,9 @@ def check_dimensions(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
                 f"Dimensions of {metric.name}: {', '.join(carried[metric.fact]) or 'none'}."
                 + (" List it under `dimensions:` in tide.yml." if metric.fact == "session" else ""),
             )
-        raise UnknownNameError("dimension", name, carried[metric.fact])
+        parts = [part.strip() for part in name.split(",")]
+        more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
+        raise UnknownNameError("dimension", name, carried[metric.fact], more=more)
     if len(set(by)) != len(by):
         raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from tidelake.engine.result import Result, footer
@@ -26,34 +27,48 @@ STATUS_STYLES = {
 }
 
 
-def show(result: Result, console: Console, *, limit: int | None) -> None:
+NARROWEST_WRAPPED = 20
+
+
+def show(result: Result, console: Console, *, limit: int | None, wrap: str | None = None) -> None:
     """Print a result to a terminal, as wide as it is.
 
     Args:
         result: What to print.
         console: Where to; its width decides which columns fit.
         limit: Rows to show; None = all.
+        wrap: The last column, whose texts go on below themselves where room is short, instead of being cut.
     """
-    for line in styled_lines(result, room=console.width, limit=limit):
+    for line in styled_lines(result, room=console.width, limit=limit, wrap=wrap):
         console.print(line, soft_wrap=True, highlight=False)
 
 
-def styled_lines(result: Result, *, room: int, limit: int | None) -> list[Text]:
+def styled_lines(result: Result, *, room: int, limit: int | None, wrap: str | None = None) -> list[Text]:
     """A result as lines with styles: the same words as `plain_lines`."""
     from rich.text import Text
 
     shown = result.table if limit is None else result.table.slice(0, limit)
-    layout = fit(columns_of(shown), room)
+    columns = columns_of(shown)
+    wrapped = columns[-1] if wrap is not None and columns[-1].name == wrap else None
+    if wrapped is None:
+        layout, size = fit(columns, room), 0
+    else:
+        layout = fit(columns[:-1], room - len(GAP) - min(wrapped.width, NARROWEST_WRAPPED))
+        size = min(wrapped.width, max(NARROWEST_WRAPPED, room - sum(layout.widths) - len(GAP) * len(layout.widths)))
+    widths = (*layout.widths, *([size] if wrapped else []))
     lines = [Text(result.title, style="bold"), Text()] if result.title else []
-    lines.append(Text(GAP.join(layout.header()).rstrip(), style="bold"))
-    lines.append(Text(GAP.join("─" * size for size in layout.widths), style="dim"))
+    header = [*layout.header(), *([wrapped.name] if wrapped else [])]
+    lines.append(Text(GAP.join(header).rstrip(), style="bold"))
+    lines.append(Text(GAP.join("─" * width for width in widths), style="dim"))
     names = [column.name for column in layout.columns]
-    for cells in layout.rows():
+    for row, cells in enumerate(layout.rows()):
         line = Text()
         for name, text in zip(names, cells, strict=True):
             line.append(text, style=_style(name, text.strip())).append(GAP)
-        line.rstrip()
-        lines.append(line)
+        first, *more = (textwrap.wrap(wrapped.cells[row], size) or [""]) if wrapped else [""]
+        line.append(first).rstrip()
+        indent = " " * (sum(layout.widths) + len(GAP) * len(layout.widths))
+        lines += [line, *(Text(indent + text) for text in more)]
     below = footer(result, limit, layout.left_out)
     return [*lines, Text(), *(Text(line, style="dim") for line in below)] if below else lines
 

@@ -29,6 +29,8 @@ _OUTSIDE = re.compile(
     re.IGNORECASE,
 )
 
+_MISSING = re.compile(r"Required keyword: '\w+' missing for <class '.*'>")  # the parser's own words
+
 
 class Problem(NamedTuple):
     """A fault in a query: where it stands (from 1), what is wrong, what to write."""
@@ -56,7 +58,7 @@ def statement(sql: str) -> exp.Expr:
         found = [tree for tree in sqlglot.parse(sql, read=_dialect()) if tree is not None]
     except ParseError as error:
         detail: dict[str, Any] = dict(error.errors[0]) if error.errors else {}
-        said = str(detail.get("description") or error).strip().rstrip(".")
+        said = _MISSING.sub("something is missing", str(detail.get("description") or error).strip().rstrip("."))
         near = str(detail.get("highlight") or "").strip()
         line, column = _place_of_error(sql, detail)
         raise QueryError(

@@ -6,6 +6,7 @@ lists them, and each has a test that shows the refusal.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -59,7 +60,12 @@ def check_expression(text: str) -> None:
     from sqlglot import exp
 
     prefix = "SELECT "
-    tree = parsing.select(f"{prefix}{text}\n")
+    try:
+        tree = parsing.select(f"{prefix}{text}\n")
+    except QueryError as error:
+        said = str(error).replace(f"'{prefix}", "'")
+        moved = re.sub(r"(?<=^line 1, column )\d+", lambda place: str(max(1, int(place[0]) - len(prefix))), said)
+        raise QueryError(moved, hint=f"{error.hint or ''} Such as: country = 'DE'.".lstrip()) from error
     one = isinstance(tree, exp.Select) and len(tree.expressions) == 1
     if not one or set(_parts(tree)) - {"expressions", "kind", "hint"} or tree.find(exp.Subquery, exp.Star, exp.Alias):
         raise QueryError(f"'{text}' is not one expression.", hint="Write a condition over columns: country = 'DE'.")
