@@ -220,6 +220,7 @@ class Pipeline:
             source = self.sources[report["source"]]
             limit = source.contract.max_quarantined_share
             rows = report["rows"]
+            faults += [f"{source.name}: {text}" for text in report["faults"]]
             if rows["quarantined"] and report["quarantined_share"] > limit:
                 reasons = ", ".join(f"{name} {count:,}" for name, count in list(report["reasons"].items())[:4])
                 faults.append(

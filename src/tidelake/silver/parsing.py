@@ -26,6 +26,7 @@ from tidelake.silver.fields import reference_of
 
 _SAMPLE = 5_000
 _MOST_EXTRA = 200
+_MOST_LISTS = 64
 
 
 @dataclass
@@ -39,6 +40,7 @@ class Learned:
         touched_files: Files whose rows moved, so that the ledger counts them again.
         warnings: Number of rows by reason that broke a rule which only warns.
         messages: What a person should be told.
+        names: Every field that a record of the sample has.
         settled: Waits until every batch that was parsed under the present plan is settled.
     """
 
@@ -50,6 +52,7 @@ class Learned:
     warnings: dict[str, int] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     evolved: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     settled: Callable[[], None] = lambda: None
 
 
@@ -135,8 +138,7 @@ class Parsing:
             self._refuse_failures()
 
     def _learn_key_lists(self) -> None:
-        rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
-        lists = [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
+        lists = self._sampled_key_lists()
         dropped = {name for name, rule in self.source.privacy.items() if rule == "drop"}
         known = {*self.plan.known_fields, *dropped}
         if self.source.contract.extra != "ignore":
@@ -144,7 +146,13 @@ class Parsing:
                 self._add_extra(sorted({name for names in lists for name in names} - known))
                 known = {*self.plan.known_fields, *dropped}
             lists = [names for names in lists if set(names) <= known]
-        self.learned.key_lists = lists
+        self.learned.key_lists = lists[:_MOST_LISTS]
+
+    def _sampled_key_lists(self) -> list[list[str]]:
+        """The lists of field names that the batch's first records have, without those that have one twice."""
+        rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
+        self.learned.names.update(name for row in rows for name in row["keys"])
+        return [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
 
     def _parse_once(self) -> _Found:
         self.engine.write(parsed_sql(self.plan, "temp.lines", self.learned.key_lists), "temp.parsed")
@@ -182,11 +190,9 @@ class Parsing:
         self.learned.evolved += new
         self.learned.plan = self._planned(self.learned.extra)
         self.learned.key_lists = []
-        rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
         known = {*self.plan.known_fields, *(n for n, rule in self.source.privacy.items() if rule == "drop")}
-        self.learned.key_lists = [
-            row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"]) and set(row["keys"]) <= known
-        ]
+        lists = [names for names in self._sampled_key_lists() if set(names) <= known]
+        self.learned.key_lists = lists[:_MOST_LISTS]
         return True
 
     def _say_left_out(self, names: Sequence[str]) -> None:
