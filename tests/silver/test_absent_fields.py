@@ -61,3 +61,17 @@ def test_an_id_that_no_record_has_is_said(events: Declare) -> None:
     result = project.build()
     assert result.exit_code == 0
     assert messages(result) == ["mapping: event_id: no record has a field 'idd'. Did you mean 'id'?"]
+
+
+def test_a_measure_of_an_event_that_there_is_none_of_is_said(events: Declare) -> None:
+    project = events()
+    project.settings["measures"] = {"plays": {"event": "plya"}, "all": {"event": ["play", "stop"]}}
+    project.lines("events/a.jsonl", *ROWS)
+    result = project.build()
+    assert result.exit_code == 0
+    assert result.notes == (
+        "measures: all: no event is named 'stop'. Known: play.",
+        "measures: plays: no event is named 'plya'. Did you mean 'play'?",
+    )
+    project.settings["measures"] = {"plays": {"event": "play"}}
+    assert project.build().notes == ()
