@@ -694,3 +694,14 @@ def test_page_names_a_test_for_every_row() -> None:
     here: dict[str, Any] = globals()
     assert named
     assert not {name for name in named if name not in here}
+
+
+def test_a_mapped_field_that_no_record_has(tmp_path: Path) -> None:
+    project = TinyProject.make(tmp_path / "p", APP.replace("event_name: name", "event_name: nam"))
+    project.write("a.jsonl", lines([event(number) for number in range(3)]))
+    assert "mapping: event_name: no record has a field 'nam'. Did you mean 'name'?" in project.build(expect=3)
+    assert [row["event_name"] for row in project.rows("silver.app")] == [None] * 3
+    (project.root / "sources/app.yml").write_text(APP)
+    project.build()
+    project.check_balance()
+    assert [row["event_name"] for row in project.rows("silver.app")] == ["play"] * 3

@@ -84,6 +84,7 @@ def _sentences(result: BuildResult) -> list[tuple[str, str]]:
     """Faults, restatements, what was healed and what sources said; the longest lists shortened."""
     lines = [("fault", f"✗ {text}") for text in result.faults]
     lines += _some("restated", result.restatements)
+    lines += _some("note", result.notes)
     for report in result.sources:
         name = report["source"]
         lines += _some("healed", [f"{name}: {text}" for text in report["healed"]])

@@ -1,11 +1,11 @@
-"""Holding rows against a table's contract before they are written."""
+"""Holding rows against a table's contract before they are written, and measures against the events there are."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
 from tidelake.contracts.table import ColumnType, RowCheck, TableSpec, row_checks
-from tidelake.errors import ContractError, DefinitionError
+from tidelake.errors import ContractError, DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.sqltext import column_type, sql_name
 
@@ -94,3 +94,18 @@ def kind_of(kind: pa.DataType) -> ColumnType:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return "list"
     return column_type(sql_name(kind))
+
+
+def absent_event_names(gold: Gold) -> list[str]:
+    """What to say of measures whose event no row of silver has; nothing where silver has no rows."""
+    wanted = {name: rule.event for name, rule in gold.project.measures.items() if rule.event}
+    if not wanted or not gold.events.sources:
+        return []
+    names = " UNION ".join(f"SELECT event_name FROM {table}" for table in gold.events.tables)
+    known = {row["event_name"] for row in gold.query(names)} - {None}
+    return [
+        f"measures: {measure}: no event is named '{name}'. {UnknownNameError('event', name, known).hint}"
+        for measure, events in wanted.items()
+        for name in events
+        if known and name not in known
+    ]

@@ -20,6 +20,8 @@ from tidelake.engine.base import Engine, Transaction
 from tidelake.engine.progress import Progress
 from tidelake.errors import ContractError, LedgerError, TidelakeError, UnknownNameError
 from tidelake.gold.build import build_gold, table_names
+from tidelake.gold.checks import absent_event_names
+from tidelake.gold.context import open_gold
 from tidelake.gold.model import ModelRun, Restatement
 from tidelake.gold.restate import RESTATED, from_note
 from tidelake.lake import Lake
@@ -43,6 +45,7 @@ RESTATEMENT_SCHEMA = pa.schema(
     ]
 )
 _MANY_FILES = 64
+_ANEW = ("new", "definition changed", "full refresh")
 GOLD = ("gold.sessions", "gold.user_day", "gold.event_day")
 
 
@@ -57,6 +60,7 @@ class BuildResult:
             would be read.
         models: What was done to each gold table.
         restatements: Numbers of closed days that changed, one sentence each.
+        notes: What a person should know of the project's settings, one sentence each.
         faults: Why the exit code is not 0, one sentence each.
         verdict: `balanced`, or `unchanged` where nothing was new.
         seconds: Wall time.
@@ -67,6 +71,7 @@ class BuildResult:
     sources: tuple[Mapping[str, Any], ...] = ()
     models: tuple[ModelRun, ...] = ()
     restatements: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     verdict: str = "unchanged"
     seconds: float = 0.0
@@ -208,11 +213,18 @@ class Pipeline:
             sources=tuple(reports),
             models=tuple(made),
             restatements=tuple(str(item) for item in restated),
+            notes=tuple(self._notes(made)),
             faults=tuple(faults),
             verdict="balanced" if is_changed else "unchanged",
             seconds=time.perf_counter() - started,
             exit_code=ContractError.exit_code if faults else 0,
         )
+
+    def _notes(self, made: Sequence[ModelRun]) -> list[str]:
+        """Measures of events that there are none of; looked at where their table is made for the first time or anew."""
+        if not any(run.name == "gold.event_day" and run.rows and run.reason in _ANEW for run in made):
+            return []
+        return absent_event_names(open_gold(self.engine, self.lake, self.project, self.sources))
 
     def _faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
         """Contract limits that this run's data broke."""
@@ -221,6 +233,7 @@ class Pipeline:
             source = self.sources[report["source"]]
             limit = source.contract.max_quarantined_share
             rows = report["rows"]
+            faults += [f"{source.name}: {text}" for text in report["faults"]]
             if rows["quarantined"] and report["quarantined_share"] > limit:
                 reasons = ", ".join(f"{name} {count:,}" for name, count in list(report["reasons"].items())[:4])
                 faults.append(
@@ -309,6 +322,7 @@ class Pipeline:
                 for m in result.models
             ],
             "restatements": list(result.restatements),
+            "notes": list(result.notes),
             "faults": list(result.faults),
         }
         try:

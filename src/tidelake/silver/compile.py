@@ -281,7 +281,7 @@ def key_lists_sql(lines: str, limit: int) -> str:
         SELECT CASE WHEN problem IS NULL AND json_valid(coalesce(record, raw))
             THEN json_keys(coalesce(record, raw)) END AS keys
         FROM (SELECT * FROM {lines} WHERE kind = 'record' LIMIT {limit})
-    ) WHERE keys IS NOT NULL GROUP BY keys ORDER BY records DESC, keys LIMIT 64"""
+    ) WHERE keys IS NOT NULL GROUP BY keys ORDER BY records DESC, keys"""
 
 
 def has_warnings(plan: SilverPlan) -> bool:

@@ -35,6 +35,7 @@ from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.lake import Lake
 from tidelake.lake.keys import KeyIndex
+from tidelake.silver.absent import absent_fields
 from tidelake.silver.compile import COUNT_COLUMNS, EVENT_COLUMNS, accepted_columns, definition_of, parsed_sql, plan
 from tidelake.silver.dimensions import rebuild_dimension
 from tidelake.silver.fields import quoted
@@ -53,6 +54,7 @@ class SourceRun:
     Attributes:
         seconds: Wall time of reading, bronze and silver.
         messages: What a person should be told.
+        faults: Why the run ends with 3, besides what the counts say.
     """
 
     source: str
@@ -74,6 +76,7 @@ class SourceRun:
     evolved: list[str] = field(default_factory=list)
     identical: int = 0
     messages: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -160,6 +163,7 @@ class Ingest:
         self.run_report.restated = not self.run_report.batches
         self.run_report.warnings = stage.learned.warnings
         self.run_report.evolved = stage.learned.evolved
+        self._say_absent(stage)
         self.run_report.touched_files |= {r.file_id for r in self.records.values()} | self._gone()
 
     def _run_facts(self, full_refresh: bool) -> None:
@@ -589,7 +593,8 @@ class Ingest:
         schema = self.engine.query(f"SELECT {columns} FROM ({parsed_sql(made, 'temp.lines', [])})").schema
         known = self.engine.schema(self.silver)
         if known is not None and self.source.contract.extra == "evolve" and self.lake.layout(self.silver).partition_by:
-            own = {*names, *EVENT_COLUMNS, *COUNT_COLUMNS, *self.source.contract.fields}
+            mapped = {name for _, name in self.source.mapping.items()}
+            own = {*names, *EVENT_COLUMNS, *COUNT_COLUMNS, *self.source.contract.fields, *mapped}
             for item in known:
                 if item.name not in own and str(item.type) == "string":
                     schema = schema.append(item)
@@ -607,6 +612,12 @@ class Ingest:
         report.messages += stage.learned.messages
         if stage.learned.evolved:
             report.messages.append("new fields taken as text: " + ", ".join(sorted(set(stage.learned.evolved))))
+        self._say_absent(stage)
+
+    def _say_absent(self, stage: Stage) -> None:
+        absent = absent_fields(self.engine, self.silver, stage.plan, stage.learned.names)
+        self.run_report.faults += absent.faults
+        self.run_report.messages += absent.notes
 
 
 def index_algorithm(engine: Engine, app_id: str) -> str:

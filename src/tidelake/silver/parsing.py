@@ -27,6 +27,7 @@ from tidelake.silver.fields import reference_of
 
 _SAMPLE = 5_000
 _MOST_EXTRA = 200
+_MOST_LISTS = 64
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Learned:
         touched_files: Files whose rows moved, so that the ledger counts them again.
         warnings: Number of rows by reason that broke a rule which only warns.
         messages: What a person should be told.
+        names: Every field that a record of the sample has.
         settled: Waits until every batch that was parsed under the present plan is settled.
     """
 
@@ -51,6 +53,7 @@ class Learned:
     warnings: dict[str, int] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
     evolved: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
     settled: Callable[[], None] = lambda: None
 
 
@@ -139,11 +142,12 @@ class Parsing:
         lists = self._key_lists()
         if self.source.contract.extra == "evolve":
             self._add_extra(sorted({name for names in lists for name in names} - self._known_fields()))
-        self.learned.key_lists = self._without_unknown(lists)
+        self.learned.key_lists = self._without_unknown(lists)[:_MOST_LISTS]
 
     def _key_lists(self) -> list[list[str]]:
         """The lists of field names of the batch's first records, without those that have one twice."""
         rows = self.engine.query(key_lists_sql("temp.lines", _SAMPLE)).to_pylist()
+        self.learned.names.update(name for row in rows for name in row["keys"])
         return [row["keys"] for row in rows if len(set(row["keys"])) == len(row["keys"])]
 
     def _known_fields(self) -> set[str]:
@@ -196,7 +200,7 @@ class Parsing:
         self.learned.evolved += [name for name in new if name != OTHER_FIELDS]
         self.learned.plan = self._planned(self.learned.extra)
         self.learned.key_lists = []
-        self.learned.key_lists = self._without_unknown(self._key_lists())
+        self.learned.key_lists = self._without_unknown(self._key_lists())[:_MOST_LISTS]
         return True
 
     def _say_others(self, names: Sequence[str]) -> None:

@@ -390,6 +390,7 @@ def quality_report(
         "healed": list(run.healed),
         "new_fields": list(run.evolved),
         "messages": list(run.messages),
+        "faults": list(run.faults),
         "volume": volume(lake, source),
         **freshness(engine, source),
         "seconds": round(run.seconds, 3),
