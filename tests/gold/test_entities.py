@@ -98,6 +98,15 @@ def ask(sites: Sites, metric: str, **options: Any) -> MeasureResult:
     return measure(sites.engine, sites.lake, sites.project, sites.sources, metric, **options)
 
 
+def test_counts_whose_sum_does_not_fit_into_64_bits_are_a_number(sites: Sites) -> None:
+    """Twice 2^63 - 1 is 2^64 - 2; as a number 2^64, the nearest with 53 bits."""
+    sites.count([("en", day(0), 2**63 - 1), ("en", day(0), 2**63 - 1), ("en", day(1), 3)])
+    sites.build()
+    assert sites.days() == {("en", day(0)): ("observed", 2.0**64), ("en", day(1)): ("observed", 3)}
+    assert [row["value"] for row in ask(sites, "views").to_dicts()] == [2.0**64, 3]
+    assert [row["value"] for row in ask(sites, "views", by=["project"]).to_dicts()] == [2.0**64, 3]
+
+
 def test_absent_is_zero_where_received_and_null_where_missing(sites: Sites) -> None:
     sites.count([("en", day(0), 5), ("en", day(0), 2), ("de", day(0), 1), ("en", day(1), 3), ("en", day(3), 4)])
     sites.build()

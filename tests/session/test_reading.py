@@ -208,5 +208,5 @@ def test_a_table_that_a_failed_build_began_is_not_read_in_its_session(project: T
     with tl.open(project.root) as session:
         with pytest.raises(TidelakeError, match="two"):
             session.build()
-        with pytest.raises(QueryError, match="no table late"):
+        with pytest.raises(QueryError, match=r"no table gold\.late"):
             session.sql("SELECT * FROM gold.late")

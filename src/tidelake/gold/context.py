@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.sql import check_names_in
-from tidelake.gold.dates import Tables, rows_by_date
+from tidelake.gold.dates import Tables, rows_by_date, sums_fit
 from tidelake.gold.events import Events, event_sources
 
 
@@ -86,4 +86,6 @@ def open_gold(
     events.check()
     if project.activity.where is not None and events.sources:
         check_names_in(project.activity.where, events.types, columns_by_field(sources))
-    return Gold(engine, lake, project, sources, events, progress or silent)
+    summed = {rule.sum for rule in project.measures.values() if rule.sum and events.types.get(rule.sum) == "BIGINT"}
+    wide = frozenset(name for name in summed if not sums_fit(lake, events.tables, name))
+    return Gold(engine, lake, project, sources, replace(events, wide=wide), progress or silent)

@@ -1,4 +1,4 @@
-"""Which dates of a table changed, and how much they hold: from the lake's logs and file lists alone."""
+"""Which dates of a table changed, and how much tables hold: from the lake's logs and file lists alone."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ def rows_by_date(lake: Tables, tables: Iterable[tuple[str, str]]) -> Counter[dat
             if value is not None:
                 found[date.fromisoformat(value)] += max(file.records, 1)
     return found
+
+
+def sums_fit(lake: Tables, tables: Iterable[str], column: str) -> bool:
+    """Whether no sum of a column of integers can pass 64 bits: as many of the greatest as there are rows would fit."""
+    files = [file for table in tables for file in lake.files(table)]
+    edges = [edge for file in files for edge in (file.minimum.get(column), file.maximum.get(column))]
+    greatest = max((abs(edge) for edge in edges if edge is not None), default=0)
+    return bool(greatest * sum(file.records for file in files) < 2**63)
 
 
 def changed_dates(lake: Tables, table: str, column: str, since: int | None, *, taken: bool = False) -> set[date] | None:

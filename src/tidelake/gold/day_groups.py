@@ -14,7 +14,7 @@ from tidelake.contracts.table import literal, quoted
 from tidelake.gold.context import Gold
 from tidelake.gold.events import Events
 from tidelake.gold.model import Days
-from tidelake.gold.sqltext import EXACT, one_of, render, runs
+from tidelake.gold.sqltext import one_of, render, runs, sum_again
 
 
 @dataclass
@@ -81,25 +81,17 @@ class DayGroups:
             "event_groups",
             events=self.events.select(days=days, everything=True),
             dimensions="".join(f", {quoted(name)}" for name in self.dimensions),
-            measures="".join(f",\n       {self._partial(name)} AS {quoted(name)}" for name in self.additive),
+            measures="".join(
+                f",\n       {text} AS {quoted(name)}" for name, text in self.events.measure_parts(self.additive).items()
+            ),
         )
-
-    def _partial(self, name: str) -> str:
-        rule = self.events.project.measures[name]
-        chosen = f" FILTER (WHERE {one_of('event_name', rule.event)})" if rule.event else ""
-        if rule.sum is None:
-            return f"count(*){chosen}"
-        kind = "BIGINT" if self.events.types[rule.sum] == "BIGINT" else EXACT
-        return f"sum(CAST({quoted(rule.sum)} AS {kind})){chosen}"
 
     def added_up(self, where: str | None = None) -> str:
         """The additive measures as columns over groups."""
         found = ""
         for name in self.additive:
-            rule = self.events.project.measures[name]
-            kind = "BIGINT" if rule.sum is None or self.events.types[rule.sum] == "BIGINT" else "DOUBLE"
-            value = quoted(name) if where is None else f"CASE WHEN {where} THEN {quoted(name)} END"
-            found += f",\n       CAST(coalesce(sum({value}), 0) AS {kind}) AS {quoted(name)}"
+            total = sum_again(name, self.events.measure_kind(name), where)
+            found += f",\n       coalesce({total}, 0) AS {quoted(name)}"
         return found
 
     def actor_days(self) -> str:

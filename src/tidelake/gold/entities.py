@@ -21,9 +21,9 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.checks import hold_rows, is_retyped
 from tidelake.gold.context import Gold
 from tidelake.gold.coverage import Calendar, calendars
-from tidelake.gold.dates import changed_dates, chunks
+from tidelake.gold.dates import changed_dates, chunks, sums_fit
 from tidelake.gold.model import ModelRun, definition_hash
-from tidelake.gold.sqltext import EXACT, FOLDER, dates_condition, render
+from tidelake.gold.sqltext import FOLDER, SumKind, dates_condition, exact_sum, render
 
 TABLE = "gold.entity_day"
 CODE_VERSION = 1
@@ -246,9 +246,8 @@ class _Entities:
         for name, measures in self.measures.items():
             columns = ""
             for measure, kind in self.types.items():
-                exact = "BIGINT" if kind == "BIGINT" else EXACT
-                value = f"sum(CAST({quoted(measure)} AS {exact}))" if measure in measures else "NULL"
-                columns += f", CAST({value} AS {kind}) AS {quoted(measure)}"
+                value = exact_sum(quoted(measure), kind) if measure in measures else f"CAST(NULL AS {kind})"
+                columns += f", {value} AS {quoted(measure)}"
             parts.append(
                 f"SELECT {literal(name)} AS source, entity, event_date{columns} FROM silver.{name} "
                 f"WHERE {self._counts} AND {dates_condition('event_date', days)} GROUP BY entity, event_date"
@@ -256,12 +255,13 @@ class _Entities:
         return "\nUNION ALL\n".join(parts)
 
 
-def _measure_types(gold: Gold, sources: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _measure_types(gold: Gold, sources: dict[str, tuple[str, ...]]) -> dict[str, SumKind]:
+    found: dict[str, SumKind] = {}
     for name, measures in sources.items():
-        schema = gold.lake.schema(f"silver.{name}")
+        table = f"silver.{name}"
+        schema = gold.lake.schema(table)
         for measure in measures:
-            is_whole = pa.types.is_integer(schema.field(measure).type)
+            is_whole = pa.types.is_integer(schema.field(measure).type) and sums_fit(gold.lake, [table], measure)
             found[measure] = "BIGINT" if is_whole and found.get(measure) != "DOUBLE" else "DOUBLE"
     return found
 

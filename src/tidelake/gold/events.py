@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -13,7 +13,7 @@ from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.contracts.table import quoted
 from tidelake.errors import DefinitionError, UnknownNameError
-from tidelake.gold.sqltext import dates_condition, one_of, sql_name
+from tidelake.gold.sqltext import SumKind, dates_condition, exact_sum, one_of, sql_name, sum_parts
 
 CANONICAL = (
     "event_date",
@@ -55,10 +55,15 @@ class EventSource:
 
 @dataclass(frozen=True)
 class Events:
-    """The project's event sources with what the settings say of them."""
+    """The project's event sources with what the settings say of them.
+
+    Attributes:
+        wide: Columns of integers whose sums may not fit into 64 bits: their sums are numbers.
+    """
 
     project: Project
     sources: tuple[EventSource, ...]
+    wide: frozenset[str] = frozenset()
 
     @property
     def tables(self) -> list[str]:
@@ -247,24 +252,32 @@ class Events:
 
     # --- what is counted per row
 
-    def measure_columns(self, where: str | None = None) -> list[str]:
-        """Each project measure as an aggregate over events, with its name."""
-        return [f"{self.measure(name, where)} AS {quoted(name)}" for name in self.project.measures]
+    def measure_kind(self, name: str) -> SumKind:
+        """SQL type of a project measure."""
+        column = self.project.measures[name].sum
+        return "BIGINT" if column is None or (self.types[column] == "BIGINT" and column not in self.wide) else "DOUBLE"
 
-    def measure(self, name: str, where: str | None = None) -> str:
-        """One project measure as an aggregate over events."""
-        from tidelake.gold.sqltext import exact_sum
+    def measure_parts(self, names: Iterable[str]) -> dict[str, str]:
+        """Additive measures as aggregates over events that can be added up again, by their columns."""
+        found = {}
+        for name in names:
+            rule = self.project.measures[name]
+            wanted = one_of("event_name", rule.event) if rule.event else None
+            if rule.sum is None:
+                found[name] = f"count(*) FILTER (WHERE {wanted})" if wanted else "count(*)"
+                continue
+            parts = sum_parts(quoted(rule.sum), self.measure_kind(name), wanted)
+            found |= {f"{name}{suffix}": text for suffix, text in parts.items()}
+        return found
 
+    def measure(self, name: str) -> str:
+        """One project measure as an aggregate over events; a sum as a number, 0 where there is none."""
         rule = self.project.measures[name]
-        conditions = [one_of("event_name", rule.event)] if rule.event else []
-        conditions += [where] if where else []
-        wanted = " AND ".join(conditions)
-        chosen = f" FILTER (WHERE {wanted})" if wanted else ""
+        wanted = one_of("event_name", rule.event) if rule.event else None
         if rule.sum:
-            return exact_sum(quoted(rule.sum), wanted or None, integer=self.types[rule.sum] == "BIGINT")
-        if rule.distinct:
-            return f"count(DISTINCT {quoted(rule.distinct)}){chosen}"
-        return f"count(*){chosen}"
+            return f"coalesce({exact_sum(quoted(rule.sum), 'DOUBLE', wanted)}, 0)"
+        counted = f"DISTINCT {quoted(rule.distinct)}" if rule.distinct else "*"
+        return f"count({counted})" + (f" FILTER (WHERE {wanted})" if wanted else "")
 
     @property
     def watch_event(self) -> str:

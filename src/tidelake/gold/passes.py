@@ -79,7 +79,7 @@ class DayTable:
         gold.temp("model_rows", made)
         begins_anew = _check_shape(gold, model, is_full=self._is_full)
         self._rows += hold_rows(gold, model.spec, "temp.model_rows", file=model.file)
-        replaced = _replaced(gold, model, group)
+        replaced = _replaced(gold, model, group, begins_anew=begins_anew)
         old = {day: self._before[day] for day in group if day in self._before}
         after: Numbers = {} if not old else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
         self._restated += compared(old, after, said_reason(self._reason))
@@ -143,15 +143,18 @@ def write_whole(gold: Gold, model: Model) -> int:
     return rows
 
 
-def _replaced(gold: Gold, model: Model, group: Sequence[date]) -> dict[str, list[date]]:
-    """The partitions to replace; where they are wider than a date, `temp.model_rows` gets their other dates too."""
+def _replaced(gold: Gold, model: Model, group: Sequence[date], *, begins_anew: bool) -> dict[str, list[date]]:
+    """The partitions to replace; where they are wider than a date, `temp.model_rows` gets their other dates too.
+
+    Not those of a table that begins anew: all of its dates are made, and the old rows have the old types.
+    """
     column = model.spec.date
     assert column is not None
     if column in model.spec.partitions:
         return {column: list(group) or [date.min]}
     (wide,) = model.spec.partitions
     found = sorted({day.replace(day=1) for day in group})
-    if found and gold.lake.version(model.name) is not None:
+    if found and not begins_anew and gold.lake.version(model.name) is not None:
         columns = ", ".join(gold.columns("temp.model_rows"))
         kept = f"{dates_condition(wide, found)} AND NOT {dates_condition(column, group)}"
         rows = f"SELECT {columns} FROM temp.model_rows UNION ALL SELECT {columns} FROM {model.name} WHERE {kept}"

@@ -15,7 +15,17 @@ from itertools import groupby
 
 from tidelake.contracts.table import literal, quoted
 from tidelake.gold.events import Events
-from tidelake.gold.sqltext import EXACT, dates_condition, instant_micros, later, micros, one_of, render
+from tidelake.gold.sqltext import (
+    SumKind,
+    dates_condition,
+    instant_micros,
+    later,
+    micros,
+    one_of,
+    render,
+    sum_again,
+    sum_parts,
+)
 
 _BIN = "actor_id, unit, event_date, bin"
 _NEVER = 2**62  # a place after all events
@@ -368,7 +378,7 @@ class SessionSql:
         """
         points = "temp.session_points" if has_ties else "temp.session_instants"
         dimensions = self.events.project.dimensions
-        outputs = "".join(f", sessions.{quoted(name)}" for name in self._partials() if name != "watch_value")
+        outputs = "".join(f", sessions.{quoted(name)}" for name in self._sums() if name != "watch_value")
         outputs += "".join(f", firsts.{quoted(name)} AS {quoted('first_' + name)}" for name in dimensions)
         joins = ""
         if self.mode == "bracket":
@@ -416,20 +426,25 @@ class SessionSql:
 
     # --- measures: added up in parts, then by session
 
+    def _sums(self) -> dict[str, SumKind]:
+        """What is added up, by its column, with its type."""
+        project = self.events.project
+        found = {name: self.events.measure_kind(name) for name, rule in project.measures.items() if not rule.distinct}
+        if self.mode == "bracket":
+            found["ambiguous_event_count"] = "BIGINT"
+        if project.watch.column is not None:
+            found["watch_value"] = "DOUBLE"
+        return found
+
     def _partials(self) -> dict[str, str]:
         """Aggregates over events, by the name that a part carries them under."""
-        found = {}
-        for name, rule in self.events.project.measures.items():
-            if rule.distinct:
-                continue
-            wanted = f" FILTER (WHERE {one_of('event_name', rule.event)})" if rule.event else ""
-            kind = "BIGINT" if rule.sum and self.events.types[rule.sum] == "BIGINT" else EXACT
-            found[name] = f"sum(CAST({quoted(rule.sum)} AS {kind})){wanted}" if rule.sum else f"count(*){wanted}"
-        column = self.events.project.watch.column
+        project = self.events.project
+        found = self.events.measure_parts(name for name, rule in project.measures.items() if not rule.distinct)
         if self.mode == "bracket":
             found["ambiguous_event_count"] = "count(*) FILTER (WHERE is_ambiguous)"
-        if column is not None:
-            found["watch_value"] = f"sum(CAST({quoted(column)} AS {EXACT})) FILTER (WHERE is_watch)"
+        if project.watch.column is not None:
+            parts = sum_parts(quoted(project.watch.column), "DOUBLE", "is_watch")
+            found |= {f"watch_value{suffix}": text for suffix, text in parts.items()}
         return found
 
     def _partial_columns(self) -> str:
@@ -438,13 +453,8 @@ class SessionSql:
 
     def _combined_columns(self) -> str:
         found = ""
-        for name in self._partials():
-            rule = self.events.project.measures.get(name)
-            is_whole = name == "ambiguous_event_count" or (
-                rule is not None and (rule.sum is None or self.events.types[rule.sum] == "BIGINT")
-            )
-            kind = "BIGINT" if is_whole else "DOUBLE"
-            found += f",\n           CAST(coalesce(sum({quoted(name)}), 0) AS {kind}) AS {quoted(name)}"
+        for name, kind in self._sums().items():
+            found += f",\n           coalesce({sum_again(name, kind)}, 0) AS {quoted(name)}"
         for name, text in (_BRACKET if self.mode == "bracket" else {}).items():
             if not name.startswith("session_ended"):
                 found += f",\n           {text} AS {name}"

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from tidelake.contracts.table import ColumnType, literal
+from tidelake.contracts.table import ColumnType, literal, quoted
 from tidelake.errors import DefinitionError
 
 FOLDER = Path(__file__).parent / "tables"
 _FRAGMENT = re.compile(r"\{([a-z_]+)\}")
-EXACT = "DECIMAL(28, 9)"  # sums of fractions are added in decimals: the same total in any order
 
 
 def render(name: str, **fragments: str) -> str:
@@ -102,11 +102,48 @@ def instant_micros(column: str) -> str:
     return f"epoch_micros({column})"
 
 
-def exact_sum(value: str, where: str | None = None, *, integer: bool = False) -> str:
-    """The sum of a column, 0 where there are no rows; the same in any order of the rows."""
-    kind = "BIGINT" if integer else EXACT
-    total = f"sum(CAST({value} AS {kind}))" + (f" FILTER (WHERE {where})" if where else "")
-    return f"CAST(coalesce({total}, 0) AS {'BIGINT' if integer else 'DOUBLE'})"
+SumKind = Literal["BIGINT", "DOUBLE"]
+
+
+def sum_parts(value: str, kind: SumKind, where: str | None = None) -> dict[str, str]:
+    """Aggregates that hold the sum of a number, by what is put to its name; `sum_again` adds them up.
+
+    Fractions are added as decimals, so that the sum is the same in any order of the rows: nine digits after the
+    point below 1e19, where a decimal of 38 digits has room for 1e10 rows; none below 1e28, where no DOUBLE has any.
+    Only the few beyond are added as they are (METRICS section 0).
+    """
+    chosen = f" FILTER (WHERE {where})" if where else ""
+    if kind == "BIGINT":
+        return {"": f"sum(CAST({value} AS BIGINT)){chosen}"}
+    fits = f"{value} > -1e19 AND {value} < 1e19"
+    is_whole = f"{value} > -1e28 AND {value} < 1e28"
+    return {
+        "": f"sum(CAST(CASE WHEN {fits} THEN {value} END AS DECIMAL(28, 9))){chosen}",
+        "__1e19": f"sum(CAST(CASE WHEN {is_whole} AND NOT ({fits}) THEN {value} END AS DECIMAL(38, 0))){chosen}",
+        "__1e28": f"sum(CASE WHEN NOT ({is_whole}) THEN CAST({value} AS DOUBLE) END){chosen}",
+    }
+
+
+def exact_sum(value: str, kind: SumKind, where: str | None = None) -> str:
+    """The sum of a number, null where there is none; the same in any order of the rows."""
+    return _added(sum_parts(value, kind, where), kind)
+
+
+def sum_again(name: str, kind: SumKind, where: str | None = None) -> str:
+    """The sum over rows that hold the parts of sums; null where there is none."""
+    parts = {}
+    for suffix in sum_parts(name, kind):
+        column = quoted(f"{name}{suffix}")
+        parts[suffix] = f"sum({column if where is None else f'CASE WHEN {where} THEN {column} END'})"
+    return _added(parts, kind)
+
+
+def _added(parts: Mapping[str, str], kind: SumKind) -> str:
+    numbers = [f"CAST({part} AS {kind})" for part in parts.values()]
+    if len(numbers) == 1:
+        return numbers[0]
+    total = " + ".join(f"coalesce({number}, 0e0)" for number in numbers)
+    return f"CASE WHEN coalesce({', '.join(numbers)}) IS NOT NULL THEN {total} END"
 
 
 _SQL_NAMES: tuple[tuple[object, str], ...] = (

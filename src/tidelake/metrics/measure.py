@@ -287,18 +287,7 @@ class _Question:
             return mean_sql(rows, names)
         if kind == "quantile":
             return quantile_sql(rows, names, quantile=self.metric.quantile or 0.5)
-        return sum_sql(rows, names, is_whole=self._is_whole())
-
-    def _is_whole(self) -> bool:
-        """Whether the amounts are integers."""
-        if self.metric.fact == "session":
-            return self.metric.expression == "1"
-        if self.metric.fact == "count":
-            schema = self.gold.lake.schema(f"silver.{self.metric.source}")
-            index = -1 if schema is None else schema.get_field_index(self.metric.column or "")
-            return schema is not None and index >= 0 and pa.types.is_integer(schema.field(index).type)
-        rule = self.gold.project.measures.get(self.metric.column or "")
-        return rule is None or rule.sum is None or self.gold.events.types[rule.sum] == "BIGINT"
+        return sum_sql(rows, names)
 
     # --- rows
 

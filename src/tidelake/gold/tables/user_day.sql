@@ -2,10 +2,10 @@
 -- and the sessions that start on the date with their watch time.
 WITH visits AS (
     SELECT actor_id, session_date, count(*) AS session_count,
-           CAST(sum(CAST(duration_seconds AS {exact})) AS DOUBLE) AS session_seconds,
-           CAST(sum(CAST(engaged_seconds AS {exact})) AS DOUBLE) AS engaged_seconds,
-           CAST(sum(CAST(watch_seconds AS {exact})) AS DOUBLE) AS watch_seconds,
-           CAST(sum(CAST(watch_seconds_wall AS {exact})) AS DOUBLE) AS watch_seconds_wall,
+           {sum_of_duration_seconds} AS session_seconds,
+           {sum_of_engaged_seconds} AS engaged_seconds,
+           {sum_of_watch_seconds} AS watch_seconds,
+           {sum_of_watch_seconds_wall} AS watch_seconds_wall,
            CAST(sum(watch_open_ended_count) AS BIGINT) AS watch_open_ended_count
     FROM gold.sessions
     WHERE {session_days}
