@@ -11,7 +11,7 @@ from tidelake.gold.context import Gold
 from tidelake.gold.day_groups import DayGroups, value_of
 from tidelake.gold.events import Events
 from tidelake.gold.model import Days, Input, Model, definition_hash
-from tidelake.gold.sqltext import column_type, dates_condition, exact_sum, render
+from tidelake.gold.sqltext import column_type, dates_condition, exact_sum, render, sql_kind
 
 FOLDER = Path(__file__).parent / "tables"
 CODE_VERSION = 1  # raise it when a SELECT changes the rows of the same inputs in a way its text does not show
@@ -84,7 +84,9 @@ def _measures(events: Events, *, distinct: bool = True) -> dict[str, ColumnSpec]
             continue
         what = f"sum of {rule.sum}" if rule.sum else f"distinct {rule.distinct}" if rule.distinct else "events"
         of = f" of {', '.join(rule.event)}" if rule.event else ""
-        found[name] = ColumnSpec(type=column_type(events.measure_kind(name)), required=True, description=f"{what}{of}")
+        found[name] = ColumnSpec(
+            type=column_type(sql_kind(events.measure_kind(name))), required=True, description=f"{what}{of}"
+        )
     return found
 
 
@@ -124,7 +126,7 @@ class _UserDay(_Select):
             outputs += f",\n       coalesce(distinct_{name}.{quoted(name)}, 0) AS {quoted(name)}"
         return render(
             "user_day",
-            **{f"sum_of_{name}": exact_sum(name, "DOUBLE") for name in _SECONDS},
+            **{f"sum_of_{name}": exact_sum(name, "WIDE") for name in _SECONDS},
             session_days=dates_condition("session_date", days),
             outputs=outputs,
             watch_seconds=_known("watch_seconds", events.has_watch),

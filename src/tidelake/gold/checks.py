@@ -101,8 +101,8 @@ def absent_event_names(gold: Gold) -> list[str]:
     wanted = {name: rule.event for name, rule in gold.project.measures.items() if rule.event}
     if not wanted or not gold.events.sources:
         return []
-    names = " UNION ".join(f"SELECT event_name FROM {table}" for table in gold.events.tables)
-    known = {row["event_name"] for row in gold.query(names)} - {None}
+    names = " UNION ALL ".join(f"SELECT event_name FROM {table}" for table in gold.events.tables)
+    known = {row["event_name"] for row in gold.query(f"SELECT DISTINCT event_name FROM ({names}) AS told")} - {None}
     return [
         f"measures: {measure}: no event is named '{name}'. {UnknownNameError('event', name, known).hint}"
         for measure, events in wanted.items()

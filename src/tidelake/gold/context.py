@@ -17,7 +17,7 @@ from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.sql import check_names_in
-from tidelake.gold.dates import Tables, rows_by_date, sums_fit
+from tidelake.gold.dates import Tables, rows_by_date, sum_kind
 from tidelake.gold.events import Events, event_sources
 
 
@@ -86,6 +86,9 @@ def open_gold(
     events.check()
     if project.activity.where is not None and events.sources:
         check_names_in(project.activity.where, events.types, columns_by_field(sources))
-    summed = {rule.sum for rule in project.measures.values() if rule.sum and events.types.get(rule.sum) == "BIGINT"}
-    wide = frozenset(name for name in summed if not sums_fit(lake, events.tables, name))
-    return Gold(engine, lake, project, sources, replace(events, wide=wide), progress or silent)
+    summed = {name for name in (*(rule.sum for rule in project.measures.values()), project.watch.column) if name}
+    kinds = {
+        name: sum_kind(lake, events.tables, name, is_whole=events.types[name] == "BIGINT")
+        for name in summed & set(events.types)
+    }
+    return Gold(engine, lake, project, sources, replace(events, sum_kinds=kinds), progress or silent)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from tidelake.contracts.source import Source
 from tidelake.engine.base import DataFile, Layout
-from tidelake.gold.sqltext import runs
+from tidelake.gold.sqltext import SumKind, runs
 
 _FACTS = {  # what the built-in tables are made from
     "gold.sessions": "event",
@@ -55,6 +55,15 @@ def sums_fit(lake: Tables, tables: Iterable[str], column: str) -> bool:
     edges = [edge for file in files for edge in (file.minimum.get(column), file.maximum.get(column))]
     greatest = max((abs(edge) for edge in edges if edge is not None), default=0)
     return bool(greatest * sum(file.records for file in files) < 2**63)
+
+
+def sum_kind(lake: Tables, tables: Iterable[str], column: str, *, is_whole: bool) -> SumKind:
+    """How a column's values are added up, by what the files say of the least and the greatest."""
+    if is_whole:
+        return "BIGINT" if sums_fit(lake, tables, column) else "DOUBLE"
+    files = [file for table in tables for file in lake.files(table)]
+    edges = [edge for file in files for edge in (file.minimum.get(column), file.maximum.get(column))]
+    return "DOUBLE" if all(edge is not None and abs(edge) < 1e19 for edge in edges) else "WIDE"
 
 
 def changed_dates(lake: Tables, table: str, column: str, since: int | None, *, taken: bool = False) -> set[date] | None:

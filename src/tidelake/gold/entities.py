@@ -21,12 +21,13 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.checks import hold_rows, is_retyped
 from tidelake.gold.context import Gold
 from tidelake.gold.coverage import Calendar, calendars
-from tidelake.gold.dates import changed_dates, chunks, sums_fit
+from tidelake.gold.dates import changed_dates, chunks, sum_kind
 from tidelake.gold.model import ModelRun, definition_hash
-from tidelake.gold.sqltext import FOLDER, SumKind, dates_condition, exact_sum, render
+from tidelake.gold.sqltext import FOLDER, SumKind, dates_condition, exact_sum, render, sql_kind
 
 TABLE = "gold.entity_day"
 CODE_VERSION = 1
+_KINDS: tuple[SumKind, ...] = ("BIGINT", "DOUBLE", "WIDE")
 _SPANS = "source, entity, min(day) AS first_date, max(day) AS last_date"
 
 
@@ -237,7 +238,7 @@ class _Entities:
                 f",\n       CASE WHEN counted.entity IS NOT NULL THEN counted.{quoted(measure)}\n"
                 f"            WHEN {has} AND days.coverage <> 'missing'\n"
                 f"             AND (spans.last_date > days.closed_until OR days.activity_date < spans.last_date)\n"
-                f"            THEN CAST(0 AS {kind}) END AS {quoted(measure)}"
+                f"            THEN CAST(0 AS {sql_kind(kind)}) END AS {quoted(measure)}"
             )
         return found
 
@@ -246,7 +247,7 @@ class _Entities:
         for name, measures in self.measures.items():
             columns = ""
             for measure, kind in self.types.items():
-                value = exact_sum(quoted(measure), kind) if measure in measures else f"CAST(NULL AS {kind})"
+                value = exact_sum(quoted(measure), kind) if measure in measures else f"CAST(NULL AS {sql_kind(kind)})"
                 columns += f", {value} AS {quoted(measure)}"
             parts.append(
                 f"SELECT {literal(name)} AS source, entity, event_date{columns} FROM silver.{name} "
@@ -261,8 +262,9 @@ def _measure_types(gold: Gold, sources: dict[str, tuple[str, ...]]) -> dict[str,
         table = f"silver.{name}"
         schema = gold.lake.schema(table)
         for measure in measures:
-            is_whole = pa.types.is_integer(schema.field(measure).type) and sums_fit(gold.lake, [table], measure)
-            found[measure] = "BIGINT" if is_whole and found.get(measure) != "DOUBLE" else "DOUBLE"
+            is_whole = pa.types.is_integer(schema.field(measure).type)
+            kind = sum_kind(gold.lake, [table], measure, is_whole=is_whole)
+            found[measure] = max(kind, found.get(measure, "BIGINT"), key=_KINDS.index)
     return found
 
 

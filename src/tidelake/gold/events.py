@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import pyarrow as pa
@@ -58,12 +58,12 @@ class Events:
     """The project's event sources with what the settings say of them.
 
     Attributes:
-        wide: Columns of integers whose sums may not fit into 64 bits: their sums are numbers.
+        sum_kinds: How the columns that measures add up are added up, by what silver's files say of their values.
     """
 
     project: Project
     sources: tuple[EventSource, ...]
-    wide: frozenset[str] = frozenset()
+    sum_kinds: Mapping[str, SumKind] = field(default_factory=dict)
 
     @property
     def tables(self) -> list[str]:
@@ -74,9 +74,9 @@ class Events:
         """SQL type of every silver column; text where sources disagree."""
         found: dict[str, str] = {}
         for source in self.sources:
-            for field in source.schema:
-                kind = sql_name(field.type)
-                found[field.name] = kind if found.get(field.name, kind) == kind else _wider(found[field.name], kind)
+            for column in source.schema:
+                name, kind = column.name, sql_name(column.type)
+                found[name] = kind if found.get(name, kind) == kind else _wider(found[name], kind)
         return found
 
     @property
@@ -253,9 +253,14 @@ class Events:
     # --- what is counted per row
 
     def measure_kind(self, name: str) -> SumKind:
-        """SQL type of a project measure."""
+        """How a project measure is added up."""
         column = self.project.measures[name].sum
-        return "BIGINT" if column is None or (self.types[column] == "BIGINT" and column not in self.wide) else "DOUBLE"
+        return "BIGINT" if column is None else self.sum_kinds.get(column, "WIDE")
+
+    @property
+    def watch_kind(self) -> SumKind:
+        """How declared watch time is added up: as a number, also where it is declared in whole seconds."""
+        return "WIDE" if self.sum_kinds.get(self.project.watch.column or "") == "WIDE" else "DOUBLE"
 
     def measure_parts(self, names: Iterable[str]) -> dict[str, str]:
         """Additive measures as aggregates over events that can be added up again, by their columns."""
@@ -275,7 +280,7 @@ class Events:
         rule = self.project.measures[name]
         wanted = one_of("event_name", rule.event) if rule.event else None
         if rule.sum:
-            return f"coalesce({exact_sum(quoted(rule.sum), 'DOUBLE', wanted)}, 0)"
+            return f"coalesce({exact_sum(quoted(rule.sum), 'WIDE', wanted)}, 0)"
         counted = f"DISTINCT {quoted(rule.distinct)}" if rule.distinct else "*"
         return f"count({counted})" + (f" FILTER (WHERE {wanted})" if wanted else "")
 

@@ -433,7 +433,7 @@ class SessionSql:
         if self.mode == "bracket":
             found["ambiguous_event_count"] = "BIGINT"
         if project.watch.column is not None:
-            found["watch_value"] = "DOUBLE"
+            found["watch_value"] = self.events.watch_kind
         return found
 
     def _partials(self) -> dict[str, str]:
@@ -443,7 +443,7 @@ class SessionSql:
         if self.mode == "bracket":
             found["ambiguous_event_count"] = "count(*) FILTER (WHERE is_ambiguous)"
         if project.watch.column is not None:
-            parts = sum_parts(quoted(project.watch.column), "DOUBLE", "is_watch")
+            parts = sum_parts(quoted(project.watch.column), self.events.watch_kind, "is_watch")
             found |= {f"watch_value{suffix}": text for suffix, text in parts.items()}
         return found
 

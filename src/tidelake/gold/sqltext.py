@@ -102,7 +102,12 @@ def instant_micros(column: str) -> str:
     return f"epoch_micros({column})"
 
 
-SumKind = Literal["BIGINT", "DOUBLE"]
+SumKind = Literal["BIGINT", "DOUBLE", "WIDE"]  # WIDE: a DOUBLE of values that may pass 1e19
+
+
+def sql_kind(kind: SumKind) -> str:
+    """SQL type of a sum."""
+    return "BIGINT" if kind == "BIGINT" else "DOUBLE"
 
 
 def sum_parts(value: str, kind: SumKind, where: str | None = None) -> dict[str, str]:
@@ -110,11 +115,13 @@ def sum_parts(value: str, kind: SumKind, where: str | None = None) -> dict[str, 
 
     Fractions are added as decimals, so that the sum is the same in any order of the rows: nine digits after the
     point below 1e19, where a decimal of 38 digits has room for 1e10 rows; none below 1e28, where no DOUBLE has any.
-    Only the few beyond are added as they are (METRICS section 0).
+    Only the few beyond are added as they are (METRICS section 0). Kind WIDE has the parts for values beyond 1e19.
     """
     chosen = f" FILTER (WHERE {where})" if where else ""
     if kind == "BIGINT":
         return {"": f"sum(CAST({value} AS BIGINT)){chosen}"}
+    if kind == "DOUBLE":
+        return {"": f"sum(CAST({value} AS DECIMAL(28, 9))){chosen}"}
     fits = f"{value} > -1e19 AND {value} < 1e19"
     is_whole = f"{value} > -1e28 AND {value} < 1e28"
     return {
@@ -139,7 +146,7 @@ def sum_again(name: str, kind: SumKind, where: str | None = None) -> str:
 
 
 def _added(parts: Mapping[str, str], kind: SumKind) -> str:
-    numbers = [f"CAST({part} AS {kind})" for part in parts.values()]
+    numbers = [f"CAST({part} AS {sql_kind(kind)})" for part in parts.values()]
     if len(numbers) == 1:
         return numbers[0]
     total = " + ".join(f"coalesce({number}, 0e0)" for number in numbers)

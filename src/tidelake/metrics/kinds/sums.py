@@ -10,7 +10,7 @@ from tidelake.gold.sqltext import exact_sum
 def sum_sql(rows: str, segments: Sequence[str]) -> str:
     """Sum of `amount` by period and segment; n = rows behind it."""
     names = "".join(f", {name}" for name in segments)
-    total = exact_sum("amount", "DOUBLE")
+    total = exact_sum("amount", "WIDE")
     return (
         f"SELECT days.period_start{names}, {total} AS value, {total} AS numerator, "
         "CAST(NULL AS DOUBLE) AS denominator, "
