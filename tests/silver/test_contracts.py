@@ -262,6 +262,16 @@ def test_the_order_of_fields_does_not_tell_rows_without_id_apart(events: Declare
     assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 1}]
 
 
+def test_a_restatement_says_for_what_reasons_rows_wait(events: Declare) -> None:
+    project = events()
+    project.lines("events/a.jsonl", row(size=1), row(size=2), row(size=3))
+    assert project.build().sources[0]["reasons"] == {}
+    report = events({"size": {"type": "integer", "maximum": 2}}).build().sources[0]
+    assert (report["rows"]["quarantined"], report["reasons"]) == (1, {"out_of_range:size": 1})
+    report = events({"size": {"type": "integer", "maximum": 0}}).build().sources[0]
+    assert (report["rows"]["quarantined"], report["reasons"]) == (3, {"out_of_range:size": 3})
+
+
 def test_a_record_may_begin_with_blanks(events: Declare) -> None:
     project = events()
     project.lines("events/a.jsonl", "\t" + json.dumps(row()), " \t [1]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import Any
@@ -364,7 +364,7 @@ def quality_report(
         name: sum(int(row[name]) for row in ledger)
         for name in ("read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
     }
-    reasons = _reasons(engine, source.name, run.batches)
+    reasons = _reasons(engine, source.name, {int(row["file_id"]) for row in ledger if row["quarantined"]})
     share = totals["quarantined"] / max(1, totals["read"] - totals["filtered"] - totals["superseded"])
     return {
         "source": source.name,
@@ -419,12 +419,13 @@ def freshness(engine: Engine, source: Source) -> dict[str, Any]:
     return said
 
 
-def _reasons(engine: Engine, source: str, batches: Sequence[int]) -> dict[str, int]:
-    if not batches or engine.schema("silver.quarantine") is None:
+def _reasons(engine: Engine, source: str, files: Collection[int]) -> dict[str, int]:
+    """Why rows of these files wait in quarantine, the most frequent reason first."""
+    if not files or engine.schema("silver.quarantine") is None:
         return {}
     rows = engine.query(
         "SELECT reason, count(*) AS records FROM (SELECT unnest(reasons) AS reason FROM silver.quarantine "
-        f"WHERE source = $source AND state = 'open' AND {one_of('batch_id', set(batches))}) "
+        f"WHERE source = $source AND state = 'open' AND {one_of('file_id', files)}) "
         "GROUP BY reason ORDER BY records DESC, reason",
         {"source": source},
     ).to_pylist()
