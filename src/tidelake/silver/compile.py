@@ -356,7 +356,7 @@ def _other_fields(names: Sequence[str]) -> str:
     others = f"list_sort(list_filter(json_keys(text), lambda name: name NOT IN ({known})))"
     path = "'$.\"' || replace(name, '\"', '\\\"') || '\"'"
     value = _json_text(f"json_extract_string(text, {path})")
-    pair = f"{_json_text('name')} || ':' || coalesce({value}, 'null')"
+    pair = f"{_json_text('name')} || ':' || {value}"  # null where the value is, as in a column: then it is left out
     listed = f"array_to_string(list_transform({others}, lambda name: {pair}), ',')"
     return f"CASE WHEN is_json THEN '{{' || NULLIF({listed}, '') || '}}' END"
 
