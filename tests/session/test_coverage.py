@@ -13,7 +13,7 @@ import pytest
 from tests.session.lakes import build, event, events_with, lines, make_project, rows_of
 from tidelake import session as tl
 from tidelake.contracts.source import source_from
-from tidelake.silver.quality import coverage_of
+from tidelake.silver.completeness import coverage_of
 
 WHOLE = [lines(event(5 * number + day, received=...) for number in range(40)) for day in range(3)]
 
@@ -129,6 +129,34 @@ def test_days_of_which_every_row_is_in_quarantine_are_missing_and_not_0(tmp_path
     with tl.open(root) as session:
         [row] = session.measure("dau").to_dicts()
     assert (row["period_start"], row["value"], row["status"]) == (date(2024, 3, 2), 3.0, "complete")
+
+
+def test_a_day_of_which_every_row_is_in_quarantine_is_missing_among_good_ones(tmp_path: Path) -> None:
+    """Each whole day has 40 events of 7 users."""
+    root = project(tmp_path)
+    middle = root / "data/2024-03-02.jsonl.gz"
+    bad = lines(event(5 * number + 1, amount=-1, received=...) for number in range(40))
+    middle.write_bytes(gzip.compress(bad.encode(), mtime=0))
+    build(root)
+    with tl.open(root) as session:
+        found = [(row["value"], row["status"]) for row in session.measure("dau").to_dicts()]
+    assert found == [(7.0, "complete"), (None, "missing"), (7.0, "complete")]
+    middle.write_bytes(gzip.compress(WHOLE[1].encode(), mtime=0))
+    build(root)
+    assert statuses(root) == {1: "complete", 2: "complete", 3: "complete"}
+
+
+def test_an_hour_of_which_every_row_is_in_quarantine_degrades_its_day(tmp_path: Path) -> None:
+    """23 views of a day's 24 are known; of the last day's four hours the last says nothing: known up to 03:00."""
+    root = make_project(tmp_path, {"sites": COUNTS}, timezone="UTC", dimensions=[], measures={})
+    write_hours(root, hours("11-01T00", "11-02T03"))
+    for name in ("20251101-12", "20251102-03"):
+        (root / f"data/v-{name}0000.jsonl").write_text(lines([{"site": "en", "at": "noon", "views": 1}]))
+    build(root)
+    assert covered(root) == {"11-01": (23, 24, "degraded"), "11-02": (3, 4, "degraded")}
+    assert views(root) == {"11-01": (23.0, "degraded"), "11-02": (3.0, "degraded")}
+    [mark] = rows_of(root, "SELECT watermark FROM ops.watermarks")
+    assert mark["watermark"] == datetime(2025, 11, 2, 3, tzinfo=UTC)
 
 
 # --- hourly files and local dates
@@ -247,5 +275,5 @@ def test_expected_files_of_a_date(
     zone: str, complete: dict[str, str], stamps: list[datetime], expected: list[tuple[str, int, int, str]]
 ) -> None:
     source = source_from({**COUNTS, "name": "sites", "complete": complete})
-    found = coverage_of(source, dict.fromkeys(stamps, True), ZoneInfo(zone))
+    found = coverage_of(source, dict.fromkeys(stamps, "whole"), ZoneInfo(zone))
     assert [(f"{row['date']:%m-%d}", row["received"], row["expected"], row["status"]) for row in found] == expected

@@ -14,6 +14,7 @@ import pyarrow as pa
 from tidelake.engine.base import Engine
 
 LEDGER = "ops.ledger"
+JUDGED = "read - filtered - superseded"  # rows of a file that the contract has judged
 LEDGER_SCHEMA = pa.schema(
     [
         ("source", pa.string()),

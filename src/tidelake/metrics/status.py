@@ -12,7 +12,7 @@ from tidelake.contracts.table import literal
 from tidelake.gold.context import Gold
 from tidelake.gold.coverage import calendars, watermark
 from tidelake.gold.sqltext import day_start
-from tidelake.lake.ledger import LEDGER, one_of
+from tidelake.lake.ledger import JUDGED, LEDGER, one_of
 from tidelake.metrics.periods import dates_between
 
 Status = Literal["missing", "degraded", "open", "provisional", "partial_left", "complete"]
@@ -132,8 +132,7 @@ def _failed(gold: Gold, name: str) -> list[date]:
     limit = gold.sources[name].contract.max_quarantined_share
     if gold.lake.version(LEDGER) is None:
         return []
-    judged = "read - filtered - superseded"
-    own = f"SELECT file_id, quarantined, {judged} AS judged FROM {LEDGER} WHERE source = {literal(name)}"
+    own = f"SELECT file_id, quarantined, {JUDGED} AS judged FROM {LEDGER} WHERE source = {literal(name)}"
     bad = gold.query(f"SELECT file_id FROM ({own}) AS told WHERE quarantined > {limit} * judged")
     if not bad:
         return []

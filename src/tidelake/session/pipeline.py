@@ -28,8 +28,9 @@ from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
 from tidelake.lake.faults import storage_error
 from tidelake.session.checks import refuse_imbalance
+from tidelake.silver.completeness import keep_coverage
 from tidelake.silver.ingest import Ingest, SourceRun
-from tidelake.silver.quality import keep_coverage, keep_reports, quality_report, reconcile
+from tidelake.silver.quality import keep_reports, quality_report, reconcile
 from tidelake.sources import make_reader
 
 RESTATEMENTS = "ops.restatements"
