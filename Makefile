@@ -54,7 +54,7 @@ picture: $(STAMP) ## renew docs/images/demo.svg from what the demo really prints
 
 lock: $(LOCK_TOOLS)/.installed ## renew the locked versions after pyproject.toml changed; UPGRADE=1 takes newer ones
 	$(COMPILE) --group dev -o requirements/dev.txt
-	$(COMPILE) --group dev --group server --extra spark -c requirements/dev.txt -o requirements/ci.txt
+	$(COMPILE) --group dev --group server --extra spark --extra postgres -c requirements/dev.txt -o requirements/ci.txt
 
 clean: ## remove the virtual environment, caches and everything that was built
 	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist target

@@ -143,6 +143,17 @@ def common_table_names(tree: exp.Expr) -> set[str]:
     return {part.alias.lower() for part in tree.find_all(exp.CTE)}
 
 
+def columns_of(expression: str) -> tuple[str, ...]:
+    """Names of the columns that an expression reads, as written, each once.
+
+    Raises:
+        QueryError: It is not one expression.
+    """
+    from sqlglot import exp
+
+    return tuple(dict.fromkeys(column.name for column in statement(f"SELECT {expression}").find_all(exp.Column)))
+
+
 def tables_of(sql: str) -> list[str]:
     """The tables a query reads, `layer.name` in lower case, each once, in the order of the text.
 

@@ -1,0 +1,77 @@
+"""What every question about metrics answers with: the columns that each row carries, and the tables behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tidelake.config import Settings
+from tidelake.engine.base import TableVersion
+from tidelake.engine.result import Result
+from tidelake.gold.context import Gold
+from tidelake.gold.model import definition_hash
+from tidelake.metrics.status import Observed
+
+NUMBERS = ("value", "numerator", "denominator", "n", "ci_low", "ci_high")
+_SETTINGS = {"timezone", "week_start", "activity", "session", "watch", "measures"}
+
+
+def version_of(gold: Gold, definition: Settings) -> str:
+    """Hash of a definition and of the project's settings that it depends on."""
+    return definition_hash(definition.model_dump(), gold.project.model_dump(include=_SETTINGS))[:12]
+
+
+def number_fields(unit: str | None) -> list[pa.Field]:
+    """`value, numerator, denominator, n, ci_low, ci_high`; `unit` = `share` prints as a percentage."""
+    kinds = dict.fromkeys(NUMBERS, pa.float64()) | {"n": pa.int64()}
+    metadata = {"unit": unit} if unit else None
+    return [pa.field(name, kind, metadata=metadata if name == "value" else None) for name, kind in kinds.items()]
+
+
+def answer(
+    gold: Gold,
+    rows: Iterable[Mapping[str, Any]],
+    fields: Sequence[pa.Field],
+    *,
+    name: str,
+    version: str,
+    observed: Observed,
+    sql: str,
+    tables: Iterable[str],
+    title: str,
+    notes: Sequence[str] = (),
+) -> Result:
+    """A result whose rows begin with `metric, definition_version` and end with `status, watermark, engine`.
+
+    Args:
+        rows: With `status`, and a value for each of `fields`.
+        fields: The columns between.
+        name: The metric.
+        tables: Tables that were read; their versions become the result's sources.
+    """
+    fixed = {
+        "metric": name,
+        "definition_version": version,
+        "watermark": observed.watermark,
+        "engine": gold.engine.capabilities.dialect,
+    }
+    schema = pa.schema(
+        [
+            pa.field("metric", pa.string()),
+            pa.field("definition_version", pa.string()),
+            *fields,
+            pa.field("status", pa.string()),
+            pa.field("watermark", pa.timestamp("us", "UTC")),
+            pa.field("engine", pa.string()),
+        ]
+    )
+    versions = [(table, gold.lake.version(table)) for table in dict.fromkeys(tables)]
+    return Result(
+        table=pa.Table.from_pylist([{**row, **fixed} for row in rows], schema=schema),
+        sql=sql,
+        sources=tuple(TableVersion(table, version) for table, version in versions if version is not None),
+        title=title,
+        notes=tuple(notes),
+    )

@@ -1,0 +1,132 @@
+"""Which events a question means: by name, by a condition over silver's columns, or every active event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from tidelake.config import Settings
+from tidelake.contracts.source import columns_by_field
+from tidelake.engine.sql import check_expression, check_names_in, columns_of
+from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.gold.context import Gold
+from tidelake.gold.sqltext import date_literal, one_of
+
+ACTIVE = "*"
+_WHERE = " where "
+
+
+class Which(Settings):
+    """Some events. As text: `video_play`, `play,resume where seconds > 3`, `where amount > 0`, `*` = active events.
+
+    Attributes:
+        event: Names; none = any.
+        where: Condition over silver's columns; null counts as false.
+        active: Only events that make their actor active (METRICS section 0).
+    """
+
+    event: tuple[str, ...] = ()
+    where: str | None = None
+    active: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        names, _, condition = f" {given.strip()} ".partition(_WHERE)
+        if names.strip() == ACTIVE:
+            return {"active": True, "where": condition.strip() or None}
+        events = [name.strip() for name in names.split(",") if name.strip()]
+        if not events and not condition.strip():
+            raise ValueError("says no event: name one, or write * for every active event")
+        return {"event": events, "where": condition.strip() or None}
+
+    @classmethod
+    def parse(cls, given: str | Which) -> Self:
+        """The events that a text means.
+
+        Raises:
+            DefinitionError: It says none.
+        """
+        if isinstance(given, cls):
+            return given
+        try:
+            return cls.model_validate(given)
+        except ValueError as error:
+            hint = "Name one, or write * for every active event."
+            raise DefinitionError(f"'{given}' says no event.", hint=hint) from error
+
+    def __str__(self) -> str:
+        names = ACTIVE if self.active and not self.event else ", ".join(self.event)
+        return f"{names}{_WHERE if self.where else ''}{self.where or ''}".strip()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that the condition names."""
+        return columns_of(self.where) if self.where else ()
+
+    def condition(self) -> str:
+        """SQL over rows of `event_rows` that is true for these events and never null."""
+        parts = [one_of("event_name", self.event)] if self.event else []
+        parts += ["is_active"] if self.active else []
+        parts += [f"({self.where})"] if self.where else []
+        return f"coalesce({' AND '.join(parts)}, FALSE)" if parts else "TRUE"
+
+    def check(self, gold: Gold) -> None:
+        """Raise for a condition that is not portable or names what no event source has, and for unknown events.
+
+        Raises:
+            QueryError: The condition is not one portable condition over silver's columns.
+            UnknownNameError: The condition names a column that no event source has.
+        """
+        if self.where is None:
+            return
+        check_expression(self.where)
+        check_names_in(self.where, list(gold.events.types), columns_by_field(gold.sources))
+        for name in self.columns:
+            if name not in gold.events.types and name not in _OWN:
+                raise UnknownNameError("column", name, gold.events.types)
+
+
+_OWN = frozenset(("event_date", "event_time", "event_id", "actor_id", "event_name", "seq", "source"))
+
+
+def event_rows(
+    gold: Gold,
+    flags: Mapping[str, Which],
+    *,
+    columns: Sequence[str] = (),
+    where: str | None = None,
+    first: date | None = None,
+    last: date | None = None,
+) -> str:
+    """SELECT of the events that any of `flags` means, in one reading of silver.
+
+    Grain: one row per row of silver that counts (active or human) and has an actor. Columns: actor_id, event_date,
+    event_time, seq, event_id, event_name, what breaks ties (`gold.events.tie_names`), `columns`, and one boolean
+    column a flag.
+
+    Args:
+        flags: Events by the name of the column that marks them.
+        columns: More of silver's columns.
+        where: Condition over silver's columns for all of the rows.
+        first: First local date to read; None = the first there is.
+        last: Last local date to read; None = the last there is.
+    """
+    for which in flags.values():
+        which.check(gold)
+    own = [*_OWN, "is_active", *gold.events.tie_names]
+    asked = [name for which in flags.values() for name in which.columns if name not in _OWN]
+    extra = [name for name in dict.fromkeys([*columns, *asked]) if name not in own]
+    rows = gold.events.select(columns=extra, where=where)
+    days = [f"event_date >= {date_literal(first)}"] if first else []
+    days += [f"event_date <= {date_literal(last)}"] if last else []
+    marks = "".join(f", {which.condition()} AS {name}" for name, which in flags.items())
+    kept = ["actor_id", "event_date", "event_time", "seq", "event_id", "event_name", *gold.events.tie_names]
+    kept += [f'"{name}"' for name in dict.fromkeys(columns) if name not in kept]
+    any_flag = " OR ".join(which.condition() for which in flags.values())
+    return f"SELECT {', '.join(kept)}{marks} FROM ({rows}) AS chosen WHERE {' AND '.join([*days, f'({any_flag})'])}"
