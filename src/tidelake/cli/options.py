@@ -22,6 +22,7 @@ class FormatName(StrEnum):
     parquet = "parquet"
 
 
+CHARTS = (".png", ".svg", ".html", ".json")
 ENDINGS = {
     ".csv": FormatName.csv,
     ".json": FormatName.json,
@@ -43,6 +44,19 @@ def checked_output(output: Path | None) -> Path | None:
             f"--output {output}: there is no folder {output.parent}.", hint="Make the folder, or check its name."
         )
     return output
+
+
+def checked_chart(chart: Path | None) -> Path | None:
+    """The chart to draw, known to be possible before any work is done.
+
+    Raises:
+        ProjectError: Its folder is not there, or its name does not say a format.
+    """
+    if chart is not None and chart.suffix.lower() not in CHARTS:
+        raise ProjectError(f"--chart {chart}: its name does not say a format.", hint=f"End it in {', '.join(CHARTS)}.")
+    if chart is not None and not chart.parent.is_dir():
+        raise ProjectError(f"--chart {chart}: there is no folder {chart.parent}.", hint="Make it, or check its name.")
+    return chart
 
 
 def chosen_format(context: typer.Context, form: FormatName) -> FormatName:
@@ -122,6 +136,16 @@ FormatOption = Annotated[
         help="table, json, csv or parquet; default: as the file's name ends, else table.",
         callback=chosen_format,
         show_default=False,
+        rich_help_panel=_HOW,
+    ),
+]
+ChartOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--chart",
+        metavar="FILE",
+        help="Draw it too: FILE.png, .svg or .html (works offline).",
+        callback=checked_chart,
         rich_help_panel=_HOW,
     ),
 ]

@@ -22,8 +22,9 @@ def emit(
     output: Path | None = None,
     limit: int = SHOWN,
     wrap: str | None = None,
+    chart: Path | None = None,
 ) -> None:
-    """Print a result, or write it to a file.
+    """Print a result, or write it to a file; draw it too where a chart is asked for.
 
     On a terminal the texts of the last column are wrapped instead of cut where it is named by `wrap`.
 
@@ -34,6 +35,8 @@ def emit(
     """
     if form is FormatName.parquet and output is None and sys.stdout.isatty():
         raise ProjectError("Parquet is not for a terminal.", hint="Add --output FILE, or pipe it to another command.")
+    if chart is not None:
+        _draw(result, chart)
     if output is not None:
         _write_file(result, form, output, limit)
         return
@@ -57,6 +60,16 @@ def _print(result: Result, form: FormatName, limit: int, wrap: str | None) -> No
     stream.flush()
     if raw is None:
         sys.stdout.write(stream.getvalue().decode())
+
+
+def _draw(result: Result, chart: Path) -> None:
+    if not len(result):
+        say(f"{chart} was not drawn: there are no rows.")
+        return
+    from tidelake.charts import save
+
+    save(result.plot(), chart)
+    say(f"chart in {chart}")
 
 
 def _write_file(result: Result, form: FormatName, output: Path, limit: int) -> None:

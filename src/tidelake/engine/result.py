@@ -14,6 +14,7 @@ from tidelake.engine.tabletext import GAP, columns_of, fit, number
 from tidelake.errors import UnsupportedError
 
 if TYPE_CHECKING:
+    import altair as alt
     import pandas as pd
     import polars as pl  # type: ignore[import-not-found,unused-ignore]
 
@@ -58,6 +59,16 @@ class Result:
             UnsupportedError: Polars is not installed.
         """
         return _need("polars").from_arrow(self.table)
+
+    def plot(self) -> alt.LayerChart | alt.FacetChart:
+        """The numbers as a chart: over time, as a cohort matrix, as bars or as steps, whatever the columns say.
+
+        Raises:
+            UnsupportedError: There is no `value` to draw.
+        """
+        from tidelake.charts import chart_of
+
+        return chart_of(self.table, title=self.title)
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The rows as Python dictionaries."""

@@ -1,0 +1,114 @@
+"""What charts are made of tables: read from the Vega-Lite specification, and rendered for real."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tidelake.charts import chart_of, save
+from tidelake.charts.shape import shape_of
+from tidelake.engine.result import Result
+from tidelake.errors import ProjectError, UnsupportedError
+
+SHARE = pa.field("value", pa.float64(), metadata={"unit": "share"})
+BOUNDS = [("ci_low", pa.float64()), ("ci_high", pa.float64()), ("status", pa.string())]
+DAYS = pa.schema([("period_start", pa.date32()), ("region", pa.string()), ("value", pa.float64()), *BOUNDS])
+CELLS = pa.schema([("cohort_start", pa.date32()), ("period", pa.int64()), SHARE, *BOUNDS])
+PARTS = pa.schema([("app_version", pa.string()), SHARE, *BOUNDS])
+FIRST = date(2025, 11, 1)
+
+
+def days(*values: tuple[float | None, str], region: str = "EU") -> pa.Table:
+    rows = [
+        {"period_start": FIRST + timedelta(days=number), "region": region, "value": value, "status": status}
+        for number, (value, status) in enumerate(values)
+    ]
+    return pa.Table.from_pylist(rows, schema=DAYS)
+
+
+def drawn(table: pa.Table) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads(chart_of(table, title="A title").to_json())
+    return spec
+
+
+def values(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (
+        next(iter(spec["datasets"].values())) if "datasets" in spec else spec["data"]["values"]
+    )
+    return found
+
+
+def test_days_become_lines_whose_open_end_is_dashed_and_starts_at_the_last_sure_day() -> None:
+    spec = drawn(days((4, "complete"), (5, "complete"), (2, "open")))
+    dash = next(layer for layer in spec["layer"] if "strokeDash" in layer["encoding"])["encoding"]["strokeDash"]
+    assert dash["scale"]["domain"] == [True, False]
+    told = [(row["period_start"], row["value"], row["sure"]) for row in values(spec)]
+    assert told == [
+        ("2025-11-01", 4.0, True),
+        ("2025-11-02", 5.0, True),
+        ("2025-11-02", 5.0, False),  # again, so that the dashed line meets the other
+        ("2025-11-03", 2.0, False),
+    ]
+
+
+def test_a_missing_day_is_a_gap_in_the_line_that_it_interrupts() -> None:
+    told = values(drawn(days((4, "complete"), (None, "missing"), (5, "complete"))))
+    assert [(row["value"], row["sure"]) for row in told] == [(4.0, True), (None, True), (5.0, True)]
+
+
+def test_regions_have_colours_and_one_region_needs_none() -> None:
+    both = pa.concat_tables([days((1, "complete"), (2, "complete"), region=name) for name in ("EU", "NA")])
+    assert shape_of(both).colour == "region"  # type: ignore[union-attr]
+    assert shape_of(days((1, "complete"), (2, "complete"))).colour is None  # type: ignore[union-attr]
+
+
+def test_an_interval_is_a_band_over_time_and_a_rule_on_bars() -> None:
+    table = days((4, "complete"), (5, "complete"))
+    known = table.set_column(3, "ci_low", pa.array([3.0, 4.0])).set_column(4, "ci_high", pa.array([5.0, 6.0]))
+    assert {layer["mark"]["type"] for layer in drawn(known)["layer"]} == {"area", "line", "point"}
+    assert {layer["mark"]["type"] for layer in drawn(table)["layer"]} == {"line", "point"}
+    bars = pa.Table.from_pylist(
+        [{"app_version": f"1.{n}", "value": 0.1 * n, "ci_low": 0.0, "ci_high": 0.5} for n in (1, 2)], schema=PARTS
+    )
+    assert {layer["mark"]["type"] for layer in drawn(bars)["layer"]} == {"bar", "rule", "text"}
+
+
+def test_cohorts_become_a_matrix_in_which_what_is_not_known_is_no_zero() -> None:
+    cells = [(0, 0, 1.0, "complete"), (0, 1, 0.0, "complete"), (1, 0, 0.5, "partial_cohort"), (1, 1, None, "open")]
+    rows = [
+        {"cohort_start": FIRST + timedelta(days=7 * cohort), "period": period, "value": value, "status": status}
+        for cohort, period, value, status in cells
+    ]
+    table = pa.Table.from_pylist(rows, schema=CELLS)
+    spec = drawn(table)
+    marks = [(layer["mark"]["type"], layer.get("transform", [{}])[0].get("filter")) for layer in spec["layer"]]
+    known, unknown = "isValid(datum.value)", "!isValid(datum.value)"
+    assert marks == [("rect", unknown), ("rect", known), ("text", known), ("text", unknown)]
+    assert [row["value"] for row in values(spec)] == [1.0, 0.0, 0.5, None]
+
+
+@pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".svg", b"<svg"), (".html", b"<!DOCTYPE html>")])
+def test_a_chart_is_written_as_its_name_says(tmp_path: Path, ending: str, start: bytes) -> None:
+    path = tmp_path / f"dau{ending}"
+    save(chart_of(days((4, "complete"), (5, "open"))), path)
+    content = path.read_bytes()
+    assert content.lstrip().startswith(start)
+    assert not list(tmp_path.glob("*.part"))
+    if ending == ".html":  # it works without a network
+        assert not re.search(rb"<(script|link)[^>]+(src|href)=", content)
+
+
+def test_a_name_without_a_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="does not say which format"):
+        save(chart_of(days((4, "complete"), (5, "complete"))), tmp_path / "dau.doc")
+
+
+def test_a_result_without_values_says_that_there_is_nothing_to_draw() -> None:
+    with pytest.raises(UnsupportedError, match="no `value` to draw"):
+        Result(pa.table({"rows": [1]})).plot()
