@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tidelake.charts import chart_of, save
+from tidelake.charts.draw import chart_of
+from tidelake.charts.files import save
 from tidelake.charts.shape import shape_of
 from tidelake.engine.result import Result
 from tidelake.errors import ProjectError, UnsupportedError

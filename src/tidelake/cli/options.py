@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tidelake.charts.files import ENDINGS as CHARTS
 from tidelake.errors import ProjectError
 
 
@@ -22,7 +23,6 @@ class FormatName(StrEnum):
     parquet = "parquet"
 
 
-CHARTS = (".png", ".svg", ".html", ".json")
 ENDINGS = {
     ".csv": FormatName.csv,
     ".json": FormatName.json,

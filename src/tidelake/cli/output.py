@@ -66,7 +66,7 @@ def _draw(result: Result, chart: Path) -> None:
     if not len(result):
         say(f"{chart} was not drawn: there are no rows.")
         return
-    from tidelake.charts import save
+    from tidelake.charts.files import save
 
     save(result.plot(), chart)
     say(f"chart in {chart}")

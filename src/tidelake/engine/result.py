@@ -66,7 +66,7 @@ class Result:
         Raises:
             UnsupportedError: There is no `value` to draw.
         """
-        from tidelake.charts import chart_of
+        from tidelake.charts.draw import chart_of
 
         return chart_of(self.table, title=self.title)
 
