@@ -35,7 +35,7 @@ def tiny(tmp_path: Path) -> Iterator[Tiny]:
 
 def write(tiny: Tiny, name: str, sql: str, contract: str | None = None) -> None:
     folder = tiny.project.root / "models"
-    folder.mkdir(exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.sql").write_text(sql, encoding="utf-8")
     if contract is not None:
         (folder / f"{name}.yml").write_text(contract, encoding="utf-8")
@@ -47,6 +47,18 @@ def test_models_are_built_after_what_they_read(tiny: Tiny) -> None:
     names = [run.name for run in tiny.build()]
     assert names.index("gold.plays_day") < names.index("gold.a_total")
     assert tiny.query("SELECT events FROM gold.a_total") == [{"events": 3}]
+
+
+def test_folders_of_models_are_layers_of_their_own(tiny: Tiny) -> None:
+    """3 events of one actor on three days; `mart.total` counts the days of `staging.plays`."""
+    write(tiny, "mart/total", "SELECT count(*) AS days FROM staging.plays")
+    write(tiny, "staging/plays", PLAYS, PLAYS_CONTRACT)
+    names = [run.name for run in tiny.build()]
+    assert names.index("staging.plays") < names.index("mart.total")
+    assert tiny.query("SELECT days FROM mart.total") == [{"days": 3}]
+    assert [run.name for run in tiny.build(select=["total"])] == ["mart.total"]
+    write(tiny, "other/plain", "SELECT 1 AS one FROM silver.app")
+    assert "gold.plain" in {run.name for run in tiny.build()}
 
 
 def test_a_model_or_activity_that_asks_for_a_field_by_the_log_s_name_is_refused(tiny: Tiny) -> None:

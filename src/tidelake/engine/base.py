@@ -13,7 +13,8 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-LAYERS = ("bronze", "silver", "gold", "ops")
+MODEL_LAYERS = ("gold", "staging", "intermediate", "mart")  # a project's models make tables in these
+LAYERS = ("bronze", "silver", *MODEL_LAYERS, "ops")
 WriteMode = Literal["append", "overwrite", "replace"]
 
 

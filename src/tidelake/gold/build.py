@@ -235,8 +235,14 @@ def ordered(models: Sequence[Model]) -> list[Model]:
     return list(done.values())
 
 
+def full_name(name: str, known: Iterable[str]) -> str:
+    """A table's name with its layer, where one alone has a table so called."""
+    found = [table for table in known if table.partition(".")[2] == name]
+    return name if "." in name else found[0] if len(found) == 1 else f"gold.{name}"
+
+
 def _wanted(select: Iterable[str], known: Sequence[str]) -> set[str]:
-    chosen = [name if "." in name else f"gold.{name}" for name in select]
+    chosen = [full_name(name, known) for name in select]
     for name in chosen:
         if name not in known:
             near = UnknownNameError("gold table", name, known)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tidelake.contracts.source import Source
-from tidelake.engine.base import DataFile, Layout
+from tidelake.engine.base import MODEL_LAYERS, DataFile, Layout
 from tidelake.gold.sqltext import SumKind, runs
 
 _FACTS = {  # what the built-in tables are made from
@@ -123,7 +123,7 @@ def _made_of(lake: Tables, sources: Mapping[str, Source], table: str) -> dict[st
 
     None where the table is not one of gold that a build has made.
     """
-    if not table.startswith("gold.") or lake.version(table) is None:
+    if table.partition(".")[0] not in MODEL_LAYERS or lake.version(table) is None:
         return None
     note = lake.note(table)
     if "definition" not in note:

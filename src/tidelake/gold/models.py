@@ -1,5 +1,7 @@
 """The project's own tables: `models/NAME.sql`, one SELECT each, with a contract in `models/NAME.yml` beside it.
 
+`models/NAME.sql` makes `gold.NAME`; `models/staging/`, `intermediate/` and `mart/` make tables of those layers.
+
 What a model reads is taken from its FROMs, and so is the order. A model with `date:` is made by touched
 dates: each input that has a date is then read on those dates only, by a condition put into its FROM.
 """
@@ -12,6 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from tidelake.contracts.table import TableSpec, load_table
+from tidelake.engine.base import MODEL_LAYERS
 from tidelake.engine.sql import check_portable, tables_of
 from tidelake.engine.sql.parsing import place, real_tables
 from tidelake.engine.sql.parsing import select as parsed
@@ -55,7 +58,8 @@ def read_models(root: Path) -> list[ModelFile]:
 def _read(path: Path, root: Path) -> ModelFile:
     text = path.read_text(encoding="utf-8").strip().rstrip(";").rstrip()
     contract = path.with_suffix(".yml")
-    name = f"gold.{path.stem}"
+    layer = path.relative_to(root / "models").parts[0]
+    name = f"{layer if layer in MODEL_LAYERS else 'gold'}.{path.stem}"
     spec = load_table(contract, name=name) if contract.exists() else TableSpec(name=name)
     try:
         check_portable(text)
@@ -63,10 +67,10 @@ def _read(path: Path, root: Path) -> ModelFile:
         _refuse_long_names(text)
     except QueryError as error:
         raise DefinitionError(f"{path.relative_to(root)}: {error}", hint=error.hint) from error
-    if spec.name.partition(".")[0] != "gold":
+    if spec.name.partition(".")[0] not in MODEL_LAYERS:
         raise DefinitionError(
-            f"{contract.relative_to(root)}: models make tables of the gold layer, not {spec.name}.",
-            hint=f"Leave `name:` out: the table is gold.{path.stem}.",
+            f"{contract.relative_to(root)}: models make tables of {', '.join(MODEL_LAYERS)}, not {spec.name}.",
+            hint=f"Leave `name:` out: the table is {name}.",
         )
     if spec.date is not None and spec.date not in spec.partitions:
         raise DefinitionError(

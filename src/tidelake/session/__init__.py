@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidelake.config import Project, find_project, load_project
 from tidelake.contracts.source import Source, columns_by_field, load_sources
-from tidelake.engine.base import Engine, TableVersion
+from tidelake.engine.base import MODEL_LAYERS, Engine, TableVersion
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.result import Result
 from tidelake.errors import EngineError, LakeError, QueryError, UnknownNameError
@@ -258,7 +258,7 @@ class Session:
         from tidelake.lake.upkeep import compact
 
         self._writable()
-        known = [name for name in self.lake.tables() if name.split(".")[0] in ("silver", "gold")]
+        known = [name for name in self.lake.tables() if name.split(".")[0] in ("silver", *MODEL_LAYERS)]
         for name in select:
             if name not in known:
                 raise UnknownNameError("table", name, known)

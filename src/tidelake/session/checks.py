@@ -20,7 +20,7 @@ from tidelake.bronze.registry import FileRecord, load_records, superseded_ids
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.contracts.table import quoted
-from tidelake.engine.base import Engine
+from tidelake.engine.base import MODEL_LAYERS, Engine
 from tidelake.engine.result import Result
 from tidelake.errors import LedgerError
 from tidelake.gold.events import Events, event_sources
@@ -469,7 +469,7 @@ def digested(lake: Lake, sources: Mapping[str, Source]) -> list[str]:
     duplicate and which a conflict depends on which came first; their number does not.
     """
     facts = [f"silver.{name}" for name in sorted(sources) if lake.version(f"silver.{name}") is not None]
-    return [*facts, *(table for table in lake.tables() if table.startswith("gold."))]
+    return [*facts, *(table for table in lake.tables() if table.partition(".")[0] in MODEL_LAYERS)]
 
 
 def digest_of(engine: Engine, table: str) -> str:

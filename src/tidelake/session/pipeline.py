@@ -16,10 +16,10 @@ import pyarrow as pa
 from tidelake.bronze.registry import load_records
 from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.engine.base import Engine, Transaction
+from tidelake.engine.base import MODEL_LAYERS, Engine, Transaction
 from tidelake.engine.progress import Progress
 from tidelake.errors import ContractError, LedgerError, TidelakeError, UnknownNameError
-from tidelake.gold.build import build_gold, table_names
+from tidelake.gold.build import build_gold, full_name, table_names
 from tidelake.gold.checks import absent_event_names
 from tidelake.gold.context import open_gold
 from tidelake.gold.model import ModelRun, Restatement
@@ -151,7 +151,7 @@ class Pipeline:
         """Tables that are not as the last finished build left them: a later one was cut off."""
         left = self.lake.note(BUILDS).get("versions", {})
         tables = {*(f"silver.{name}" for name in self.sources), *GOLD}
-        tables |= {table for table in self.lake.tables() if table.split(".")[0] in ("silver", "gold")}
+        tables |= {table for table in self.lake.tables() if table.split(".")[0] in ("silver", *MODEL_LAYERS)}
         return {table for table in tables if not is_same(self.lake, table, left.get(table))}
 
     def _after(
@@ -262,7 +262,7 @@ class Pipeline:
         """
         tables = table_names(self.project, self.sources) if select else []
         for name in self._models(select):
-            if name not in tables and f"gold.{name}" not in tables:
+            if full_name(name, tables) not in tables:
                 raise UnknownNameError("source or table", name, [*self.sources, *tables])
         chosen = {name.removeprefix("silver.") for name in select} & set(self.sources)
         names = [name for name in self.sources if not select or name in chosen]
