@@ -272,6 +272,22 @@ def test_a_tables_name_may_be_written_in_any_case(table: str, tide: Printed) -> 
     assert [source["table"] for source in document["sources"]] == ["silver.app"]
 
 
+def test_only_a_terminal_cuts_a_table(tide: Printed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """70 rows below a header of two lines; on a terminal 50, and a line that says so below an empty one."""
+    query, target = "select n from range(70) as r(n) order by n", tmp_path / "x.txt"
+    rows = [str(number) for number in range(70)]
+    assert [line.strip() for line in tide("sql", query).splitlines()[2:]] == rows
+    assert tide("sql", query, "--output", str(target)) == ""
+    assert [line.strip() for line in target.read_text().splitlines()[2:]] == rows
+    assert len(tide("sql", query, "--limit", "60").splitlines()) == 64
+    monkeypatch.setattr("tidelake.cli.output.sys.stdout.isatty", lambda: True)
+    shown = tide("sql", query).splitlines()
+    assert [line.strip() for line in shown[2:-2]] == rows[:50]
+    assert "50 of 70 rows shown" in shown[-1]
+    assert tide("sql", query, "--output", str(target)) == ""
+    assert [line.strip() for line in target.read_text().splitlines()[2:]] == rows
+
+
 def test_sql_from_a_file_with_a_parameter(tide: Printed, tmp_path: Path) -> None:
     query = tmp_path / "by_region.sql"
     query.write_text("select count(*) as events from silver.app where region = $region")
