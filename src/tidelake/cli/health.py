@@ -145,6 +145,7 @@ def time_zones() -> Finding:
 def _project(start: Path) -> tuple[Project | None, list[Finding]]:
     from tidelake.config import find_project, load_project
     from tidelake.contracts.source import load_sources
+    from tidelake.silver.fields import check_patterns
 
     try:
         path = find_project(start)
@@ -153,6 +154,7 @@ def _project(start: Path) -> tuple[Project | None, list[Finding]]:
     try:
         settings = load_project(path)
         sources = load_sources(settings.root)
+        check_patterns(sources)
     except TidelakeError as error:
         return None, [Finding("project", "fail", str(error).replace("\n", " "), error.hint or "")]
     found = f"{settings.name}: {', '.join(sources)} ({path})"
