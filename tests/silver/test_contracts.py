@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -459,6 +460,26 @@ def test_the_same_key_on_another_day_is_the_same_event(events: Declare) -> None:
     project.lines("events/b.jsonl", row(id="a", at="2024-03-09T10:00:00Z"))
     project.build()
     assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 1}]
+
+
+def test_an_id_that_looks_like_the_mark_of_rows_without_one_is_an_id(events: Declare) -> None:
+    """Two rows without id stay; of each id, also of one that is the mark of those rows, one stays."""
+    project = events(
+        {"id": {}},
+        dedup="key",
+        mapping={"event_time": "at", "event_id": "id", "actor_id": "user", "event_name": "name"},
+    )
+    mark = "no-id:" + hashlib.md5(json.dumps(row()).encode()).hexdigest()[:16]
+    ids = (mark, "no-id:1", "no-id::1", "no-id:", "no-id")
+    project.lines("events/a.jsonl", row(), row(), *[row(id=name) for name in ids], row(id="no-id:1"))
+    report = project.build().sources[0]
+    assert (report["rows"]["accepted"], report["rows"]["duplicate"]) == (7, 1)
+    found = project.rows("SELECT event_id FROM silver.events ORDER BY source_position")
+    kept = ["no-id::" + mark.removeprefix("no-id:"), "no-id::1", "no-id:::1", "no-id::", "no-id"]
+    assert [item["event_id"] for item in found] == [mark, mark, *kept]
+    project.lines("events/b.jsonl", row(), *[row(id=name) for name in ids])
+    report = project.build().sources[0]
+    assert (report["rows"]["accepted"], report["rows"]["duplicate"]) == (1, 5)
 
 
 def test_undeclared_lists_and_objects_are_kept_as_json(events: Declare) -> None:

@@ -94,7 +94,8 @@ class Mapping(Settings):
     event_id: str | None = Field(
         None,
         description="tells events apart; without it rows have no event_id, and events at one instant are ordered by "
-        "their content",
+        "their content; a row whose id is null gets one of its text, `no-id:` and a digest, and an id that begins with "
+        "`no-id:` is kept as `no-id::`",
     )
     actor_id: str | None = Field(None, description="who did it")
     event_name: str | None = Field(None, description="what was done")

@@ -32,7 +32,8 @@ EVENT_COLUMNS = (
     "traffic_class",
 )
 COUNT_COLUMNS = ("event_date", "event_time", "entity", "traffic_class")
-NO_ID = "no-id:"
+_NO_ID = "no-id:"  # with a digest behind it; an id that begins so is carried with one more colon, as no digest does
+HAS_ID = f"(NOT starts_with(event_id, '{_NO_ID}') OR starts_with(event_id, '{_NO_ID}:'))"  # of silver's rows
 OTHER_FIELDS = "other_fields"  # the undeclared fields that cannot be columns, as one JSON object
 _TEXT_PARTS = ("event_id", "actor_id", "event_name", "session_id", "entity")
 _FUTURE_WITHOUT_RECEIPT = timedelta(days=1)
@@ -168,6 +169,8 @@ def definition_of(source: Source, project: Project) -> str:
         said["evolve"] = 2  # values of another type count as content, and not as numbers too
     if source.history == "scd2":
         said["undated"] = "first"  # of a key's rows, the one without valid_from
+    if source.fact == "event" and source.mapping.event_id is not None and source.dedup != "content":
+        said["without_id"] = 2  # an id that begins like the mark of rows without one is told apart from it
     said["project"] = [project.timezone, project.epoch.isoformat(), _DEFINITION_VERSION]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -390,7 +393,10 @@ def _typed_columns(plan: SilverPlan) -> str:
             value = _canonical(column, by_column[column].value)
             if column == "event_id" and plan.source.dedup != "content":
                 # A row without its id is known by its text, and is nobody's duplicate.
-                value = f"coalesce({value}, '{NO_ID}' || left(md5(text), 16))"
+                value = (
+                    f"CASE WHEN starts_with({value}, '{_NO_ID}') THEN '{_NO_ID}:' || substring({value}, "
+                    f"{len(_NO_ID) + 1}) ELSE coalesce({value}, '{_NO_ID}' || left(md5(text), 16)) END"
+                )
             columns.append(f"{value} AS {column}")
         else:
             kind = {"received_at": "TIMESTAMPTZ", "seq": "BIGINT"}.get(column, "VARCHAR")
