@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.silver.conftest import EVENTS, Built
-from tidelake.errors import ContractError, ProjectError
+from tidelake.errors import ContractError, DefinitionError, ProjectError
 
 Declare = Callable[..., Built]
 AT = "2024-03-01T10:00:00Z"
@@ -396,6 +396,38 @@ def test_traffic_is_classed_by_the_first_rule_that_matches(events: Declare) -> N
     project.build()
     found = project.rows("SELECT traffic_class FROM silver.events ORDER BY source_position")
     assert [item["traffic_class"] for item in found] == ["bot", "internal", "human"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("user <> 'duckdb'", "line 1, column 1: No table here has a column 'user'.* The field 'user' is actor_id in"),
+        ("name = 'a'\nAND \"user\" = 'u'", "line 2, column 5: .*who runs the query.* The field 'user' is actor_id in"),
+        ("session_user = 'u'", "line 1, column 1: No table here has a column 'session_user'"),
+        ("event_date < current_date", "line 1, column 14: current_date gives something else at every run"),
+        ("event_time < now()", "line 1, column 14: now gives something else at every run"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["rule", "traffic"])
+def test_a_rule_that_names_what_the_engine_answers_itself_is_refused(
+    events: Declare, kind: str, rule: str, said: str
+) -> None:
+    """The field `user` is the column actor_id: DuckDB would take `user` for whoever runs the build, in every row."""
+    if kind == "rule":
+        project, place = events(contract={"rules": [{"name": "known", "where": rule}]}), "contract: rules: known"
+    else:
+        project, place = events(traffic=[{"class": "bot", "where": rule}]), "traffic: bot"
+    project.lines("events/a.jsonl", row())
+    with pytest.raises(DefinitionError, match=f"sources/events.yml: {place}: {said}"):
+        project.build()
+
+
+def test_a_rule_may_name_a_column_user_that_the_source_has(events: Declare) -> None:
+    rules = [{"name": "not_duck", "where": "user <> 'duckdb'"}]
+    project = events(mapping={"event_time": "at", "event_name": "name"}, contract={"rules": rules})
+    project.lines("events/a.jsonl", row(user="u"), row(user="duckdb"))
+    project.build()
+    assert project.reasons() == {2: ["rule:not_duck"]}
 
 
 def test_identical_rows_stay_where_nothing_is_deduplicated(events: Declare) -> None:

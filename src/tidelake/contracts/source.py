@@ -64,7 +64,10 @@ class RowRule(Settings):
     """A condition over the whole row, in portable SQL over the contract's column names."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    where: str = Field(description="SQL that must be true; null counts as true")
+    where: str = Field(
+        description="SQL over silver's columns (a mapped field by its part: `actor_id`) that must be true; null counts "
+        "as true"
+    )
     on_breach: OnBreach = "quarantine"
 
 
@@ -117,7 +120,7 @@ class TrafficRule(Settings):
     """Rows that are not human: the first rule that matches names their class."""
 
     traffic: Literal["bot", "internal", "test"] = Field(alias="class")
-    where: str = Field(description="SQL over the contract's column names")
+    where: str = Field(description="SQL over silver's columns (a mapped field by its part: `actor_id`)")
 
 
 class Coverage(Settings):

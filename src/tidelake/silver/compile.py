@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tidelake.config import Project
-from tidelake.contracts.source import FieldRule, FieldType, Source
+from tidelake.contracts.source import FieldRule, FieldType, Source, columns_by_field
 from tidelake.contracts.table import literal
-from tidelake.errors import DefinitionError
+from tidelake.engine.sql import check_names_in
+from tidelake.errors import DefinitionError, QueryError
 from tidelake.silver.fields import Check, FieldSql, field_sql, quoted, reference_of
 
 LINE_COLUMNS = ("file_id", "source_position", "raw", "record", "problem", "kind")
@@ -123,11 +124,13 @@ def plan(source: Source, project: Project, extra: Sequence[str] = (), *, absent:
     if OTHER_FIELDS in extra:
         names = [*(item.field for item in fields), *source.privacy]
         fields.append(FieldSql(OTHER_FIELDS, OTHER_FIELDS, "VARCHAR", _other_fields(names), ()))
+    columns = _columns(source, fields)
+    _refuse_engine_names(source, (*columns, *LINEAGE))
     return SilverPlan(
         source=source,
         project=project,
         fields=tuple(fields),
-        columns=_columns(source, fields),
+        columns=columns,
         content=tuple(name for item in fields for name in _columns_of(item)),
         definition=definition_of(source, project),
     )
@@ -143,6 +146,21 @@ def _refuse_names_alike(source: Source, names: Iterable[str]) -> None:
                 f"Source {source.name}: the fields '{other}' and '{name}' differ in case only.",
                 hint="Leave one of them out of the contract and write `extra: ignore`, or rename it at its source.",
             )
+
+
+def _refuse_engine_names(source: Source, columns: Sequence[str]) -> None:
+    """Raise where a rule names what is no column and what an engine would answer by itself (`user`: its own)."""
+    rules = [(f"contract: rules: {rule.name}", rule.where) for rule in source.contract.rules]
+    rules += [(f"traffic: {rule.traffic}", rule.where) for rule in source.traffic]
+    for place, where in rules:
+        try:
+            check_names_in(where, columns, columns_by_field({source.name: source}), is_kept=True)
+        except QueryError as error:
+            raise DefinitionError(
+                f"sources/{source.name}.yml: {place}: {error}",
+                hint="Rules name columns of silver: a mapped field has the name of its part, others are declared under "
+                "`contract: fields:`.",
+            ) from error
 
 
 def definition_of(source: Source, project: Project) -> str:
