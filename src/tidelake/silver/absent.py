@@ -35,7 +35,7 @@ def absent_fields(engine: Engine, table: str, made: SilverPlan, names: Collectio
 
     Args:
         table: The source's silver table, with the rows of every build.
-        names: The fields that records have; none where none was looked at.
+        names: The fields that the records of this run have, all of them that are declared; none where none was read.
     """
     source, found = made.source, Absent()
     declared = _declared(source)

@@ -246,14 +246,16 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]])
     )"""
 
 
-def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
-    """One row per record that is not clean: its place, `reasons`, `undeclared` and `is_of_table`.
+def reasons_sql(plan: SilverPlan, lines: str, unclean: str, wanted: Collection[str] = ()) -> str:
+    """One row per record that is not clean: its place, `reasons`, `undeclared`, `of_wanted` and `is_of_table`.
 
     No reasons = accepted after all. `undeclared`: names of fields that nothing declares, where they become columns
-    (null elsewhere). `is_of_table`: the record comes from a table file (CSV, Parquet), whose rows have the same fields.
+    (null elsewhere). `of_wanted`: the wanted fields that the record has (null where none is wanted).
+    `is_of_table`: the record comes from a table file (CSV, Parquet), whose rows have the same fields.
 
     Args:
         unclean: Name of a table of (file_id, source_position).
+        wanted: Names of fields that no record was seen to have yet.
     """
     checks, _ = _split(plan)
     subset = f"(SELECT given.* FROM {lines} given SEMI JOIN {unclean} USING (file_id, source_position))"
@@ -270,6 +272,8 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
     undeclared = f"list_filter(keys, lambda name: name NOT IN ({named}))"
     if plan.source.contract.extra != "evolve":
         undeclared = "CAST(NULL AS VARCHAR[])"
+    looked_for = ", ".join(literal(name) for name in sorted(wanted))
+    of_wanted = f"list_filter(keys, lambda name: name IN ({looked_for}))" if wanted else "CAST(NULL AS VARCHAR[])"
     extra_policy = plan.source.contract.extra
     extra = (
         f"CASE WHEN keys IS NOT NULL AND len(list_filter(keys, lambda name: name NOT IN ({known}))) > 0 "
@@ -284,11 +288,11 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
                 WHEN len(keys) <> len(list_distinct(keys)) THEN 'duplicate_key' END,
             {extra}"""
     return f"""
-    SELECT file_id, source_position, undeclared, is_of_table,
+    SELECT file_id, source_position, undeclared, of_wanted, is_of_table,
         list_filter(list_concat(found{f", [{rules}]" if rules else ""}), lambda item: item IS NOT NULL) AS reasons
     FROM (
         SELECT {_typed_columns(plan)}, file_id, source_position, f IS NOT NULL AS f_read, ingested_at,
-            {undeclared} AS undeclared,
+            {undeclared} AS undeclared, {of_wanted} AS of_wanted,
             record IS NOT NULL AS is_of_table,
             [{shape}{"," + inner if inner else ""}] AS found
         FROM ({_read(plan, subset)})
