@@ -64,7 +64,10 @@ class RowRule(Settings):
     """A condition over the whole row, in portable SQL over the contract's column names."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    where: str = Field(description="SQL that must be true; null counts as true")
+    where: str = Field(
+        description="SQL over silver's columns (a mapped field by its part: `actor_id`) that must be true; null counts "
+        "as true"
+    )
     on_breach: OnBreach = "quarantine"
 
 
@@ -94,7 +97,8 @@ class Mapping(Settings):
     event_id: str | None = Field(
         None,
         description="tells events apart; without it rows have no event_id, and events at one instant are ordered by "
-        "their content",
+        "their content; a row whose id is null gets one of its text, `no-id:` and a digest, and an id that begins with "
+        "`no-id:` is kept as `no-id::`",
     )
     actor_id: str | None = Field(None, description="who did it")
     event_name: str | None = Field(None, description="what was done")
@@ -116,7 +120,7 @@ class TrafficRule(Settings):
     """Rows that are not human: the first rule that matches names their class."""
 
     traffic: Literal["bot", "internal", "test"] = Field(alias="class")
-    where: str = Field(description="SQL over the contract's column names")
+    where: str = Field(description="SQL over silver's columns (a mapped field by its part: `actor_id`)")
 
 
 class Coverage(Settings):
