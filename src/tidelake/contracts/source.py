@@ -179,7 +179,7 @@ class Source(Settings):
         "identical rows is reported",
     )
     history: Literal["none", "scd2"] = Field("none", description="dimensions: keep each row's history")
-    key: tuple[str, ...] = Field((), description="dimensions: the fields that identify a row")
+    key: tuple[str, ...] = Field((), description="dimensions: the fields that identify a row; none = every row stays")
     complete: Coverage = Coverage()
     traffic: tuple[TrafficRule, ...] = ()
     sort: tuple[str, ...] = Field((), description="columns by which compaction sorts")
@@ -221,8 +221,8 @@ class Source(Settings):
             raise ValueError("an event source needs `mapping: event_time:`, the field with the instant")
         if self.fact == "count" and self.kind == "files" and not (self.mapping.entity and self.mapping.event_time):
             raise ValueError("a count source needs `mapping:` with `entity:` and `event_time:`")
-        if self.fact == "dimension" and not self.key:
-            raise ValueError("a dimension needs `key:`, the fields that identify a row")
+        if self.history != "none" and not self.key:
+            raise ValueError("a dimension with `history:` needs `key:`, the fields that identify a row")
         if self.dedup == "key" and self.fact == "count":
             raise ValueError("`dedup: key` is for events, which have an id; counts are told apart by `dedup: content`")
         if self.dedup == "key" and self.fact == "event" and self.mapping.event_id is None:
