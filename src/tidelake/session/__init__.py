@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from tidelake.config import Project, find_project, load_project
+from tidelake.config import Project, Settings, find_project, load_project
 from tidelake.contracts.source import Source, columns_by_field, load_sources
 from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.progress import Progress, silent
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
 
 
 NEWEST = "newest"
+
+
+class Asked(TypedDict, total=False):
+    """What most questions can be narrowed by: dimensions, first and last local date, a condition over rows."""
+
+    by: Sequence[str]
+    start: date | str | None
+    end: date | str | None
+    where: str | None
 
 
 def open(  # noqa: A001
@@ -176,6 +186,47 @@ class Session:
                 end=_local_date(end),
                 where=where,
             )
+        self._read = [source.table for source in result.sources]
+        return result
+
+    def diversity(
+        self, metric: str, *, of: str = "entity", top_k: int = 10, grain: str = "day", **asked: Unpack[Asked]
+    ) -> Result:
+        """How evenly a metric's total is spread over entities or categories, by period (METRICS section 13)."""
+        from tidelake.metrics.diversity import Diversity, diversity
+
+        values = {"metric": metric, "of": of, "top_k": top_k}
+        return self._asked(partial(diversity, grain=grain), Diversity, values, asked)
+
+    def streaks(self, metric: str, *, threshold: float = 0, each: bool = False, **asked: Unpack[Asked]) -> Result:
+        """How many days in a row had more than the threshold; with `each` a row a streak (METRICS section 13)."""
+        from tidelake.metrics.streaks import Streaks, streaks
+
+        return self._asked(partial(streaks, each=each), Streaks, {"metric": metric, "threshold": threshold}, asked)
+
+    def spikes(self, metric: str, *, z: float = 5, **asked: Unpack[Asked]) -> Result:
+        """Days far from the same weekday's previous values (METRICS section 13)."""
+        from tidelake.metrics.spikes import Spikes, spikes
+
+        return self._asked(spikes, Spikes, {"metric": metric, "z": z}, asked)
+
+    def weekdays(self, metric: str, **asked: Unpack[Asked]) -> Result:
+        """How far each weekday lies from the mean of its week (METRICS section 13)."""
+        from tidelake.metrics.weekdays import Weekdays, weekdays
+
+        return self._asked(weekdays, Weekdays, {"metric": metric}, asked)
+
+    def _asked(
+        self, question: Callable[..., Result], kind: type[Settings], values: Mapping[str, Any], asked: Asked
+    ) -> Result:
+        """The answer to a question about what the last finished build left."""
+        from tidelake.metrics.answer import defined
+
+        definition = defined(kind, values)
+        self._read_finished()
+        narrowed = {**asked, "start": _local_date(asked.get("start")), "end": _local_date(asked.get("end"))}
+        with self._past_explained():
+            result = question(self.engine, self.lake, self.project, self.sources, definition, **narrowed)
         self._read = [source.table for source in result.sources]
         return result
 
