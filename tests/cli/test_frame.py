@@ -16,7 +16,7 @@ from tidelake.cli import health, main
 
 VERBS = [
     *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
-    *("diversity", "streaks", "spikes", "weekdays"),
+    *("diversity", "streaks", "spikes", "weekdays", "dropoff", "revenue"),
     *("check", "ledger", "quarantine", "doctor", "compact", "vacuum", "migrate"),
 ]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -176,3 +176,38 @@ def test_streaks_equal_a_plain_loop(seed: int, tmp_path_factory: pytest.TempPath
                 expected.append((entity, start, n - start, start - 1 not in known, n not in known))
                 start = None
     assert found == sorted(expected)
+
+
+def test_the_session_and_the_command_ask_the_same(tmp_path: Path, capsys: Any) -> None:
+    """Events of users on 1 to 5 March 2024, from u0 to u6: no whole week; the command prints the same rows."""
+    from tests.session.lakes import build, event, lines, make_project
+    from tidelake import session as tl
+    from tidelake.cli import main
+
+    root = make_project(tmp_path, watch={"column": "amount", "event": "play"})
+    (root / "data" / "a.jsonl").write_text(lines(event(number) for number in range(40)))
+    build(root)
+    with tl.open(root) as session:
+        answers = {
+            "diversity": session.diversity("plays", of="country", grain="month"),
+            "streaks": session.streaks("events", each=True, end="2024-03-05"),
+            "spikes": session.spikes("events", by=["country"]),
+            "weekdays": session.weekdays("events"),
+            "dropoff": session.dropoff(by=["country"], threshold_seconds=2),
+        }
+    assert {name: len(rows) for name, rows in answers.items()} == {
+        "diversity": 1,
+        "streaks": 1,
+        "spikes": 0,
+        "weekdays": 0,
+        "dropoff": 3,
+    }
+    for verb, words in {
+        "diversity": ["plays", "--of", "country", "--grain", "month"],
+        "streaks": ["events", "--each", "--to", "2024-03-05"],
+        "spikes": ["events", "--by", "country"],
+        "weekdays": ["events"],
+        "dropoff": ["--by", "country", "--below", "2"],
+    }.items():
+        assert main([verb, *words, "--format", "csv", "--project", str(root)]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == len(answers[verb]) + 1

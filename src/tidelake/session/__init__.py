@@ -68,6 +68,12 @@ def open(  # noqa: A001
     return Session(project, sources, lake, _engine(engine or project.engine, lake, project), target, as_of)
 
 
+def _split(asked: Mapping[str, Any]) -> tuple[dict[str, Any], Asked]:
+    """What belongs to a question's definition, and what narrows it."""
+    narrowed: Any = {name: value for name, value in asked.items() if name in Asked.__annotations__}
+    return {name: value for name, value in asked.items() if name not in narrowed}, narrowed
+
+
 def _local_date(value: date | str | None) -> date | None:
     """A date that a caller gave as text or as a date."""
     if not isinstance(value, str):
@@ -215,6 +221,32 @@ class Session:
         from tidelake.metrics.weekdays import Weekdays, weekdays
 
         return self._asked(weekdays, Weekdays, {"metric": metric}, asked)
+
+    def dropoff(self, *, members: bool = False, **asked: Any) -> Result:
+        """Sessions with little watched, by two dimensions, each value against the rest (METRICS section 9).
+
+        Args:
+            members: The actors behind the numbers instead.
+            asked: `by`, `start`, `end`, `where`, and what `metrics.dropoff.Dropoff` has.
+        """
+        from tidelake.metrics.dropoff import Dropoff, dropoff
+
+        values, narrowed = _split(asked)
+        return self._asked(partial(dropoff, members=members), Dropoff, values, narrowed)
+
+    def revenue(self, event: str, *, grain: str = "day", members: bool = False, **asked: Any) -> Result:
+        """Quantity times the price at the time less refunds, by category and currency (METRICS section 9).
+
+        Args:
+            event: The events that sell: names, or names where SQL.
+            members: The actors behind the numbers instead, with their part.
+            asked: `by`, `start`, `end`, `where`, and what `metrics.revenue.Revenue` has.
+        """
+        from tidelake.metrics.revenue import Revenue, revenue
+
+        values, narrowed = _split(asked)
+        question = partial(revenue, grain=grain, members=members)
+        return self._asked(question, Revenue, {"event": event, **values}, narrowed)
 
     def _asked(
         self, question: Callable[..., Result], kind: type[Settings], values: Mapping[str, Any], asked: Asked
