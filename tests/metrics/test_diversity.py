@@ -74,6 +74,8 @@ def test_a_condition_and_what_is_refused(sites: Sites) -> None:
         sites.ask(diversity, Diversity(metric="views", of="projekt"))
     with pytest.raises(DefinitionError, match="both"):
         sites.ask(diversity, Diversity(metric="views", of="project"), by=["project"])
+    with pytest.raises(DefinitionError, match="no members"):
+        sites.ask(diversity, "views", members=True)
 
 
 def test_events_and_declared_watch_time_over_a_column(tmp_path: Path) -> None:
@@ -103,6 +105,18 @@ def test_events_and_declared_watch_time_over_a_column(tmp_path: Path) -> None:
             (row,) = diversity(tiny.engine, tiny.lake, tiny.project, tiny.sources, asked).to_dicts()
             return row["hhi"], row["n"]
 
+        for metric in ("events", "watch_seconds", "amount"):
+            asked = Diversity(metric=metric, of="title")
+            question = (tiny.engine, tiny.lake, tiny.project, tiny.sources, asked)
+            parts = {row["category"]: row["value"] for row in diversity(*question, members=True).to_dicts()}
+            assert (
+                parts
+                == {  # all of them are ann's
+                    "events": {"x": 2, "y": 1, "(unknown)": 1},
+                    "watch_seconds": {"x": 30, "y": 30, "(unknown)": 0},
+                    "amount": {"x": 2, "y": -5, "(unknown)": 0},
+                }[metric]
+            )
         assert hhi("events") == (pytest.approx(0.375), 3)
         assert hhi("watch_seconds") == (pytest.approx(0.5), 2)
         assert hhi("amount") == (None, None)

@@ -38,7 +38,7 @@ def test_a_steady_weekday_has_the_noise_of_a_count_as_scale(tmp_path: Path) -> N
         sites.series("en", MONDAY, [*mondays, 199, 24, 0, 9, 9])
         sites.build()
         result = sites.ask(spikes, "views", by=["entity"])
-    rows = [(row["day"], row["value"], row["direction"], row["n"]) for row in result.to_dicts()]
+    rows = [(row["period_start"], row["value"], row["direction"], row["n"]) for row in result.to_dicts()]
     assert rows == [(MONDAY + timedelta(days=56), 199, "up", 8), (MONDAY + timedelta(days=58), 0, "down", 8)]
     assert [row["z"] for row in result.to_dicts()] == [
         pytest.approx(log(2) / 0.1),
@@ -78,7 +78,7 @@ def test_missing_days_are_no_history_and_zeros_are(tmp_path: Path) -> None:
         sites.count([("de", MONDAY, 0), ("de", MONDAY + timedelta(days=63), 40)])
         sites.build()
         found = sites.ask(spikes, "views", by=["entity"]).to_dicts()
-        assert [(row["day"] - MONDAY).days for row in found] == [63]
+        assert [(row["period_start"] - MONDAY).days for row in found] == [63]
         assert (found[0]["entity"], found[0]["z"]) == ("en", pytest.approx(log(10) * 10))
         low = sites.ask(spikes, Spikes(metric="views", z=3), by=["entity"]).to_dicts()
     assert [(row["entity"], pytest.approx(row["z"])) for row in low] == [("en", log(10) * 10), ("de", log(41))]

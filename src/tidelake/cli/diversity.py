@@ -19,6 +19,7 @@ from tidelake.cli.options import (
     ProjectOption,
     TargetOption,
     examples,
+    flag,
 )
 from tidelake.cli.questions import ByOption, FromOption, MetricArgument, ToOption, WhereOption, tell
 
@@ -36,6 +37,7 @@ def diversity(
     by: ByOption = None,
     grain: Annotated[Grain, typer.Option("--grain", help="day, week or month.")] = Grain.day,
     top: Annotated[int, typer.Option("--top", min=1, metavar="K", help="How many categories top_k_share has.")] = 10,
+    members: Annotated[bool, flag("--members", help="The actors behind the weights instead.")] = False,
     start: FromOption = None,
     end: ToOption = None,
     where: WhereOption = None,
@@ -55,6 +57,7 @@ def diversity(
             top_k=top,
             by=tuple(by or ()),
             grain=grain.value,
+            members=members,
             start=start,
             end=end,
             where=where,

@@ -59,6 +59,7 @@ def diversity(
     start: date | None = None,
     end: date | None = None,
     where: str | None = None,
+    members: bool = False,
 ) -> Result:
     """How evenly a period's total is spread over categories.
 
@@ -68,6 +69,8 @@ def diversity(
         start: First local date; None = where the data begin.
         end: Last local date; None = where the data end.
         where: SQL over silver's columns (watch time of sessions: over those of sessions).
+        members: The actors behind the weights instead: `category`, `actor_id` (null = rows without one) and their
+            part as `value`. Count facts have none.
 
     Returns:
         One row a period and segment. With shares s: `value` = diversity = 1 - hhi, `hhi` = sum of s squared,
@@ -83,7 +86,7 @@ def diversity(
     asked = definition if isinstance(definition, Diversity) else Diversity(metric=definition)
     gold = open_gold(engine, lake, project, sources)
     question = _Question(gold, asked, (by,) if isinstance(by, str) else tuple(by), _grain(grain), where)
-    return question.answer(start, end)
+    return question.answer(start, end, members=members)
 
 
 def _grain(grain: str) -> Grain:
@@ -114,8 +117,10 @@ class _Question:
     def segments(self) -> list[str]:
         return [f"s{index}" for index in range(1, len(self.by) + 1)]
 
-    def answer(self, start: date | None, end: date | None) -> Result:
+    def answer(self, start: date | None, end: date | None, *, members: bool) -> Result:
         self._check()
+        if members and self.metric.fact == "count":
+            raise DefinitionError(f"'{self.metric.name}' counts entities, which have no actors: there are no members.")
         names = self._source_names()
         tables = self._tables()
         observed = observe_read(self.gold, names, tables)
@@ -131,7 +136,10 @@ class _Question:
             sql = self.sql(first, last - timedelta(days=1), observed)
             found = self.gold.query(sql)
             rows = self._rows(found, first, last, observed)
-            if any(row["negatives"] for row in found):
+            if members:
+                sql = self._members_sql(first, last - timedelta(days=1))
+                rows = [self._member(row, observed) for row in self.gold.query(sql)]
+            elif any(row["negatives"] for row in found):
                 notes.append("A category has less than 0 in some periods: it has no share, so their values are null.")
         named = f" by {', '.join(self.by)}" if self.by else ""
         fields = [
@@ -139,9 +147,16 @@ class _Question:
             pa.field("grain", pa.string()),
             *(pa.field(name, pa.string()) for name in self.by),
             *number_fields(None),
-            *(pa.field(name, pa.float64(), _unit(name)) for name in _INDICES),
         ]
-        notes.append(f"value = diversity = 1 - hhi; n = {self.asked.of} with something; k = {self.asked.top_k}")
+        if members:
+            fields[2 + len(self.by) : 2 + len(self.by)] = [
+                pa.field("category", pa.string()),
+                pa.field("actor_id", pa.string()),
+            ]
+        else:
+            fields += [pa.field(name, pa.float64(), _unit(name)) for name in _INDICES]
+            values = "entities" if self.asked.of == ENTITY else f"values of {self.asked.of}"
+            notes.append(f"value = diversity = 1 - hhi; n = {values} with something; k = {self.asked.top_k}")
         return answer(
             self.gold,
             rows,
@@ -202,13 +217,51 @@ class _Question:
         )
         return concentration_sql(rows, groups, top_k=self.asked.top_k)
 
+    def _members_sql(self, first: date, last: date) -> str:
+        """SELECT of each actor's part of each category's weight, by period."""
+        if self.is_declared_watch:
+            facts = self._watched(first, last)
+        elif self.metric.fact == "session":
+            facts = self._facts(first, last).rows()
+        else:
+            facts = self._acted(first, last)
+        listed = ", ".join(["days.period_start", *self.segments, "s0", "actor_id"])
+        return (
+            f"SELECT {listed}, {exact_sum('amount', 'WIDE')} AS value FROM ({facts}) AS facts "
+            f"JOIN temp.diversity_days AS days ON days.day = facts.day GROUP BY {listed} ORDER BY {listed}"
+        )
+
+    def _member(self, row: Mapping[str, Any], observed: Observed) -> dict[str, Any]:
+        given = dict(zip(self.by, (row[name] for name in self.segments), strict=True))
+        first = row["period_start"]
+        status = observed.of_period(first, next_period(first, self.grain))
+        return {**row, **given, "category": row["s0"], "grain": self.grain, "status": status}
+
+    def _acted(self, first: date, last: date) -> str:
+        """SELECT of what each actor's events add to the metric, by day and category."""
+        events, column = self.gold.events, self.metric.column or "event_count"
+        names = (self.asked.of, *self.by)
+        rule = self.gold.project.measures.get(column)
+        used = [*names, *([rule.sum] if rule is not None and rule.sum else [])]
+        counted = "count(*) FILTER (WHERE is_active)" if column == "active_event_count" else "count(*)"
+        amount = counted if rule is None else events.measure(column)
+        columns = [name for name in dict.fromkeys(used) if name not in ("event_name", "source")]
+        cut = "".join(f", {segment(name)} AS s{index}" for index, name in enumerate(names))
+        grouped = "".join(f", {segment(name)}" for name in names)
+        return (
+            f"SELECT event_date AS day, actor_id{cut}, {amount} AS amount "
+            f"FROM ({events.select(columns=columns, everything=True, where=self.where)}) AS events WHERE is_counted "
+            f"AND event_date BETWEEN {date_literal(first)} AND {date_literal(last)} "
+            f"GROUP BY event_date, actor_id{grouped}"
+        )
+
     def _watched(self, first: date, last: date) -> str:
         events, column = self.gold.events, self.gold.project.watch.column or ""
         names = (self.asked.of, *self.by)
         cut = "".join(f", {segment(name)} AS s{index}" for index, name in enumerate(names))
         columns = [name for name in dict.fromkeys([*names, column]) if name not in ("event_name", "source")]
         return (
-            f"SELECT event_date AS day{cut}, {quoted(column)} AS amount "
+            f"SELECT event_date AS day, actor_id{cut}, {quoted(column)} AS amount "
             f"FROM ({events.select(columns=columns, where=self.where)}) AS events "
             f"WHERE {events.watch_event} AND event_date BETWEEN {date_literal(first)} AND {date_literal(last)}"
         )

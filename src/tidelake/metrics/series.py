@@ -65,11 +65,17 @@ class Series:
         return worst({"degraded" if status == "missing" else status for status in found})
 
     def fields(self) -> list[pa.Field]:
+        """The columns of a row about all days: what they are, and the dimensions."""
+        dates = [pa.field(name, pa.date32()) for name in ("period_start", "period_end")]
+        return [*dates, pa.field("grain", pa.string()), *self.dimension_fields()]
+
+    def dimension_fields(self) -> list[pa.Field]:
         return [pa.field(name, pa.string()) for name in self.by]
 
     def named(self, row: Mapping[str, object]) -> dict[str, object]:
-        """A row's segments by the dimensions' names."""
-        return {name: row[segment] for name, segment in zip(self.by, self.segments, strict=True)}
+        """A row's segments by the dimensions' names, and the days that it is about."""
+        segments = {name: row[segment] for name, segment in zip(self.by, self.segments, strict=True)}
+        return {"period_start": min(self.days), "period_end": max(self.days), "grain": "day", **segments}
 
 
 def daily_series(

@@ -72,6 +72,7 @@ def spikes(
             {
                 **row,
                 **series.named(row),
+                "period_start": row["day"],
                 "n": asked.history,
                 "direction": "up" if row["z"] > 0 else "down",
                 "status": "complete",
@@ -88,8 +89,9 @@ def spikes(
     else:
         notes.append("The lake holds no rows for this metric yet.")
     fields = [
-        pa.field("day", pa.date32()),
-        *series.fields(),
+        pa.field("period_start", pa.date32()),
+        pa.field("grain", pa.string()),
+        *series.dimension_fields(),
         *number_fields(series.metric.unit),
         pa.field("expected", pa.float64()),
         pa.field("z", pa.float64()),

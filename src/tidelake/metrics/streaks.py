@@ -205,7 +205,7 @@ def _answered(
     if not series.days:
         notes.append("The lake holds no rows for this metric yet.")
     else:
-        notes.append(f"{min(series.days)} to {max(series.days)}; a streak is days with more than {asked.threshold:g}")
+        notes.append(f"a streak is days with more than {asked.threshold:g}")
     return answer(
         series.gold,
         rows,

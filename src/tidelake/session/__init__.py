@@ -196,13 +196,20 @@ class Session:
         return result
 
     def diversity(
-        self, metric: str, *, of: str = "entity", top_k: int = 10, grain: str = "day", **asked: Unpack[Asked]
+        self,
+        metric: str,
+        *,
+        of: str = "entity",
+        top_k: int = 10,
+        grain: str = "day",
+        members: bool = False,
+        **asked: Unpack[Asked],
     ) -> Result:
         """How evenly a metric's total is spread over entities or categories, by period (METRICS section 13)."""
         from tidelake.metrics.diversity import Diversity, diversity
 
         values = {"metric": metric, "of": of, "top_k": top_k}
-        return self._asked(partial(diversity, grain=grain), Diversity, values, asked)
+        return self._asked(partial(diversity, grain=grain, members=members), Diversity, values, asked)
 
     def streaks(self, metric: str, *, threshold: float = 0, each: bool = False, **asked: Unpack[Asked]) -> Result:
         """How many days in a row had more than the threshold; with `each` a row a streak (METRICS section 13)."""
