@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from tidelake.config import Project, find_project, load_project
+from tidelake.config import Project, Settings, find_project, load_project
 from tidelake.contracts.source import Source, columns_by_field, load_sources
 from tidelake.engine.base import MODEL_LAYERS, Engine, TableVersion
 from tidelake.engine.progress import Progress, silent
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 
 NEWEST = "newest"
+
+
+class Asked(TypedDict, total=False):
+    """What most questions can be narrowed by: dimensions, first and last local date, a condition over rows."""
+
+    by: Sequence[str]
+    start: date | str | None
+    end: date | str | None
+    where: str | None
 
 
 def open(  # noqa: A001
@@ -58,6 +68,12 @@ def open(  # noqa: A001
         with _engine("duckdb", lake, project) as reader:
             lake = Lake(address, versions=versions_at(reader, str(as_of)))
     return Session(project, sources, lake, _engine(engine or project.engine, lake, project), target, as_of)
+
+
+def _split(asked: Mapping[str, Any]) -> tuple[dict[str, Any], Asked]:
+    """What belongs to a question's definition, and what narrows it."""
+    narrowed: Any = {name: value for name, value in asked.items() if name in Asked.__annotations__}
+    return {name: value for name, value in asked.items() if name not in narrowed}, narrowed
 
 
 def _local_date(value: date | str | None) -> date | None:
@@ -178,6 +194,80 @@ class Session:
                 end=_local_date(end),
                 where=where,
             )
+        self._read = [source.table for source in result.sources]
+        return result
+
+    def diversity(
+        self,
+        metric: str,
+        *,
+        of: str = "entity",
+        top_k: int = 10,
+        grain: str = "day",
+        members: bool = False,
+        **asked: Unpack[Asked],
+    ) -> Result:
+        """How evenly a metric's total is spread over entities or categories, by period (METRICS section 13)."""
+        from tidelake.metrics.diversity import Diversity, diversity
+
+        values = {"metric": metric, "of": of, "top_k": top_k}
+        return self._asked(partial(diversity, grain=grain, members=members), Diversity, values, asked)
+
+    def streaks(self, metric: str, *, threshold: float = 0, each: bool = False, **asked: Unpack[Asked]) -> Result:
+        """How many days in a row had more than the threshold; with `each` a row a streak (METRICS section 13)."""
+        from tidelake.metrics.streaks import Streaks, streaks
+
+        return self._asked(partial(streaks, each=each), Streaks, {"metric": metric, "threshold": threshold}, asked)
+
+    def spikes(self, metric: str, *, z: float = 5, **asked: Unpack[Asked]) -> Result:
+        """Days far from the same weekday's previous values (METRICS section 13)."""
+        from tidelake.metrics.spikes import Spikes, spikes
+
+        return self._asked(spikes, Spikes, {"metric": metric, "z": z}, asked)
+
+    def weekdays(self, metric: str, **asked: Unpack[Asked]) -> Result:
+        """How far each weekday lies from the mean of its week (METRICS section 13)."""
+        from tidelake.metrics.weekdays import Weekdays, weekdays
+
+        return self._asked(weekdays, Weekdays, {"metric": metric}, asked)
+
+    def dropoff(self, *, members: bool = False, **asked: Any) -> Result:
+        """Sessions with little watched, by two dimensions, each value against the rest (METRICS section 9).
+
+        Args:
+            members: The actors behind the numbers instead.
+            asked: `by`, `start`, `end`, `where`, and what `metrics.dropoff.Dropoff` has.
+        """
+        from tidelake.metrics.dropoff import Dropoff, dropoff
+
+        values, narrowed = _split(asked)
+        return self._asked(partial(dropoff, members=members), Dropoff, values, narrowed)
+
+    def revenue(self, event: str, *, grain: str = "day", members: bool = False, **asked: Any) -> Result:
+        """Quantity times the price at the time less refunds, by category and currency (METRICS section 9).
+
+        Args:
+            event: The events that sell: names, or names where SQL.
+            members: The actors behind the numbers instead, with their part.
+            asked: `by`, `start`, `end`, `where`, and what `metrics.revenue.Revenue` has.
+        """
+        from tidelake.metrics.revenue import Revenue, revenue
+
+        values, narrowed = _split(asked)
+        question = partial(revenue, grain=grain, members=members)
+        return self._asked(question, Revenue, {"event": event, **values}, narrowed)
+
+    def _asked(
+        self, question: Callable[..., Result], kind: type[Settings], values: Mapping[str, Any], asked: Asked
+    ) -> Result:
+        """The answer to a question about what the last finished build left."""
+        from tidelake.metrics.answer import defined
+
+        definition = defined(kind, values)
+        self._read_finished()
+        narrowed = {**asked, "start": _local_date(asked.get("start")), "end": _local_date(asked.get("end"))}
+        with self._past_explained():
+            result = question(self.engine, self.lake, self.project, self.sources, definition, **narrowed)
         self._read = [source.table for source in result.sources]
         return result
 
