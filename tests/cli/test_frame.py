@@ -16,6 +16,7 @@ from tidelake.cli import health, main
 
 VERBS = [
     *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
+    *("lifecycle", "power-curve", "stickiness", "trend"),
     *("check", "ledger", "quarantine", "doctor", "compact", "vacuum", "migrate"),
 ]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
