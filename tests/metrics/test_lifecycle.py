@@ -142,6 +142,32 @@ def test_a_missing_week_is_never_zero_and_hides_what_needs_it(tmp_path: Path) ->
         assert statuses[WEEKS[2], "returning"] == "missing"
 
 
+def test_a_week_that_waits_for_a_build_is_open_and_has_no_number(tiny: Tiny) -> None:
+    """A late event of the third week: that week and what needs it are not known until gold has it."""
+    tiny.add(seen("fay", "2025-01-08"))
+    result = ask(tiny, warmup_days=7)
+    rows = table(result)
+    assert set(rows[WEEKS[2]].values()) == {None}
+    assert (rows[WEEKS[1]]["active"], rows[WEEKS[3]]["active"], rows[WEEKS[3]]["churned"]) == (2, 3, None)
+    statuses = {(row["period_start"], row["state"]): row["status"] for row in result.to_dicts()}
+    assert statuses[WEEKS[2], "active"] == "open"
+    tiny.build()
+    assert table(ask(tiny, warmup_days=7))[WEEKS[2]]["active"] == 4
+
+
+def test_local_days_of_a_zone_where_the_clock_changes(tmp_path: Path) -> None:
+    """Berlin, Sunday 30 March 2025, has 23 hours: 22:30 UTC on the 29th is still the 29th, on the 30th it is the 31st.
+
+    By day: ann on the 29th and the 31st, bob on the 30th: on the 31st ann is back (resurrected) and bob gone.
+    """
+    with Tiny(tmp_path, {**SETTINGS, "timezone": "Europe/Berlin"}, columns=COLUMNS) as tiny:
+        times = [("ann", "2025-03-29 22:30"), ("bob", "2025-03-30 12:00"), ("ann", "2025-03-30 22:30")]
+        tiny.add({"actor_id": who, "event_time": at, "event_id": at} for who, at in times)
+        tiny.build()
+        row = table(ask(tiny, grain="day", warmup_days=0))[date(2025, 3, 31)]
+        assert (row["active"], row["resurrected"], row["returning"], row["churned"]) == (1, 1, 0, 1)
+
+
 def test_nobody_before_gives_no_rate(tmp_path: Path) -> None:
     with Tiny(tmp_path, SETTINGS, columns=COLUMNS) as tiny:
         tiny.add([*seen("ann", "2025-01-07"), *_passive("2024-12-23", "2025-01-14")])
@@ -196,6 +222,11 @@ def test_wrong_questions_say_what_next(tiny: Tiny) -> None:
     assert "week" in (caught.value.hint or "")
     with pytest.raises(UnknownNameError, match="regoin"):
         ask(tiny, by="regoin")
+    with pytest.raises(UnknownNameError, match="region,country") as caught:
+        ask(tiny, by="region,country")
+    assert "--by region --by country" in (caught.value.hint or "")
+    with pytest.raises(DefinitionError, match="named twice"):
+        ask(tiny, by=["region", "region"])
     with pytest.raises(DefinitionError, match="No source says"):
         ask(tiny, new_by="signup_date")
     with pytest.raises(DefinitionError, match="warmup days -1"):
@@ -242,12 +273,14 @@ def test_the_numbers_are_those_of_sets(base: tuple[Tiny, Any], grain: str, rule:
             assert total["overlap"] == total["sum_of_segments"] - total["total"] >= 0
 
 
-@pytest.mark.parametrize("rule", ["first", "last"])
+@pytest.mark.parametrize("rule", ["any", "first", "last"])
 def test_a_condition_reads_silver_and_answers_the_same(base: tuple[Tiny, Any], rule: str) -> None:
     tiny, _ = base
     gold, silver = (ask(tiny, by="region", segment=rule, where=where) for where in (None, "actor_id <> 'nobody'"))
     assert table(gold, "region") == table(silver, "region")
     assert [source.table for source in silver.sources] == ["silver.app"]
+    twice = ask(tiny, by=["region", "event_name"], segment=rule)
+    assert {key[:2]: row for key, row in table(twice, "region", "event_name").items()} == table(gold, "region")
 
 
 @pytest.mark.parametrize("rule", [None, "any"])

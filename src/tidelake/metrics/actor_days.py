@@ -14,20 +14,22 @@ from pydantic import ValidationError
 
 from tidelake.config import Project, Settings
 from tidelake.contracts.source import Source, columns_by_field
+from tidelake.contracts.table import literal, quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.sql import check_expression, check_names_in
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal, one_of
-from tidelake.metrics.catalogue import Grain, built_in
-from tidelake.metrics.facts import Facts, check_dimensions, conditional_columns, segment
-from tidelake.metrics.periods import dates_between, next_period, period_start
+from tidelake.metrics.periods import Grain, dates_between, next_period, period_start
 from tidelake.metrics.status import Observed, Status, observe, worst
 
 SegmentRule = Literal["any", "first", "last"]
 SEGMENT_LIMIT = 50
-OTHER = "(other)"
+OTHER, UNKNOWN = "(other)", "(unknown)"
+_NEVER_DIMENSIONS = frozenset(
+    ("event_time", "event_id", "received_at", "seq", "content_hash", "file_id", "source_position", "batch_id")
+) | {"ingested_at", "event_date", "actor_id", "valid_from", "valid_to", "session_id"}
 Segment = tuple[str, ...]
 Definition = TypeVar("Definition", bound=Settings)
 
@@ -60,18 +62,18 @@ class ActorDays:
     @property
     def tables(self) -> list[str]:
         """The tables that are read."""
-        if self._is_by_edge:
-            return ["gold.user_day"] if self._has_edges else self.gold.events.tables
-        return self._facts(date.min, date.max).tables
+        if self._is_from_silver:
+            return self.gold.events.tables
+        return ["gold.user_day" if self._is_by_edge or not self.by else "gold.user_day_value"]
 
     def rows(self, first: date, last: date) -> str:
-        """SELECT of `day`, the columns of the dimensions, and `actor_id`; distinct, unless values were put together.
+        """SELECT of distinct `day`, columns of the dimensions, and `actor_id`.
 
         Args:
             first: First local date.
             last: Last local date; what comes after it plays no part in `last` values.
         """
-        found = self._by_edge(first, last) if self._is_by_edge else self._facts(first, last).rows()
+        found = self._by_edge(first, last) if self._is_by_edge else self._by_any(first, last)
         if not self.kept:
             return found
         columns = [
@@ -106,8 +108,28 @@ class ActorDays:
         return bool(self.by) and self.rule != "any"
 
     @property
-    def _has_edges(self) -> bool:
-        return self.where is None and set(self.by) <= set(self.gold.project.dimensions)
+    def _is_from_silver(self) -> bool:
+        is_declared = set(self.by) <= set(self.gold.project.dimensions)
+        return self.where is not None or not is_declared or (len(self.by) > 1 and not self._is_by_edge)
+
+    def _events(self) -> str:
+        wanted = [name for name in self.by if name not in ("event_name", "source")]
+        return self.gold.events.select(columns=wanted, where=self.where)
+
+    def _by_any(self, first: date, last: date) -> str:
+        days = f"BETWEEN {date_literal(first)} AND {date_literal(last)}"
+        if self._is_from_silver:
+            listed = "".join(f", {_value(name)} AS s{index}" for index, name in enumerate(self.by))
+            return (
+                f"SELECT DISTINCT event_date AS day{listed}, actor_id FROM ({self._events()}) AS read_events "
+                f"WHERE is_active AND event_date {days}"
+            )
+        if not self.by:
+            return f"SELECT activity_date AS day, actor_id FROM gold.user_day WHERE is_active AND activity_date {days}"
+        return (
+            "SELECT activity_date AS day, value AS s0, actor_id FROM gold.user_day_value "
+            f"WHERE dimension = {literal(self.by[0])} AND is_active AND activity_date {days}"
+        )
 
     def _by_edge(self, first: date, last: date) -> str:
         """An actor's first value lies at its first date ever, so that all dates before `last` are read for it."""
@@ -115,18 +137,16 @@ class ActorDays:
         since = (self.observed.first or first) if self.rule == "first" else first
         read = days.format(date_literal(min(since, first)), date_literal(last))
         order = "activity_date" if self.rule == "first" else "activity_date DESC"
-        if self._has_edges:
+        if not self._is_from_silver:
             found = (
                 f"SELECT activity_date AS day{self._edges(order, f'{self.rule}_')}, actor_id FROM gold.user_day "
                 f"WHERE is_active AND activity_date {read}"
             )
         else:
             order = self.gold.events.order("event_time", backwards=self.rule == "last")
-            wanted = [name for name in self.by if name not in ("event_name", "source")]
-            events = self.gold.events.select(columns=wanted, where=self.where)
             active_days = (
                 "SELECT *, max(CASE WHEN is_active THEN 1 ELSE 0 END) OVER (PARTITION BY actor_id, event_date) "
-                f"AS of_day FROM ({events}) AS read_events WHERE event_date {read}"
+                f"AS of_day FROM ({self._events()}) AS read_events WHERE event_date {read}"
             )
             valued = (
                 f"SELECT event_date AS day{self._edges(order, '')}, actor_id, is_active "
@@ -138,12 +158,13 @@ class ActorDays:
 
     def _edges(self, order: str, prefix: str) -> str:
         return "".join(
-            f", first_value({segment(prefix + name)}) OVER (PARTITION BY actor_id ORDER BY {order}) AS s{index}"
+            f", first_value({_value(prefix + name)}) OVER (PARTITION BY actor_id ORDER BY {order}) AS s{index}"
             for index, name in enumerate(self.by)
         )
 
-    def _facts(self, first: date, last: date) -> Facts:
-        return Facts(self.gold, built_in()["dau"], self.by, self.where, first, last)
+
+def _value(name: str) -> str:
+    return f"coalesce(CAST({quoted(name)} AS VARCHAR), '{UNKNOWN}')"
 
 
 def open_actor_days(
@@ -169,11 +190,10 @@ def open_actor_days(
             "This project has no source of events, so that nobody is active in it.",
             hint="`tide metrics list` says what its counts can be asked for.",
         )
-    metric = built_in()["dau"]
     if where is not None:
         check_expression(where)
-        check_names_in(where, conditional_columns(gold, metric), columns_by_field(sources))
-    check_dimensions(gold, metric, by)
+        check_names_in(where, list(gold.events.types), columns_by_field(sources))
+    _check_dimensions(gold, by)
     observed = observe(gold, [source.name for source in gold.events.sources])
     found = ActorDays(gold, by, rule, where, observed, {})
     if observed.first is None or observed.last is None:
@@ -183,6 +203,18 @@ def open_actor_days(
         days = dates_behind(lake, sources, table)
         behind |= set(dates_between(observed.first, observed.last)) if days is None else days
     return replace(found, observed=replace(observed, behind=frozenset(behind)))
+
+
+def _check_dimensions(gold: Gold, by: tuple[str, ...]) -> None:
+    known = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS]
+    known += ["source"] if len(gold.events.sources) > 1 else []
+    for name in by:
+        if name not in known:
+            parts = [part.strip() for part in name.split(",")]
+            more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
+            raise UnknownNameError("dimension", name, known, more=more)
+    if len(set(by)) != len(by):
+        raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
 
 
 def definition_of(model: type[Definition], **given: Any) -> Definition:

@@ -29,10 +29,9 @@ from tidelake.metrics.actor_days import (
     spans,
 )
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.catalogue import Grain
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.lifecycle import COUNTED, came_within, counts_sql, members_sql, placed_sql
-from tidelake.metrics.periods import next_period
+from tidelake.metrics.periods import Grain, next_period
 from tidelake.metrics.reading import for_reading
 from tidelake.metrics.signups import Signups, find_signups
 from tidelake.metrics.status import Observed, Status, worst
@@ -384,6 +383,7 @@ class _Question:
     ) -> LifecycleResult:
         gold = self.days.gold
         tables = [*self.days.tables, *([self.signups.table] if self.signups else [])]
+        tables += ["gold.user_day"] if self.definition.new_by == "first_any_event" else []
         fields = [
             pa.field("period_start", pa.date32()),
             pa.field("grain", pa.string()),

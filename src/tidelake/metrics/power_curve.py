@@ -241,6 +241,7 @@ def _rows(
             {
                 "period_start": first,
                 "period_end": last,
+                "grain": "day",
                 "window_days": window,
                 **dict(zip(days.by, segment, strict=True)),
                 "active_days": number,
@@ -300,6 +301,7 @@ def _result(
     fields = [
         pa.field("period_start", pa.date32()),
         pa.field("period_end", pa.date32()),
+        pa.field("grain", pa.string()),
         pa.field("window_days", pa.int64()),
         *(pa.field(name, pa.string()) for name in days.by),
         pa.field("active_days", pa.int64()),

@@ -30,9 +30,9 @@ from tidelake.metrics.actor_days import (
     window_status,
 )
 from tidelake.metrics.answer import NUMBERS, answer, number_fields, version_of
-from tidelake.metrics.catalogue import Grain
 from tidelake.metrics.intervals import moments_bounds, wilson
-from tidelake.metrics.kinds.active_days import ROLLING, by_actor_sql, rolling_steps_sql
+from tidelake.metrics.kinds.active_days import by_actor_sql, rolling_steps_sql
+from tidelake.metrics.periods import Grain, dates_between
 from tidelake.metrics.reading import for_reading
 
 Method = Literal["avg", "day"]
@@ -141,7 +141,9 @@ def stickiness(
     limited, said = days.limited(first, periods[-1][1], segment_limit)
     rows = limited.rows(first, periods[-1][1])
     sql = rolling_steps_sql(rows, limited.names, window_days=definition.window)
-    windows = added_up(limited.gold.query(sql), limited.names, periods[0][0], periods[-1][1])
+    windows = added_up(
+        limited.gold.query(sql), limited.names, periods[0][0], periods[-1][1], window_days=definition.window
+    )
     found = [
         row
         for span in periods
@@ -220,26 +222,28 @@ def _opened(
 
 
 def added_up(
-    steps: Sequence[Mapping[str, Any]], names: Sequence[str], first: date, last: date
+    steps: Sequence[Mapping[str, Any]], names: Sequence[str], first: date, last: date, *, window_days: int
 ) -> dict[Segment, dict[date, Window]]:
-    """The windows that end on each date from first to last, from what changes from date to date."""
+    """The windows that end on each date from first to last.
+
+    Args:
+        steps: What `rolling_steps_sql` gives, from a window before `first` on.
+    """
     by_segment: dict[Segment, dict[date, Mapping[str, Any]]] = {}
     for row in steps:
-        if row["at_day"] <= last:
-            by_segment.setdefault(of_segment(row, names), {})[row["at_day"]] = row
+        by_segment.setdefault(of_segment(row, names), {})[row["day"]] = row
     found: dict[Segment, dict[date, Window]] = {}
-    for segment, changes in by_segment.items():
-        held = dict.fromkeys(ROLLING[:3], 0)
+    for segment, by_day in by_segment.items():
+        actors = active_days = squares = 0
         found[segment] = {}
-        day = min([first, *changes])
-        while day <= last:
-            step = changes.get(day, {})
-            for name in held:
-                held[name] += int(step.get(name, 0))
+        for day in dates_between(first - timedelta(days=window_days - 1), last):
+            new, old = by_day.get(day, {}), by_day.get(day - timedelta(days=window_days), {})
+            of_day = new.get("actors_of_day", 0)
+            actors += new.get("came", 0) - old.get("went", 0)
+            active_days += of_day - old.get("actors_of_day", 0)
+            squares += new.get("squares_in", 0) - old.get("squares_out", 0)
             if day >= first:
-                of_day = int(step.get("actors_of_day", 0))
-                found[segment][day] = Window(**held, actors_of_day=of_day)
-            day += timedelta(days=1)
+                found[segment][day] = Window(actors, active_days, squares, of_day)
     return found
 
 

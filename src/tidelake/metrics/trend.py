@@ -97,7 +97,8 @@ def trend(
     definition = definition_of(Trend, metric=metric, days=days, min_change=min_change, by=by, where=where)
     gold = open_gold(engine, lake, project, sources)
     found = find_metric(metric, project, sources)
-    named = [found.source or ""] if found.fact == "count" else [source.name for source in gold.events.sources]
+    events = [source.name for source in gold.events.sources]
+    named = [found.source] if found.source else events
     observed = observe(gold, named)
     if observed.first is None or observed.last is None:
         last = at or date.min + timedelta(days=days)
@@ -124,6 +125,7 @@ def trend(
             {
                 "period_start": first,
                 "period_end": last,
+                "grain": "day",
                 **dict(zip(definition.by, segment, strict=True)),
                 **_numbers(slope, len(values), min_change),
                 "status": observed.of_window(last, days),
@@ -132,6 +134,7 @@ def trend(
     fields = [
         pa.field("period_start", pa.date32()),
         pa.field("period_end", pa.date32()),
+        pa.field("grain", pa.string()),
         *(pa.field(name, pa.string()) for name in definition.by),
         *number_fields("share"),
         pa.field("level", pa.float64()),

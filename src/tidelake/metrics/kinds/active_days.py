@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-ROLLING = ("actors", "active_days", "squares", "actors_of_day")
-
 
 def curve_sql(rows: str, segments: Sequence[str]) -> str:
     """Actors by number of active days (METRICS section 3).
 
     Args:
-        rows: SELECT of `day`, segments and `actor_id` over the window.
+        rows: SELECT of distinct `day`, segments and `actor_id` over the window.
     """
     names = "".join(f"{name}, " for name in segments)
     return (
@@ -21,29 +19,34 @@ def curve_sql(rows: str, segments: Sequence[str]) -> str:
 
 
 def by_actor_sql(rows: str, segments: Sequence[str]) -> str:
-    """Each actor's active days; grain: segment and actor."""
+    """Each actor's active days, of distinct rows; grain: segment and actor."""
     names = "".join(f"{name}, " for name in segments)
-    return f"SELECT {names}actor_id, count(DISTINCT day) AS active_days FROM ({rows}) AS facts GROUP BY {names}actor_id"
+    return f"SELECT {names}actor_id, count(*) AS active_days FROM ({rows}) AS facts GROUP BY {names}actor_id"
 
 
 def rolling_steps_sql(rows: str, segments: Sequence[str], *, window_days: int) -> str:
-    """What changes from date to date in the window that ends on it; added up along the calendar it is the window's sum.
+    """What each date's active actors bring to the windows that hold the date, and take from them when it leaves.
 
-    An active day enters an actor's window on its date and leaves it `window_days` later. With L the actor's active
-    days in the window: `actors` = change of the number with L > 0, `active_days` of the sum of L, `squares` of the
-    sum of L * L; `actors_of_day` = actors that are active on the date (no change, but the number itself).
+    Grain: one row a segment and date. `actors_of_day` = active actors of the date (DAU). With L an actor's active days
+    in the window that ends on a date: on the date itself the number of actors with L > 0 grows by `came`, the sum of L
+    by `actors_of_day`, the sum of L * L by `squares_in`; `window_days` later they shrink by `went`, `actors_of_day` and
+    `squares_out`. Added up along the calendar this is the window's sums for every date, from one pass.
+
+    With `held` the actor's active days in the window that ends with the day, L grows from `held` - 1, and L * L by
+    2 * `held` - 1; with `next` those in the window that begins with it, L shrinks from `next`.
+
+    Args:
+        rows: SELECT of distinct `day`, segments and `actor_id`, from a window before the first date that is asked for.
     """
     names = "".join(f"{name}, " for name in segments)
+    window = f"OVER (PARTITION BY {names}actor_id ORDER BY day RANGE BETWEEN"
+    span = f"INTERVAL {window_days - 1} DAYS"
     return (
-        f"WITH active AS (SELECT DISTINCT {names}actor_id, day FROM ({rows}) AS facts), "
-        f"moves AS (SELECT {names}actor_id, at_day, sum(step) AS step, max(entered) AS entered FROM ("
-        f"SELECT {names}actor_id, day AS at_day, 1 AS step, 1 AS entered FROM active "
-        f"UNION ALL SELECT {names}actor_id, add_days(day, {window_days}) AS at_day, -1 AS step, 0 AS entered "
-        f"FROM active) AS both_ends GROUP BY {names}actor_id, at_day), "
-        f"held AS (SELECT {names}at_day, step, entered, sum(step) OVER (PARTITION BY {names}actor_id ORDER BY at_day "
-        "ROWS UNBOUNDED PRECEDING) AS now FROM moves) "
-        f"SELECT {names}at_day, CAST(sum(CASE WHEN now > 0 AND now = step THEN 1 WHEN now = 0 AND step < 0 THEN -1 "
-        "ELSE 0 END) AS BIGINT) AS actors, CAST(sum(step) AS BIGINT) AS active_days, "
-        "CAST(sum(step * (2 * now - step)) AS BIGINT) AS squares, CAST(sum(entered) AS BIGINT) AS actors_of_day "
-        f"FROM held GROUP BY {names}at_day"
+        f"WITH held AS (SELECT {names}day, "
+        f"count(*) {window} {span} PRECEDING AND CURRENT ROW) AS held, "
+        f"count(*) {window} CURRENT ROW AND {span} FOLLOWING) AS next FROM ({rows}) AS facts) "
+        f"SELECT {names}day, count(*) AS actors_of_day, "
+        "count(*) FILTER (WHERE held = 1) AS came, CAST(sum(2 * held - 1) AS BIGINT) AS squares_in, "
+        "count(*) FILTER (WHERE next = 1) AS went, CAST(sum(2 * next - 1) AS BIGINT) AS squares_out "
+        f"FROM held GROUP BY {names}day"
     )

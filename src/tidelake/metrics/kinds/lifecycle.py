@@ -54,7 +54,7 @@ def placed_sql(
     before it), earlier, later (the actor's periods around it, null for none), is_new (null but in the first).
 
     Args:
-        rows: SELECT of `day`, segments and `actor_id`.
+        rows: SELECT of distinct `day`, segments and `actor_id`.
         is_new: Condition over `placed` (with `first_day`, the actor's first active date in its first period) and what
             is joined.
         joins: Joins of one row an actor to `placed`.
@@ -62,10 +62,12 @@ def placed_sql(
     names = "".join(f"{name}, " for name in segments)
     own = "".join(f"placed.{name}, " for name in segments)
     window = f"OVER (PARTITION BY {names}actor_id ORDER BY period_start)"
+    period = period_sql("day", grain, week_start)
+    grouped = "" if grain == "day" else f" GROUP BY {names}actor_id, {period}"
+    first_day = "day" if grain == "day" else "min(day)"
     return (
-        f"WITH active AS (SELECT {names}actor_id, {period_sql('day', grain, week_start)} AS period_start, "
-        f"min(day) AS first_day FROM ({rows}) AS facts GROUP BY {names}actor_id, "
-        f"{period_sql('day', grain, week_start)}), "
+        f"WITH active AS (SELECT {names}actor_id, {period} AS period_start, {first_day} AS first_day "
+        f"FROM ({rows}) AS facts{grouped}), "
         f"placed AS (SELECT {names}actor_id, period_start, first_day, "
         f"{shifted_sql('period_start', grain, -1)} AS before, {shifted_sql('period_start', grain, 1)} AS after, "
         f"lag(period_start) {window} AS earlier, lead(period_start) {window} AS later FROM active) "
