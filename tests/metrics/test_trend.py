@@ -40,7 +40,7 @@ def test_an_exact_slope_is_found_below_a_rhythm_of_the_week() -> None:
     assert found is not None
     assert found.weekly == pytest.approx(0.02)
     assert found.bounds[0.95] == (pytest.approx(0.02), pytest.approx(0.02))
-    assert verdict_of(found, 0.01) == "rising"
+    assert verdict_of(found, found.p_value, 0.01) == "rising"
 
 
 def test_days_that_are_left_out_keep_their_place() -> None:
@@ -49,7 +49,7 @@ def test_days_that_are_left_out_keep_their_place() -> None:
     found = weekly_slope([days(40)[n] for n in chosen], [values[n] for n in chosen])
     assert found is not None
     assert found.weekly == pytest.approx(-0.03)
-    assert verdict_of(found, 0.01) == "falling"
+    assert verdict_of(found, found.p_value, 0.01) == "falling"
 
 
 def test_one_day_of_nothing_or_of_ten_times_as_much_changes_little() -> None:
@@ -66,27 +66,27 @@ def test_constant_values_have_no_trend() -> None:
     found = weekly_slope(days(28), [7.0] * 28)
     assert found is not None
     assert (found.weekly, found.level) == (0, pytest.approx(7))
-    assert verdict_of(found, 0.01) == "no trend"
+    assert verdict_of(found, found.p_value, 0.01) == "no trend"
 
 
 def test_too_few_days_cannot_be_told() -> None:
     assert weekly_slope(days(13), [1.0] * 13) is None
-    assert verdict_of(None, 0.01) == "cannot be told"
+    assert verdict_of(None, None, 0.01) == "cannot be told"
 
 
 @pytest.mark.parametrize(
-    ("weekly", "wide", "narrow", "verdict"),
+    ("weekly", "q_value", "narrow", "verdict"),
     [
-        (0.02, (0.001, 0.04), (0.004, 0.036), "rising"),
-        (-0.02, (-0.04, -0.001), (-0.036, -0.004), "falling"),
-        (0.02, (-0.001, 0.04), (0.002, 0.037), "cannot be told"),
-        (0.005, (0.001, 0.009), (0.002, 0.008), "no trend"),  # surely more than 0, and too little to call a trend
-        (0.0, (-0.012, 0.012), (-0.009, 0.009), "no trend"),
-        (0.0, (-0.03, 0.03), (-0.025, 0.025), "cannot be told"),
+        (0.02, 0.05, (0.001, 0.036), "rising"),
+        (-0.02, 0.01, (-0.036, -0.004), "falling"),
+        (0.02, 0.06, (0.002, 0.037), "cannot be told"),  # so sure by itself, not among all that were looked at
+        (0.005, 0.001, (0.002, 0.008), "no trend"),  # surely more than 0, and too little to call a trend
+        (0.0, 1.0, (-0.009, 0.009), "no trend"),
+        (0.0, 1.0, (-0.025, 0.009), "cannot be told"),
     ],
 )
-def test_verdicts(weekly: float, wide: tuple[float, float], narrow: tuple[float, float], verdict: str) -> None:
-    assert verdict_of(Slope(weekly, 100, {0.95: wide, 0.9: narrow}, 56), 0.01) == verdict
+def test_verdicts(weekly: float, q_value: float, narrow: tuple[float, float], verdict: str) -> None:
+    assert verdict_of(Slope(weekly, 100, {0.9: narrow}, q_value, 56), q_value, 0.01) == verdict
 
 
 @pytest.mark.parametrize("likeness", [0.0, 0.5])
@@ -99,6 +99,16 @@ def test_the_interval_holds_the_planted_slope_as_often_as_it_says(likeness: floa
         low, high = found.bounds[0.95]
         held += low <= 0.01 <= high
     assert 135 <= held <= 150
+
+
+def test_the_p_value_and_the_interval_say_the_same_but_at_the_edge() -> None:
+    """Both come from one count and one variance; the interval's end is a slope, so that only its rounding differs."""
+    for seed in range(40):
+        found = weekly_slope(days(56), noisy(56, 0.004, seed=seed))
+        assert found is not None
+        low, high = found.bounds[0.95]
+        if abs(found.p_value - 0.05) > 0.01:
+            assert (found.p_value < 0.05) == (not low <= 0 <= high)
 
 
 # --- as a metric

@@ -19,11 +19,13 @@ from tidelake.gold.dates import Tables
 from tidelake.metrics.actor_days import SEGMENT_LIMIT, Segment, definition_of, last_complete, of_segment
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.catalogue import find_metric
+from tidelake.metrics.intervals import benjamini_hochberg
 from tidelake.metrics.kinds.slopes import LEAST_DAYS, Slope, weekly_slope
 from tidelake.metrics.measure import measure
 from tidelake.metrics.reading import for_reading
 from tidelake.metrics.status import observe
 
+LEVEL = 0.05
 Verdict = Literal["rising", "falling", "no trend", "cannot be told"]
 
 
@@ -87,8 +89,9 @@ def trend(
         One row a segment. `value` = relative change a week without the weekly rhythm (0.02 = 2 % more each week),
         with its 95 % interval; `n` = complete days behind it, others are left out; `level` = the metric in the middle
         of the days without the rhythm; `change` = what `value` makes of it a week. Null for fewer than 14 complete
-        days. `verdict` is rising or falling where the 95 % interval leaves out 0 and the change is at least
-        `min_change`, no trend where the whole 90 % interval lies within ± `min_change`, else cannot be told.
+        days. `q_value` = the p-value of no slope, adjusted for the segments (Benjamini-Hochberg). `verdict` is rising
+        or falling where it is at most 0.05 and the change at least `min_change`, no trend where the whole 90 % interval
+        lies within ± `min_change`, else cannot be told.
 
     Raises:
         UnknownNameError: Unknown metric or dimension.
@@ -117,20 +120,21 @@ def trend(
         where=where,
         segment_limit=segment_limit,
     )
-    rows, most = [], 0
-    for segment, values in _series(daily, definition.by, first, last).items():
-        slope = weekly_slope(list(values), list(values.values()))
-        most = max(most, len(values))
-        rows.append(
-            {
-                "period_start": first,
-                "period_end": last,
-                "grain": "day",
-                **dict(zip(definition.by, segment, strict=True)),
-                **_numbers(slope, len(values), min_change),
-                "status": observed.of_window(last, days),
-            }
-        )
+    series = _series(daily, definition.by, first, last)
+    most = max((len(values) for values in series.values()), default=0)
+    slopes = [weekly_slope(list(values), list(values.values())) for values in series.values()]
+    q_values = benjamini_hochberg([None if slope is None else slope.p_value for slope in slopes])
+    rows = [
+        {
+            "period_start": first,
+            "period_end": last,
+            "grain": "day",
+            **dict(zip(definition.by, segment, strict=True)),
+            **_numbers(slope, len(values), q_value, min_change),
+            "status": observed.of_window(last, days),
+        }
+        for (segment, values), slope, q_value in zip(series.items(), slopes, q_values, strict=True)
+    ]
     fields = [
         pa.field("period_start", pa.date32()),
         pa.field("period_end", pa.date32()),
@@ -139,6 +143,7 @@ def trend(
         *number_fields("share"),
         pa.field("level", pa.float64()),
         pa.field("change", pa.float64()),
+        pa.field("q_value", pa.float64()),
         pa.field("verdict", pa.string()),
     ]
     plain = answer(
@@ -161,15 +166,12 @@ def trend(
     return TrendResult(plain.table, plain.sql, plain.sources, plain.title, plain.notes)
 
 
-def verdict_of(slope: Slope | None, min_change: float) -> Verdict:
-    """What the slope and its intervals say."""
-    if slope is None:
+def verdict_of(slope: Slope | None, q_value: float | None, min_change: float) -> Verdict:
+    """What the slope says, with its p-value adjusted for the others that were looked at."""
+    if slope is None or q_value is None:
         return "cannot be told"
-    low, high = slope.bounds[0.95]
-    if low > 0 and slope.weekly >= min_change:
-        return "rising"
-    if high < 0 and slope.weekly <= -min_change:
-        return "falling"
+    if q_value <= LEVEL and abs(slope.weekly) >= min_change:
+        return "rising" if slope.weekly > 0 else "falling"
     low, high = slope.bounds[0.9]
     return "no trend" if -min_change <= low and high <= min_change else "cannot be told"
 
@@ -184,7 +186,7 @@ def _series(daily: Result, by: Sequence[str], first: date, last: date) -> dict[S
     return found
 
 
-def _numbers(slope: Slope | None, days: int, min_change: float) -> dict[str, Any]:
+def _numbers(slope: Slope | None, days: int, q_value: float | None, min_change: float) -> dict[str, Any]:
     bounds = (None, None) if slope is None else slope.bounds[0.95]
     return {
         "value": None if slope is None else slope.weekly,
@@ -195,5 +197,6 @@ def _numbers(slope: Slope | None, days: int, min_change: float) -> dict[str, Any
         "ci_high": bounds[1],
         "level": None if slope is None else slope.level,
         "change": None if slope is None else slope.level * slope.weekly,
-        "verdict": verdict_of(slope, min_change),
+        "q_value": q_value,
+        "verdict": verdict_of(slope, q_value, min_change),
     }

@@ -27,12 +27,14 @@ class Slope:
         weekly: Relative change a week: 0.02 = 2 % more each week.
         level: The value in the middle of the days, without the weekly rhythm.
         bounds: `weekly` at the two ends of an interval, by its confidence.
+        p_value: How often so great a slope comes where there is none, by Kendall's S with the same variance.
         days: Days behind it.
     """
 
     weekly: float
     level: float
     bounds: dict[float, tuple[float, float]]
+    p_value: float
     days: int
 
 
@@ -70,12 +72,17 @@ def weekly_slope(
     slope = float(np.median(slopes))
     middle = float(np.median(adjusted - slope * at)) + slope * float(np.median(at))
     deviation, free = sqrt(_variance(at, adjusted, slope)), len(at) - WEEKDAYS - 1
+    deviation *= sqrt(len(at) / free)
+    excess = float(np.sign(np.round(slopes, 12)).sum())
+    p_value = 2 * float(student.sf(abs(excess) / deviation, free))
+    if abs(excess) == len(slopes):  # every day above the one before: even a walk does that with 1/2 a step only
+        p_value = min(p_value, 2.0 ** (2 - len(at)))
     bounds = {}
     for confidence in confidences:
-        away = float(student.ppf((1 + confidence) / 2, free)) * deviation * sqrt(len(at) / free)
+        away = float(student.ppf((1 + confidence) / 2, free)) * deviation
         low, high = _at(slopes, (len(slopes) - away) / 2), _at(slopes, (len(slopes) + away) / 2)
         bounds[confidence] = (_a_week(low), _a_week(high))
-    return Slope(_a_week(slope), exp(middle), bounds, len(days))
+    return Slope(_a_week(slope), exp(middle), bounds, p_value, len(days))
 
 
 def _rhythm(at: Numbers, level: Numbers) -> Numbers:
