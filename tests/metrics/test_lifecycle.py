@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.gold.tiny import Tiny
 from tests.metrics.user_base import COLUMNS, SETTINGS, active_on, events_of, period_of, random_activity, states_of
 from tidelake.contracts.source import source_from
-from tidelake.errors import DefinitionError, LedgerError, UnknownNameError
+from tidelake.errors import DefinitionError, LedgerError, QueryError, UnknownNameError
 from tidelake.metrics.kinds.lifecycle import counts_sql, placed_sql
 from tidelake.metrics.lifecycle import STATES, Counts, LifecycleResult, checked, lifecycle, lifecycle_members
 
@@ -180,7 +180,7 @@ def test_an_empty_project_has_no_rows(tmp_path: Path) -> None:
     with Tiny(tmp_path, SETTINGS, columns=COLUMNS) as tiny:
         tiny.add([])
         tiny.build()
-        result = ask(tiny)
+        result = ask(tiny, where="actor_id = 'ann'")
         assert len(result) == 0
         assert "no events" in str(result)
 
@@ -225,6 +225,10 @@ def test_wrong_questions_say_what_next(tiny: Tiny) -> None:
     with pytest.raises(UnknownNameError, match="region,country") as caught:
         ask(tiny, by="region,country")
     assert "--by region --by country" in (caught.value.hint or "")
+    with pytest.raises(UnknownNameError, match="'regoin'"):
+        ask(tiny, where="regoin = 'north'")
+    with pytest.raises(QueryError):
+        ask(tiny, where="SELECT 1")
     with pytest.raises(DefinitionError, match="named twice"):
         ask(tiny, by=["region", "region"])
     with pytest.raises(DefinitionError, match="No source says"):

@@ -13,14 +13,15 @@ from typing import Any, Literal, TypeVar, get_args
 from pydantic import ValidationError
 
 from tidelake.config import Project, Settings
-from tidelake.contracts.source import Source, columns_by_field
+from tidelake.contracts.source import Source
 from tidelake.contracts.table import literal, quoted
 from tidelake.engine.base import Engine
-from tidelake.engine.sql import check_expression, check_names_in
+from tidelake.engine.sql import check_expression
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal, one_of
+from tidelake.metrics.choosing import Which
 from tidelake.metrics.periods import Grain, dates_between, next_period, period_start
 from tidelake.metrics.status import Observed, Status, observe, worst
 
@@ -192,7 +193,8 @@ def open_actor_days(
         )
     if where is not None:
         check_expression(where)
-        check_names_in(where, list(gold.events.types), columns_by_field(sources))
+        if gold.events.types:  # else no event has come yet: which columns there will be is not known
+            Which(where=where).check(gold)
     _check_dimensions(gold, by)
     observed = observe(gold, [source.name for source in gold.events.sources])
     found = ActorDays(gold, by, rule, where, observed, {})
