@@ -21,6 +21,10 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "simulate": (START, "simulate", ""),
     "measure": (USE, "measure", ""),
     **{verb: (USE, verb, "") for verb in ("diversity", "streaks", "spikes", "weekdays", "dropoff", "revenue")},
+    "lifecycle": (USE, "lifecycle", "LIFECYCLE_"),
+    "power-curve": (USE, "lifecycle", "POWER_CURVE_"),
+    "stickiness": (USE, "lifecycle", "STICKINESS_"),
+    "trend": (USE, "trend", ""),
     "sql": (USE, "sql", ""),
     "docs": (USE, "docs", ""),
     "check": (TRUST, "check", "CHECK_"),
@@ -52,7 +56,7 @@ def app_for(words: Sequence[str]) -> typer.Typer:
     for verb in [asked] if asked in _VERBS else _VERBS:
         family, name, prefix = _VERBS[verb]
         module = import_module(f"tidelake.cli.{name}")
-        command = getattr(module, verb)
+        command = getattr(module, verb.replace("-", "_"))
         app.command(rich_help_panel=family, help=help_of(command), epilog=getattr(module, f"{prefix}EXAMPLES"))(command)
     if asked not in _VERBS:
         for group, family in _GROUPS.items():

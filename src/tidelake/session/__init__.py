@@ -271,6 +271,87 @@ class Session:
         self._read = [source.table for source in result.sources]
         return result
 
+    def lifecycle(
+        self,
+        *,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        members: str | None = None,
+        **options: Any,
+    ) -> Result:
+        """Who of each period's actors is new, returning, resurrected, and who is gone (METRICS section 4).
+
+        Args:
+            start: First local date; None = the first there is.
+            end: Last local date, itself included.
+            members: A state: then the actors behind it.
+            options: `grain`, `by`, `segment`, `where`, `new_by`, `warmup_days`, `signup`, as `metrics.lifecycle` says.
+
+        Raises:
+            UnknownNameError: There is no such choice or dimension.
+            LedgerError: The states do not add up to the actors.
+        """
+        from tidelake.metrics.lifecycle import lifecycle, lifecycle_members
+
+        options |= {"start": _local_date(start), "end": _local_date(end)}
+        if members is not None:
+            return self._answered(lifecycle_members, members, **options)
+        return self._answered(lifecycle, **options)
+
+    def power_curve(self, *, at: date | str | None = None, members: bool = False, **options: Any) -> Result:
+        """Actors by their active days of the last 28 complete ones (METRICS section 3).
+
+        Args:
+            at: The window's last local date; None = the last complete one.
+            members: The actors behind it.
+            options: `window_days`, `power_days`, `by`, `segment`, `where`, as `metrics.power_curve` says.
+        """
+        from tidelake.metrics.power_curve import power_curve, power_curve_members
+
+        return self._answered(power_curve_members if members else power_curve, at=_local_date(at), **options)
+
+    def stickiness(
+        self,
+        *,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        members: date | str | None = None,
+        **options: Any,
+    ) -> Result:
+        """Mean DAU of 28 days / MAU_28, or DAU / MAU (METRICS section 2).
+
+        Args:
+            start: First local date; None = the first there is.
+            end: Last local date, itself included.
+            members: A date: then the actors behind it.
+            options: `method`, `window_days`, `grain`, `by`, `segment`, `where`, as `metrics.stickiness` says.
+        """
+        from tidelake.metrics.stickiness import stickiness, stickiness_members
+
+        if members is not None:
+            return self._answered(stickiness_members, _local_date(members), **options)
+        return self._answered(stickiness, start=_local_date(start), end=_local_date(end), **options)
+
+    def trend(self, metric: str = "dau", *, at: date | str | None = None, **options: Any) -> Result:
+        """Whether a metric of a day rises or falls, and how fast (METRICS section 1).
+
+        Args:
+            metric: Name or alias.
+            at: The last date that is looked at; None = the last complete one.
+            options: `days`, `by`, `where`, `min_change`, as `metrics.trend` says.
+        """
+        from tidelake.metrics.trend import trend
+
+        return self._answered(trend, metric, at=_local_date(at), **options)
+
+    def _answered(self, ask: Callable[..., Result], *given: Any, **options: Any) -> Result:
+        """What a question over the tables of the last finished build is answered with."""
+        self._read_finished()
+        with self._past_explained():
+            result = ask(self.engine, self.lake, self.project, self.sources, *given, **options)
+        self._read = [source.table for source in result.sources]
+        return result
+
     def metrics(self, name: str | None = None) -> Result:
         """The metrics that this project can be asked for, or the definition and the SQL of one.
 
