@@ -197,7 +197,7 @@ class Stage(Parsing):
         )
 
     def choose(self, identity: str, order: str) -> None:
-        """Make `temp.losers` and `temp.excluded` of a dimension: the first by `order` (with PATH) of an identity stays."""
+        """Make `temp.losers` and `temp.excluded` of a dimension: of an identity the first by `order` stays."""
         content = content_sql(self.plan.content)
         self.engine.write(
             f"""
