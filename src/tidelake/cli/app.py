@@ -20,6 +20,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "build": (START, "build", ""),
     "simulate": (START, "simulate", ""),
     "measure": (USE, "measure", ""),
+    "retention": (USE, "retention", ""),
     "sql": (USE, "sql", ""),
     "docs": (USE, "docs", ""),
     "check": (TRUST, "check", "CHECK_"),

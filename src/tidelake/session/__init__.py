@@ -18,6 +18,7 @@ from tidelake.errors import EngineError, LakeError, QueryError, UnknownNameError
 from tidelake.lake import Lake
 
 if TYPE_CHECKING:
+    from tidelake.metrics.retention import Retention, RetentionResult
     from tidelake.session.pipeline import BuildResult, Pipeline
 
 
@@ -170,6 +171,49 @@ class Session:
                 self.project,
                 self.sources,
                 metric,
+                by=by,
+                grain=grain,
+                start=_local_date(start),
+                end=_local_date(end),
+                where=where,
+            )
+        self._read = [source.table for source in result.sources]
+        return result
+
+    def retention(
+        self,
+        definition: Retention | None = None,
+        *,
+        by: Sequence[str] = (),
+        grain: str | None = None,
+        start: date | str | None = None,
+        end: date | str | None = None,
+        where: str | None = None,
+        **settings: Any,
+    ) -> RetentionResult:
+        """Share of each cohort that came back, period by period (METRICS section 5).
+
+        Args:
+            definition: What is asked; None = made from `settings` (`entry=`, `unit=`, `periods=` ...).
+            grain: Cohorts by day, week or month of the entry, or `all` in one; None = the unit.
+            start: First local date of entry, also as text.
+            end: Last local date of entry, itself included.
+
+        Raises:
+            DefinitionError: Settings that do not go together.
+            UnknownNameError: There is no such setting, dimension or event.
+        """
+        from tidelake.metrics.retention import Retention, retention
+
+        asked = Retention.make(**settings) if definition is None else definition
+        self._read_finished()
+        with self._past_explained():
+            result = retention(
+                self.engine,
+                self.lake,
+                self.project,
+                self.sources,
+                asked,
                 by=by,
                 grain=grain,
                 start=_local_date(start),
