@@ -127,15 +127,14 @@ class Members:
     def write_members(self) -> None:
         """`temp.retention_members`: actor_id, unit_number, anchor, after, cohort, origin, entry_date, s0 ..."""
         gold, definition = self.gold, self.definition
-        if self._is_short:
-            self._write_units()
-        else:
+        if not self._is_short:
             gold.temp("retention_entries", self._entries())
-        if self.signup:
+        entered = "SELECT *, 0 AS origin FROM temp.retention_entries"
+        if self._is_short:
+            entered = self._units()
+        elif self.signup:
             self._write_signups()
             entered = self._signed_up()
-        else:
-            entered = "SELECT *, 0 AS origin FROM temp.retention_entries"
         values = "".join(f", values.{name}" for name in self._segments)
         join = ""
         if self.by:
@@ -163,8 +162,8 @@ class Members:
         )
         self.memo["notes"] = self._limit_segments()
 
-    def _write_units(self) -> None:
-        """An actor's units with active days, and its entries, from gold alone."""
+    def _units(self) -> str:
+        """SELECT of the entries from gold alone; `temp.retention_units` gets each actor's units with active days."""
         number = self.clock.number("activity_date", "0")
         is_first = self.definition.cohort == "first"
         first = None if is_first else self._first()
@@ -181,10 +180,9 @@ class Members:
                 "SELECT actor_id, min(unit_number) AS unit_number, min(entry_date) AS entry_date "
                 "FROM temp.retention_units GROUP BY actor_id"
             )
-        self.gold.temp(
-            "retention_entries",
-            "SELECT actor_id, unit_number, entry_date, CAST(NULL AS BIGINT) AS anchor, CAST(NULL AS BIGINT) AS after "
-            f"FROM ({entries}) AS entries",
+        return (
+            "SELECT actor_id, unit_number, entry_date, CAST(NULL AS BIGINT) AS anchor, CAST(NULL AS BIGINT) AS after, "
+            f"0 AS origin FROM ({entries}) AS entries"
         )
 
     def _entries(self) -> str:

@@ -229,6 +229,8 @@ class Plan:
             index = "returns.unit_number - members.unit_number"
             place, wanted = f"{index} AS place", f"{is_again} AND {index} BETWEEN {first} AND {last}"
         rows = f"SELECT {member}, {place} {joined} WHERE {wanted}"
+        if ties is None and not self.clock.is_elapsed:
+            return rows  # one row an actor and unit came in, so none stands twice
         if ties is not None and first == 0 and not self.is_duration:
             rows += f" UNION ALL SELECT {', '.join((*self.keys, *self.carried))}, 0 AS place FROM ({ties}) AS tied"
         known = ", ".join(f"min({name}) AS {name}" for name in self.carried)
