@@ -25,6 +25,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "power-curve": (USE, "lifecycle", "POWER_CURVE_"),
     "stickiness": (USE, "lifecycle", "STICKINESS_"),
     "trend": (USE, "trend", ""),
+    "retention": (USE, "retention", ""),
     "sql": (USE, "sql", ""),
     "docs": (USE, "docs", ""),
     "check": (TRUST, "check", "CHECK_"),

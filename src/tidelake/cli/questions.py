@@ -49,7 +49,7 @@ def tell(
     engine: EngineName | None,
     form: FormatName,
     output: Path | None,
-    limit: int,
+    limit: int | None,
 ) -> None:
     """Open the project, ask, and print the answer; as a table without what is the same in every row."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
-from tidelake.config import Project, Settings, find_project, load_project
+from tidelake.config import Project, find_project, load_project
 from tidelake.contracts.source import Source, columns_by_field, load_sources
 from tidelake.engine.base import MODEL_LAYERS, Engine, TableVersion
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.result import Result
 from tidelake.errors import EngineError, LakeError, QueryError, UnknownNameError
 from tidelake.lake import Lake
+from tidelake.session.questions import Answer, Questions, local_date
 from tidelake.silver.fields import check_patterns
 
 if TYPE_CHECKING:
@@ -24,15 +23,6 @@ if TYPE_CHECKING:
 
 
 NEWEST = "newest"
-
-
-class Asked(TypedDict, total=False):
-    """What most questions can be narrowed by: dimensions, first and last local date, a condition over rows."""
-
-    by: Sequence[str]
-    start: date | str | None
-    end: date | str | None
-    where: str | None
 
 
 def open(  # noqa: A001
@@ -70,22 +60,6 @@ def open(  # noqa: A001
     return Session(project, sources, lake, _engine(engine or project.engine, lake, project), target, as_of)
 
 
-def _split(asked: Mapping[str, Any]) -> tuple[dict[str, Any], Asked]:
-    """What belongs to a question's definition, and what narrows it."""
-    narrowed: Any = {name: value for name, value in asked.items() if name in Asked.__annotations__}
-    return {name: value for name, value in asked.items() if name not in narrowed}, narrowed
-
-
-def _local_date(value: date | str | None) -> date | None:
-    """A date that a caller gave as text or as a date."""
-    if not isinstance(value, str):
-        return value.date() if isinstance(value, datetime) else value
-    try:
-        return date.fromisoformat(value)
-    except ValueError as error:
-        raise QueryError(f"'{value}' is not a date.", hint="Write it as 2025-11-17.") from error
-
-
 def _engine(kind: str, lake: Lake, project: Project) -> Any:
     if kind == "spark":
         from tidelake.engine.spark import SparkEngine
@@ -99,7 +73,7 @@ def _engine(kind: str, lake: Lake, project: Project) -> Any:
 
 
 @dataclass
-class Session:
+class Session(Questions):
     """One project, its lake and its engine. Made by `open`; a context manager."""
 
     project: Project
@@ -158,213 +132,13 @@ class Session:
         """Judge quarantined rows again, after the contract or the dimensions were mended."""
         return self._pipeline(progress, writes=True).replay(source=source, reason=reason)
 
-    def measure(
-        self,
-        metric: str,
-        *,
-        by: Sequence[str] = (),
-        grain: str = "day",
-        start: date | str | None = None,
-        end: date | str | None = None,
-        where: str | None = None,
-    ) -> Result:
-        """A metric by period and dimension, with the status of every number (METRICS section 0).
-
-        Args:
-            start: First local date, also as text (`2025-11-17`); None = the first there is.
-            end: Last local date, itself included.
-
-        Raises:
-            QueryError: A text is no date.
-            UnknownNameError: There is no such metric or dimension.
-        """
-        from tidelake.metrics.measure import measure
-
-        self._read_finished()
-        with self._past_explained():
-            result = measure(
-                self.engine,
-                self.lake,
-                self.project,
-                self.sources,
-                metric,
-                by=by,
-                grain=grain,
-                start=_local_date(start),
-                end=_local_date(end),
-                where=where,
-            )
-        self._read = [source.table for source in result.sources]
-        return result
-
-    def diversity(
-        self,
-        metric: str,
-        *,
-        of: str = "entity",
-        top_k: int = 10,
-        grain: str = "day",
-        members: bool = False,
-        **asked: Unpack[Asked],
-    ) -> Result:
-        """How evenly a metric's total is spread over entities or categories, by period (METRICS section 13)."""
-        from tidelake.metrics.diversity import Diversity, diversity
-
-        values = {"metric": metric, "of": of, "top_k": top_k}
-        return self._asked(partial(diversity, grain=grain, members=members), Diversity, values, asked)
-
-    def streaks(self, metric: str, *, threshold: float = 0, each: bool = False, **asked: Unpack[Asked]) -> Result:
-        """How many days in a row had more than the threshold; with `each` a row a streak (METRICS section 13)."""
-        from tidelake.metrics.streaks import Streaks, streaks
-
-        return self._asked(partial(streaks, each=each), Streaks, {"metric": metric, "threshold": threshold}, asked)
-
-    def spikes(self, metric: str, *, z: float = 5, **asked: Unpack[Asked]) -> Result:
-        """Days far from the same weekday's previous values (METRICS section 13)."""
-        from tidelake.metrics.spikes import Spikes, spikes
-
-        return self._asked(spikes, Spikes, {"metric": metric, "z": z}, asked)
-
-    def weekdays(self, metric: str, **asked: Unpack[Asked]) -> Result:
-        """How far each weekday lies from the mean of its week (METRICS section 13)."""
-        from tidelake.metrics.weekdays import Weekdays, weekdays
-
-        return self._asked(weekdays, Weekdays, {"metric": metric}, asked)
-
-    def dropoff(self, *, members: bool = False, **asked: Any) -> Result:
-        """Sessions with little watched, by two dimensions, each value against the rest (METRICS section 9).
-
-        Args:
-            members: The actors behind the numbers instead.
-            asked: `by`, `start`, `end`, `where`, and what `metrics.dropoff.Dropoff` has.
-        """
-        from tidelake.metrics.dropoff import Dropoff, dropoff
-
-        values, narrowed = _split(asked)
-        return self._asked(partial(dropoff, members=members), Dropoff, values, narrowed)
-
-    def revenue(self, event: str, *, grain: str = "day", members: bool = False, **asked: Any) -> Result:
-        """Quantity times the price at the time less refunds, by category and currency (METRICS section 9).
-
-        Args:
-            event: The events that sell: names, or names where SQL.
-            members: The actors behind the numbers instead, with their part.
-            asked: `by`, `start`, `end`, `where`, and what `metrics.revenue.Revenue` has.
-        """
-        from tidelake.metrics.revenue import Revenue, revenue
-
-        values, narrowed = _split(asked)
-        question = partial(revenue, grain=grain, members=members)
-        return self._asked(question, Revenue, {"event": event, **values}, narrowed)
-
-    def _asked(
-        self, question: Callable[..., Result], kind: type[Settings], values: Mapping[str, Any], asked: Asked
-    ) -> Result:
-        """The answer to a question about what the last finished build left."""
-        from tidelake.metrics.answer import defined
-
-        definition = defined(kind, values)
-        self._read_finished()
-        narrowed = {**asked, "start": _local_date(asked.get("start")), "end": _local_date(asked.get("end"))}
-        with self._past_explained():
-            result = question(self.engine, self.lake, self.project, self.sources, definition, **narrowed)
-        self._read = [source.table for source in result.sources]
-        return result
-
-    def lifecycle(
-        self,
-        *,
-        start: date | str | None = None,
-        end: date | str | None = None,
-        members: str | None = None,
-        **options: Any,
-    ) -> Result:
-        """Who of each period's actors is new, returning, resurrected, and who is gone (METRICS section 4).
-
-        Args:
-            start: First local date; None = the first there is.
-            end: Last local date, itself included.
-            members: A state: then the actors behind it.
-            options: `grain`, `by`, `segment`, `where`, `new_by`, `warmup_days`, `signup`, as `metrics.lifecycle` says.
-
-        Raises:
-            UnknownNameError: There is no such choice or dimension.
-            LedgerError: The states do not add up to the actors.
-        """
-        from tidelake.metrics.lifecycle import lifecycle, lifecycle_members
-
-        options |= {"start": _local_date(start), "end": _local_date(end)}
-        if members is not None:
-            return self._answered(lifecycle_members, members, **options)
-        return self._answered(lifecycle, **options)
-
-    def power_curve(self, *, at: date | str | None = None, members: bool = False, **options: Any) -> Result:
-        """Actors by their active days of the last 28 complete ones (METRICS section 3).
-
-        Args:
-            at: The window's last local date; None = the last complete one.
-            members: The actors behind it.
-            options: `window_days`, `power_days`, `by`, `segment`, `where`, as `metrics.power_curve` says.
-        """
-        from tidelake.metrics.power_curve import power_curve, power_curve_members
-
-        return self._answered(power_curve_members if members else power_curve, at=_local_date(at), **options)
-
-    def stickiness(
-        self,
-        *,
-        start: date | str | None = None,
-        end: date | str | None = None,
-        members: date | str | None = None,
-        **options: Any,
-    ) -> Result:
-        """Mean DAU of 28 days / MAU_28, or DAU / MAU (METRICS section 2).
-
-        Args:
-            start: First local date; None = the first there is.
-            end: Last local date, itself included.
-            members: A date: then the actors behind it.
-            options: `method`, `window_days`, `grain`, `by`, `segment`, `where`, as `metrics.stickiness` says.
-        """
-        from tidelake.metrics.stickiness import stickiness, stickiness_members
-
-        if members is not None:
-            return self._answered(stickiness_members, _local_date(members), **options)
-        return self._answered(stickiness, start=_local_date(start), end=_local_date(end), **options)
-
-    def trend(self, metric: str = "dau", *, at: date | str | None = None, **options: Any) -> Result:
-        """Whether a metric of a day rises or falls, and how fast (METRICS section 1).
-
-        Args:
-            metric: Name or alias.
-            at: The last date that is looked at; None = the last complete one.
-            options: `days`, `by`, `where`, `min_change`, as `metrics.trend` says.
-        """
-        from tidelake.metrics.trend import trend
-
-        return self._answered(trend, metric, at=_local_date(at), **options)
-
-    def _answered(self, ask: Callable[..., Result], *given: Any, **options: Any) -> Result:
-        """What a question over the tables of the last finished build is answered with."""
+    def _answered(self, ask: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
+        options |= {name: local_date(options[name]) for name in ("start", "end", "at") if name in options}
         self._read_finished()
         with self._past_explained():
             result = ask(self.engine, self.lake, self.project, self.sources, *given, **options)
         self._read = [source.table for source in result.sources]
         return result
-
-    def metrics(self, name: str | None = None) -> Result:
-        """The metrics that this project can be asked for, or the definition and the SQL of one.
-
-        Args:
-            name: Name or alias of a metric; None = one row for each of them.
-
-        Raises:
-            UnknownNameError: There is no such metric.
-        """
-        from tidelake.metrics.listing import metrics_of
-
-        self._read_finished()
-        return metrics_of(self.engine, self.lake, self.project, self.sources, name)
 
     def sql(self, text: str, params: Mapping[str, Any] | None = None) -> Result:
         """Rows of one SELECT over all tables of the lake by name (`silver.app`, `gold.user_day`).
