@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -176,6 +176,60 @@ class Session:
                 end=_local_date(end),
                 where=where,
             )
+        self._read = [source.table for source in result.sources]
+        return result
+
+    def funnel(self, steps: Sequence[str], **options: Any) -> Result:
+        """How many of those who began came how far within a window (METRICS section 8).
+
+        Args:
+            steps: Events, as `video_play`, `play,resume where seconds > 3` or `*`.
+            options: `window`, `order`, `attempt`, `exclude`, `hold`, `count`, `simultaneity`, `touch` as in `Funnel`;
+                `by`, `start`, `end`, `where`, `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.funnel import funnel, funnel_members, funnel_of
+
+        return self._ask_defined(funnel, funnel_members, lambda rest: funnel_of(steps, **rest), options)
+
+    def activation(self, criterion: str | None = None, **options: Any) -> Result:
+        """The share of new actors who fulfil a criterion soon after they first appear (METRICS section 9).
+
+        Args:
+            criterion: Events; None with `session=`, a condition on the first session.
+            options: `times`, `within`, `session`, `after_first`, `warmup` as in `Activation`; `by`, `start`, `end`,
+                `where`, `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.activation import activation, activation_members, activation_of
+
+        return self._ask_defined(activation, activation_members, lambda rest: activation_of(criterion, **rest), options)
+
+    def adoption(self, feature: str, **options: Any) -> Result:
+        """The share of actors who could use a feature and did (METRICS section 9).
+
+        Args:
+            feature: The events that are uses of it.
+            options: `introduced_in`, `version`, `exposure`, `weeks` as in `Adoption`; `by`, `start`, `end`, `where`,
+                `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.adoption import adoption, adoption_members, adoption_of
+
+        return self._ask_defined(adoption, adoption_members, lambda rest: adoption_of(feature, **rest), options)
+
+    def _ask_defined(
+        self,
+        numbers: Callable[..., Result],
+        members: Callable[..., Result],
+        define: Callable[[Mapping[str, Any]], Any],
+        options: Mapping[str, Any],
+    ) -> Result:
+        """A question whose definition is made of the options that are not about rows and dates."""
+        cut = {name: options[name] for name in ("by", "start", "end", "where", "grain") if name in options}
+        cut |= {name: _local_date(cut[name]) for name in ("start", "end") if name in cut}
+        definition = define({name: given for name, given in options.items() if name not in (*cut, "members")})
+        self._read_finished()
+        with self._past_explained():
+            asked = members if options.get("members") else numbers
+            result = asked(self.engine, self.lake, self.project, self.sources, definition, **cut)
         self._read = [source.table for source in result.sources]
         return result
 
