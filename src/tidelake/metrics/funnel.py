@@ -29,8 +29,10 @@ from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.funnel import (
     Chain,
     attempts_sql,
+    best_counts_sql,
     counts_sql,
     entries_sql,
+    latest_entries_sql,
     members_sql,
     moments_sql,
     places_sql,
@@ -289,6 +291,11 @@ class _Question:
         return bool(self.by) and self.definition.touch not in ("entry", 1)
 
     def _placed(self) -> str:
+        """The chosen events in their places."""
+        return places_sql(self.chain, self._flagged(), order=self.gold.events.order("event_time"))
+
+    def _flagged(self) -> str:
+        """The chosen events, with a flag a step and an exclusion, and the columns that are held and cut by."""
         assert self.start is not None
         assert self.end is not None
         asked = self.definition
@@ -310,17 +317,60 @@ class _Question:
         values = ""
         for index, name in enumerate(self.by):
             values += f", {f'CAST({quoted(name)} AS VARCHAR)' if self._is_touched else segment(name)} AS s{index}"
-        rows = f"SELECT *{held}{values} FROM ({rows}) AS flagged"
-        return places_sql(self.chain, rows, order=self.gold.events.order("event_time"))
+        return f"SELECT *{held}{values} FROM ({rows}) AS flagged"
 
     def _attempts(self, placed: str) -> str:
         assert self.start is not None
         assert self.end is not None
-        within = f"event_date BETWEEN {date_literal(self.start)} AND {date_literal(self.end)}"
-        entries = entries_sql(self.chain, placed, within=within, closed_until=self._closed_until)
+        entries = entries_sql(self.chain, placed, within=self._within, closed_until=self._closed_until)
         counted = self.definition.count
         per = [] if counted == "entry" else ["actor_id", *(self.chain.held if counted == "held" else ())]
         return attempts_sql(self.chain, entries, period=self._period, per=per, attempt=self.definition.attempt)
+
+    @property
+    def _within(self) -> str:
+        """Condition for the dates of entries."""
+        assert self.start is not None
+        assert self.end is not None
+        return f"event_date BETWEEN {date_literal(self.start)} AND {date_literal(self.end)}"
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the quick way answers: every actor's best attempt in one ordered funnel."""
+        asked = self.definition
+        is_whole = not self.by and self.grain is None and not asked.hold
+        is_plain = asked.order == "ordered" and not asked.simultaneity and not asked.exclude
+        return is_whole and is_plain and asked.attempt == "best" and asked.count == "actor"
+
+    def _plain_sql(self, reached: str) -> str:
+        return best_counts_sql(
+            self.chain,
+            reached,
+            self._flagged(),
+            within=self._within,
+            closed_until=self._closed_until,
+            period=self._period,
+        )
+
+    def _latest(self, rows: str, order: str) -> str:
+        closed = f"t <= {self._closed_until - self.chain.window}"
+        return latest_entries_sql(self.chain, rows, entry=f"f1 AND {self._within} AND {closed}", order=order)
+
+    def _plain(self) -> tuple[str, list[dict[str, Any]]]:
+        """What `counts_sql` gives, with the SELECT that says how.
+
+        Sorting by time alone takes half as long as by the whole order, so only actors with events of different steps
+        at one instant are sorted by the whole order.
+        """
+        rows, order = self._flagged(), self.gold.events.order("event_time")
+        reached = self._aside("reached", self._latest(rows, "mark"))
+        found = f"SELECT * FROM {reached} AS reached"
+        tied = self._aside("tied", f"SELECT DISTINCT actor_id FROM {reached} AS reached WHERE is_tied")
+        if self.gold.query(f"SELECT count(*) AS n FROM {tied} AS tied")[0]["n"]:
+            among = f"(SELECT actor_id FROM {tied})"
+            again = self._aside("again", self._latest(f"SELECT * FROM ({rows}) AS r WHERE actor_id IN {among}", order))
+            found += f" WHERE actor_id NOT IN {among} UNION ALL SELECT * FROM {again} AS again"
+        return self._plain_sql(self._latest(rows, order)), self.gold.query(self._plain_sql(found))
 
     @property
     def _period(self) -> str:
@@ -388,13 +438,16 @@ class _Question:
     def _answer(self, limit: int) -> Result:
         if self.start is None or self.end is None:
             return self._result([], "", ["The lake holds no events yet."])
-        attempts = self._prepared()
-        segments, said = self.segments, list[str]()
-        if self.by:
-            attempts, said = self._limited(attempts, limit)
-        sql = counts_sql(self.chain, attempts, segments)
-        found = self.gold.query(sql)
-        bounds = self._moments(attempts) if self.definition.count != "actor" else {}
+        said, bounds = list[str](), {}
+        if self._is_plain:
+            sql, found = self._plain()
+        else:
+            attempts = self._prepared()
+            if self.by:
+                attempts, said = self._limited(attempts, limit)
+            sql = counts_sql(self.chain, attempts, self.segments)
+            found = self.gold.query(sql)
+            bounds = self._moments(attempts) if self.definition.count != "actor" else {}
         self._check_names(found)
         return self._result(self._rows(found, bounds), sql, [*self._notes(found), *said])
 
