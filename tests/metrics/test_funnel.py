@@ -311,6 +311,18 @@ def test_rows_are_cut_by_another_touch(tiny: Tiny, touch: str | int, expected: d
     assert found == expected
 
 
+def test_open_entries_are_not_said_to_have_missed_a_step(tiny: Tiny) -> None:
+    tiny.add([*story("ann", "A 1:00", "B 1:10", region="north"), *story("bob", "A 4:50", "other 5:00", region="south")])
+    day = {"start": date(2025, 3, 3), "end": date(2025, 3, 3)}
+    rows = ask(tiny, ["A", "B"], by=["region"], touch=2, **day).to_dicts()
+    assert [(row["region"], row["numerator"], row["open_entries"]) for row in rows] == [
+        ("(open)", 0, 1),
+        ("(open)", 0, 1),
+        ("north", 1, 0),
+        ("north", 1, 0),
+    ]
+
+
 def test_steps_have_conditions(tiny: Tiny) -> None:
     tiny.add([{**story("ann", "A 1:00")[0]}, {**story("ann", "B 1:10")[0], "seconds": 5.0, "event_id": "b"}, FAR])
     assert reached(ask(tiny, ["A", "B where seconds > 3"])) == [1, 1]
@@ -358,8 +370,9 @@ def test_what_is_wrong_is_said(tiny: Tiny) -> None:
     ):
         with pytest.raises(DefinitionError):
             funnel_of(["A", "B"], **wrong)
-    with pytest.raises(DefinitionError):
-        funnel_of(["A"])
+    for few in (["A"], "A", []):
+        with pytest.raises(DefinitionError, match="at least two steps"):
+            funnel_of(few)
 
 
 def test_an_empty_lake_has_no_rows(tiny: Tiny) -> None:

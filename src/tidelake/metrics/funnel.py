@@ -44,6 +44,7 @@ from tidelake.metrics.status import Observed, Status, observe, worst
 SEGMENT_LIMIT = 50
 OTHER = "(other)"
 NOT_REACHED = "(not reached)"
+WAITING = "(open)"
 _BETWEEN = re.compile(r"^\s*(\d+)\s*-\s*(\d+)\s*:\s*(.+)$", re.DOTALL)
 _DAY = timedelta(days=1)
 
@@ -131,8 +132,12 @@ def funnel_of(steps: Sequence[str | Which], **options: Any) -> Funnel:
     Raises:
         DefinitionError: A step says no event, or options do not go together.
     """
-    if isinstance(steps, str):
-        raise DefinitionError(f"'{steps}' is one step; a funnel has at least two.", hint="Give a list of steps.")
+    if isinstance(steps, str) or len(steps) < 2:
+        given = steps if isinstance(steps, str) else ", ".join(str(step) for step in steps)
+        raise DefinitionError(
+            f"A funnel has at least two steps, and this one has '{given}' only.",
+            hint="Give a list of steps; of the command: --step app_open --step video_play.",
+        )
     try:
         return Funnel.model_validate({"steps": [Which.parse(step) for step in steps], **options})
     except ValidationError as error:
@@ -399,7 +404,8 @@ class _Question:
         if not self._is_touched:
             return attempts
         chosen = self._aside("attempts", attempts)
-        touched = touched_sql(self.chain, chosen, placed, self.segments, self.definition.touch, NOT_REACHED)
+        touch = self.definition.touch
+        touched = touched_sql(self.chain, chosen, placed, self.segments, touch, never=NOT_REACHED, waiting=WAITING)
         names = ", ".join(f"coalesce({name}, '{UNKNOWN}') AS {name}" for name in self.segments)
         return f"SELECT * EXCLUDE ({', '.join(self.segments)}), {names} FROM ({touched}) AS touched"
 
@@ -530,7 +536,7 @@ class _Question:
                 {
                     **cell,
                     "step": step,
-                    "step_name": f"{step} steps" if self.definition.order == "any" else str(which),
+                    "step_name": _any_name(step) if self.definition.order == "any" else str(which),
                     "value": reached / entered if entered and is_known else None,
                     "step_value": reached / before if before and is_known else None,
                     "numerator": float(reached) if is_known else None,
@@ -622,6 +628,10 @@ class _Question:
 
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def _any_name(step: int) -> str:
+    return "1 step" if step == 1 else f"{step} steps"
 
 
 def checked_grain(grain: str | None) -> Grain | None:

@@ -222,7 +222,16 @@ def attempts_sql(
     )
 
 
-def touched_sql(chain: Chain, attempts: str, placed: str, columns: Sequence[str], touch: str | int, never: str) -> str:
+def touched_sql(
+    chain: Chain,
+    attempts: str,
+    placed: str,
+    columns: Sequence[str],
+    touch: str | int,
+    *,
+    never: str,
+    waiting: str,
+) -> str:
     """The attempts with values of another step than the first as `s0` ...
 
     Args:
@@ -232,6 +241,7 @@ def touched_sql(chain: Chain, attempts: str, placed: str, columns: Sequence[str]
         columns: Columns `s0` ... of the events.
         touch: `first` or `last` value that is known among the steps reached, or that of one step.
         never: What stands where that step was not reached.
+        waiting: What stands for open entries, of which it is not known.
     """
     steps = range(1, chain.steps + 1)
     parts = " UNION ALL ".join(
@@ -250,7 +260,8 @@ def touched_sql(chain: Chain, attempts: str, placed: str, columns: Sequence[str]
         "GROUP BY parts.actor_id, parts.entry_place"
     )
     reached = "TRUE" if touch in ("first", "last", 1) else f"attempts.t{touch} IS NOT NULL"
-    shown = ", ".join(f"CASE WHEN {reached} THEN found.{name} ELSE '{never}' END AS {name}" for name in columns)
+    waits = "" if touch in ("first", "last", 1) else f"WHEN attempts.is_open THEN '{waiting}' "
+    shown = ", ".join(f"CASE {waits}WHEN {reached} THEN found.{name} ELSE '{never}' END AS {name}" for name in columns)
     own = ["period_start", "actor_id", "place", "t", "is_open", *(f"t{step}" for step in chain.later)]
     return (
         f"SELECT {', '.join(f'attempts.{name}' for name in own)}, {shown} FROM {attempts} AS attempts "
