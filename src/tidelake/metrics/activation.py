@@ -23,7 +23,8 @@ from tidelake.gold.sqltext import date_literal, micros
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.facts import dimensions_of, segment
-from tidelake.metrics.funnel import check_event_names, checked_grain, definition_error, status_with_window, words
+from tidelake.metrics.funnel import check_event_names, checked_grain, status_with_window
+from tidelake.metrics.funnel_definition import definition_error, words
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.periods import Grain, next_period, period_start
 from tidelake.metrics.status import Observed, observe

@@ -19,11 +19,12 @@ from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
-from tidelake.gold.sqltext import date_literal, micros, one_of
+from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.facts import dimensions_of, segment
-from tidelake.metrics.funnel import check_event_names, checked_grain, definition_error
+from tidelake.metrics.funnel import check_event_names, checked_grain
+from tidelake.metrics.funnel_definition import definition_error
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.periods import Grain, next_period, period_start
 from tidelake.metrics.status import Observed, observe
@@ -271,8 +272,7 @@ class _Question:
         )
 
     def _instant(self, day: date) -> int:
-        start = datetime(day.year, day.month, day.day, tzinfo=self.gold.project.zone)
-        return micros(start - _EPOCH)
+        return micros(day_start(day, self.gold.project.zone) - _EPOCH)
 
     def _triers(self, events: str) -> str:
         """One row per actor whose first use lies in the range, with its cell, time to adopt and later use."""

@@ -187,7 +187,8 @@ class Session:
             options: `window`, `order`, `attempt`, `exclude`, `hold`, `count`, `simultaneity`, `touch` as in `Funnel`;
                 `by`, `start`, `end`, `where`, `grain`; `members=True` = the actors behind the numbers.
         """
-        from tidelake.metrics.funnel import funnel, funnel_members, funnel_of
+        from tidelake.metrics.funnel import funnel, funnel_members
+        from tidelake.metrics.funnel_definition import funnel_of
 
         return self._ask_defined(funnel, funnel_members, lambda rest: funnel_of(steps, **rest), options)
 
