@@ -342,10 +342,10 @@ class _Question:
             sql, found = self._plain()
         else:
             attempts = self._prepared()
+            sql = counts_sql(self.chain, attempts, self.segments)  # for the reader, who has no tables put aside
             if self.by:
                 attempts, said = self._limited(attempts, limit)
-            sql = counts_sql(self.chain, attempts, self.segments)
-            found = self.gold.query(sql)
+            found = self.gold.query(counts_sql(self.chain, attempts, self.segments))
             bounds = self._moments(attempts) if self.definition.count != "actor" else {}
         self._check_names(found)
         return self._result(self._rows(found, bounds), sql, [*self._notes(found), *said])
