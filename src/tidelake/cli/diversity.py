@@ -9,7 +9,6 @@ import typer
 from tidelake.cli.measure import Grain
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -47,7 +46,7 @@ def diversity(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """How evenly a period's total is spread: diversity, HHI, effective number, Shannon, share of the largest."""
     tell(

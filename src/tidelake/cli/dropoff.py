@@ -8,7 +8,6 @@ import typer
 
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -48,7 +47,7 @@ def dropoff(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """Sessions with little watched, by two dimensions, each value tested against the rest."""
     tell(

@@ -11,7 +11,6 @@ import typer
 from tidelake.cli.opening import opened, say_unfinished
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -121,7 +120,7 @@ def lifecycle(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """Who of each period's users is new, returning or resurrected, and who churned."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -162,7 +161,7 @@ def power_curve(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """On how many of the last 28 days each user was active (L28), and how many are power users."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -206,7 +205,7 @@ def stickiness(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """How much of a month's users a day has; every row says whether its days are complete."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:

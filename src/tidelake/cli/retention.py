@@ -11,7 +11,6 @@ import typer
 from tidelake.cli.opening import opened, say_unfinished
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -180,7 +179,7 @@ def retention(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """Who comes back, by cohort: shares of those who could be seen to the end of each period."""
     settings: dict[str, Any] = {

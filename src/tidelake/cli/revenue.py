@@ -9,7 +9,6 @@ import typer
 from tidelake.cli.measure import Grain
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -61,7 +60,7 @@ def revenue(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """Quantity times the price at the time, less refunds, by category; each currency has its own rows."""
     tell(

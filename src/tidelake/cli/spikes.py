@@ -8,7 +8,6 @@ import typer
 
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -44,7 +43,7 @@ def spikes(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """Days that lie far above or below the same weekday of the weeks before."""
     tell(

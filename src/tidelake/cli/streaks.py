@@ -8,7 +8,6 @@ import typer
 
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -47,7 +46,7 @@ def streaks(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """How many days in a row had something, with what was seen only in part counted as such."""
     tell(

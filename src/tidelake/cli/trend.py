@@ -10,7 +10,6 @@ from tidelake.cli.lifecycle import AtOption, ByOption, WhereOption
 from tidelake.cli.opening import opened, say_unfinished
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -42,7 +41,7 @@ def trend(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """Whether a metric rises or falls: its change a week with an interval, and a verdict."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:

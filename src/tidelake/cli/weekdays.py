@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -37,7 +36,7 @@ def weekdays(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """How far each weekday lies above or below the mean of its week, over complete weeks."""
     tell(

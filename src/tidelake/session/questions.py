@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tidelake.config import Settings
@@ -129,6 +130,54 @@ class Questions:
         return self._answered(trend, metric, at=at, **options)
 
     # --- how far they come
+
+    def funnel(self, steps: Sequence[str], **options: Any) -> Result:
+        """How many of those who began came how far within a window (METRICS section 8).
+
+        Args:
+            steps: Events, as `video_play`, `play,resume where seconds > 3` or `*`.
+            options: `window`, `order`, `attempt`, `exclude`, `hold`, `count`, `simultaneity`, `touch` as in `Funnel`;
+                `by`, `start`, `end`, `where`, `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.funnel import funnel, funnel_members
+        from tidelake.metrics.funnel_definition import funnel_of
+
+        return self._of(funnel, funnel_members, partial(funnel_of, steps), options)
+
+    def activation(self, criterion: str | None = None, **options: Any) -> Result:
+        """The share of new actors who fulfil a criterion soon after they first appear (METRICS section 9).
+
+        Args:
+            criterion: Events; None with `session=`, a condition on the first session.
+            options: `times`, `within`, `session`, `after_first`, `warmup` as in `Activation`; `by`, `start`, `end`,
+                `where`, `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.activation import activation, activation_members, activation_of
+
+        return self._of(activation, activation_members, partial(activation_of, criterion), options)
+
+    def adoption(self, feature: str, **options: Any) -> Result:
+        """The share of actors who could use a feature and did (METRICS section 9).
+
+        Args:
+            feature: The events that are uses of it.
+            options: `introduced_in`, `version`, `exposure`, `weeks` as in `Adoption`; `by`, `start`, `end`, `where`,
+                `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.adoption import adoption, adoption_members, adoption_of
+
+        return self._of(adoption, adoption_members, partial(adoption_of, feature), options)
+
+    def _of(
+        self,
+        numbers: Callable[..., Result],
+        members: Callable[..., Result],
+        define: Callable[..., Any],
+        options: Mapping[str, Any],
+    ) -> Result:
+        settings, narrowed = _split(options)
+        ask = members if settings.pop("members", False) else numbers
+        return self._answered(ask, define(**settings), **narrowed)
 
     def dropoff(self, *, members: bool = False, **options: Any) -> Result:
         """Sessions with little watched, by two dimensions, each value against the rest (METRICS section 9).
