@@ -269,7 +269,8 @@ def gold_checks(engine: Engine, lake: Lake, project: Project, sources: Mapping[s
     if not tables or lake.version("gold.user_day") is None or lake.version("gold.event_day") is None:
         return []
     gold = open_gold(engine, lake, project, sources)
-    behind = [name for name in ("gold.user_day", "gold.event_day") if not is_current(lake, name, gold.events.inputs)]
+    made_of = {"gold.user_day": gold.events.inputs, "gold.event_day": gold.events.tables}
+    behind = [name for name, inputs in made_of.items() if not is_current(lake, name, inputs)]
     if behind:
         return [Finding("silver to gold", name, "warn", "behind silver: tide build") for name in behind]
     faults = unbalanced_dates(engine, lake, project, sources)
