@@ -32,6 +32,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "sql": (USE, "sql", ""),
     "docs": (USE, "docs", ""),
     "check": (TRUST, "check", "CHECK_"),
+    "identity": (TRUST, "identity", ""),
     "ledger": (TRUST, "check", "LEDGER_"),
     "doctor": (KEEP, "doctor", ""),
     "compact": (KEEP, "upkeep", "COMPACT_"),

@@ -178,6 +178,15 @@ class Session(Questions):
         self._read_newest()
         return check(self.engine, self.lake, self.project, self.sources, deep=deep, digest=digest)
 
+    def identity(self) -> Result:
+        """How many actors there are before and after anonymous ids are stitched to known ones, and what was moved."""
+        from tidelake.gold.context import open_gold
+        from tidelake.gold.identity import identity_report
+
+        self._read_finished()
+        with self._past_explained():
+            return identity_report(open_gold(self.engine, self.lake, self.project, self.sources))
+
     def ledger(self) -> Result:
         """The row ledger as it is, also where a build was cut off: one row a file."""
         self._read_newest()
