@@ -10,6 +10,7 @@ from tidelake.cli.measure import Grain
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -47,6 +48,7 @@ def diversity(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """How evenly a period's total is spread: diversity, HHI, effective number, Shannon, share of the largest."""
     tell(
@@ -68,4 +70,5 @@ def diversity(
         form=form,
         output=output,
         limit=limit,
+        chart=chart,
     )

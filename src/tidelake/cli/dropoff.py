@@ -9,6 +9,7 @@ import typer
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -48,6 +49,7 @@ def dropoff(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """Sessions with little watched, by two dimensions, each value tested against the rest."""
     tell(
@@ -68,4 +70,5 @@ def dropoff(
         form=form,
         output=output,
         limit=limit,
+        chart=chart,
     )

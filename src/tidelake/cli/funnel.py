@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidelake.cli.measure import Grain
-from tidelake.cli.opening import opened, say_unfinished
+from tidelake.cli.opening import opened
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -23,13 +24,10 @@ from tidelake.cli.options import (
     examples,
     flag,
 )
-from tidelake.cli.output import emit
+from tidelake.cli.questions import show
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tidelake.engine.result import Result
-    from tidelake.session import Session
+    pass
 
 EXAMPLES = examples(
     "tide funnel --step app_open --step 'video_play where content_id is not null' --window 1d",
@@ -147,6 +145,7 @@ def funnel(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """How many of those who began came how far, and how long it took them."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -167,7 +166,7 @@ def funnel(
             where=where,
             members=members,
         )
-        _show(session, result, form, output, limit)
+        show(session, result, form=form, output=output, limit=limit, chart=chart)
 
 
 def activation(
@@ -200,6 +199,7 @@ def activation(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """The share of new actors who do something soon after they first appear."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -216,7 +216,7 @@ def activation(
             where=where,
             members=members,
         )
-        _show(session, result, form, output, limit)
+        show(session, result, form=form, output=output, limit=limit, chart=chart)
 
 
 def adoption(
@@ -248,6 +248,7 @@ def adoption(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """The share of actors who could use a feature and did, how much, how soon, and for how long."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -264,17 +265,8 @@ def adoption(
             where=where,
             members=members,
         )
-        _show(session, result, form, output, limit)
+        show(session, result, form=form, output=output, limit=limit, chart=chart)
 
 
 def _date(given: datetime | None) -> date | None:
     return None if given is None else given.date()
-
-
-def _show(session: Session, result: Result, form: FormatName, output: Path | None, limit: int | None) -> None:
-    if form is FormatName.table:
-        from tidelake.metrics.reading import for_reading
-
-        result = for_reading(result)
-    emit(result, form=form, output=output, limit=limit)
-    say_unfinished(session)

@@ -8,10 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tidelake.cli.opening import opened, say_unfinished
+from tidelake.cli.opening import opened
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -22,7 +23,7 @@ from tidelake.cli.options import (
     examples,
     flag,
 )
-from tidelake.cli.output import emit
+from tidelake.cli.questions import show
 
 LIFECYCLE_EXAMPLES = examples(
     "tide lifecycle --grain week",
@@ -121,6 +122,7 @@ def lifecycle(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """Who of each period's users is new, returning or resurrected, and who churned."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -136,12 +138,10 @@ def lifecycle(
             warmup_days=warmup,
             signup=signup,
         )
-        if form is FormatName.table and members is None:
-            from tidelake.metrics.lifecycle import side_by_side
+        from tidelake.metrics.lifecycle import side_by_side
 
-            result = side_by_side(result)
-        emit(result, form=form, output=output, limit=limit)
-        say_unfinished(session)
+        read = side_by_side if members is None else None
+        show(session, result, form=form, output=output, limit=limit, chart=chart, read=read)
 
 
 def power_curve(
@@ -162,6 +162,7 @@ def power_curve(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """On how many of the last 28 days each user was active (L28), and how many are power users."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -174,12 +175,10 @@ def power_curve(
             segment=segment.value,
             where=where,
         )
-        if form is FormatName.table and not members:
-            from tidelake.metrics.power_curve import for_reader
+        from tidelake.metrics.power_curve import for_reader
 
-            result = for_reader(result)
-        emit(result, form=form, output=output, limit=limit)
-        say_unfinished(session)
+        read = None if members else for_reader
+        show(session, result, form=form, output=output, limit=limit, chart=chart, read=read)
 
 
 def stickiness(
@@ -206,6 +205,7 @@ def stickiness(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """How much of a month's users a day has; every row says whether its days are complete."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -216,12 +216,7 @@ def stickiness(
             if members is None
             else session.stickiness(members=members.date(), **asked)
         )
-        if form is FormatName.table and members is None:
-            from tidelake.metrics.reading import for_reading
-
-            result = for_reading(result)
-        emit(result, form=form, output=output, limit=limit)
-        say_unfinished(session)
+        show(session, result, form=form, output=output, limit=limit, chart=chart)
 
 
 def _date(given: datetime | None) -> date | None:

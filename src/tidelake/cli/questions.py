@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,13 +50,32 @@ def tell(
     form: FormatName,
     output: Path | None,
     limit: int | None,
+    chart: Path | None,
 ) -> None:
     """Open the project, ask, and print the answer; as a table without what is the same in every row."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
-        result = ask(session)
-        if form is FormatName.table:
-            from tidelake.metrics.reading import for_reading
+        show(session, ask(session), form=form, output=output, limit=limit, chart=chart)
 
-            result = for_reading(result)
-        emit(result, form=form, output=output, limit=limit)
-        say_unfinished(session)
+
+def show(
+    session: Session,
+    result: Result,
+    *,
+    form: FormatName,
+    output: Path | None,
+    limit: int | None,
+    chart: Path | None,
+    read: Callable[[Any], Result] | None = None,
+) -> None:
+    """Print an answer, and draw it where a chart is asked for.
+
+    Args:
+        read: Makes of it the table for people; None = without what is the same in every row.
+    """
+    shown = result
+    if form is FormatName.table:
+        from tidelake.metrics.reading import for_reading
+
+        shown = (read or for_reading)(result)
+    emit(shown, form=form, output=output, limit=limit, chart=chart, drawn=result)
+    say_unfinished(session)

@@ -12,6 +12,7 @@ from tidelake.cli.opening import opened, say_unfinished
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -180,6 +181,7 @@ def retention(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """Who comes back, by cohort: shares of those who could be seen to the end of each period."""
     settings: dict[str, Any] = {
@@ -222,7 +224,8 @@ def retention(
             shown = shapes.curve(result)
         elif form is FormatName.table:
             shown = shapes.reading(result)
-        emit(shown, form=form, output=output, limit=limit)
+        drawn = shown if as_curve else result
+        emit(shown, form=form, output=output, limit=limit, chart=chart, drawn=drawn)
         say_unfinished(session)
 
 

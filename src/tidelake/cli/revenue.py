@@ -10,6 +10,7 @@ from tidelake.cli.measure import Grain
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -61,6 +62,7 @@ def revenue(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """Quantity times the price at the time, less refunds, by category; each currency has its own rows."""
     tell(
@@ -85,4 +87,5 @@ def revenue(
         form=form,
         output=output,
         limit=limit,
+        chart=chart,
     )

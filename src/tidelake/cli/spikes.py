@@ -9,6 +9,7 @@ import typer
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -44,6 +45,7 @@ def spikes(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """Days that lie far above or below the same weekday of the weeks before."""
     tell(
@@ -62,4 +64,5 @@ def spikes(
         form=form,
         output=output,
         limit=limit,
+        chart=chart,
     )

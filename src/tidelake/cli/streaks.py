@@ -9,6 +9,7 @@ import typer
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -47,6 +48,7 @@ def streaks(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """How many days in a row had something, with what was seen only in part counted as such."""
     tell(
@@ -66,4 +68,5 @@ def streaks(
         form=form,
         output=output,
         limit=limit,
+        chart=chart,
     )

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from tidelake.cli.lifecycle import AtOption, ByOption, WhereOption
-from tidelake.cli.opening import opened, say_unfinished
+from tidelake.cli.opening import opened
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -20,7 +21,7 @@ from tidelake.cli.options import (
     TargetOption,
     examples,
 )
-from tidelake.cli.output import emit
+from tidelake.cli.questions import show
 
 EXAMPLES = examples("tide trend", "tide trend sessions --days 28", "tide trend dau --by region --at 2025-11-16")
 
@@ -42,6 +43,7 @@ def trend(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """Whether a metric rises or falls: its change a week with an interval, and a verdict."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -53,9 +55,4 @@ def trend(
             where=where,
             min_change=min_change,
         )
-        if form is FormatName.table:
-            from tidelake.metrics.reading import for_reading
-
-            result = for_reading(result)
-        emit(result, form=form, output=output, limit=limit)
-        say_unfinished(session)
+        show(session, result, form=form, output=output, limit=limit, chart=chart)

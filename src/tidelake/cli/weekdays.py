@@ -5,6 +5,7 @@ from __future__ import annotations
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -37,6 +38,7 @@ def weekdays(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """How far each weekday lies above or below the mean of its week, over complete weeks."""
     tell(
@@ -54,4 +56,5 @@ def weekdays(
         form=form,
         output=output,
         limit=limit,
+        chart=chart,
     )

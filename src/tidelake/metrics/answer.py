@@ -47,7 +47,8 @@ def number_fields(unit: str | None) -> list[pa.Field]:
     """`value, numerator, denominator, n, ci_low, ci_high`; `unit` = `share` prints as a percentage."""
     kinds = dict.fromkeys(NUMBERS, pa.float64()) | {"n": pa.int64()}
     metadata = {"unit": unit} if unit else None
-    return [pa.field(name, kind, metadata=metadata if name == "value" else None) for name, kind in kinds.items()]
+    counted = ("value",) if unit != "share" else ("value", "ci_low", "ci_high")
+    return [pa.field(name, kind, metadata=metadata if name in counted else None) for name, kind in kinds.items()]
 
 
 def answer(
