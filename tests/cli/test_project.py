@@ -169,7 +169,7 @@ def test_a_metric_is_shown_with_its_definition_and_the_sql_that_measures_it(proj
         for metric in session.metrics().to_dicts():
             (row,) = session.metrics(metric["name"]).to_dicts()
             measured = session.measure(metric["name"], grain=metric["grains"][0])
-            assert row["sql"] == measured.sql
+            assert (row["sql"] or "") == measured.sql  # none of what this project cannot know
             assert row["version"] == measured.to_dicts()[0]["definition_version"]
             for name in metric["dimensions"]:
                 assert name in session.measure(metric["name"], by=[name], grain=metric["grains"][0]).table.column_names
@@ -184,7 +184,7 @@ def test_without_a_project_the_built_in_metrics_are_listed(
     monkeypatch.chdir(tmp_path)
     assert main(["metrics", "list", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert len(rows) == 15
+    assert len(rows) == 37
     assert {row["dimensions"] for row in rows} == {None}
     assert main(["metrics", "show", "dua"]) == 2
     assert "Did you mean 'dau'" in capsys.readouterr().err
@@ -194,7 +194,7 @@ def test_without_a_project_the_built_in_metrics_are_listed(
 
 def test_an_unknown_metric_says_where_all_are_listed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["measure", "zzz", "--project", str(project)]) == 2
-    assert "sessions ... `tide metrics list` lists them all." in capsys.readouterr().err
+    assert "... `tide metrics list` lists them all." in capsys.readouterr().err
 
 
 def test_unknown_metric_ends_with_2(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

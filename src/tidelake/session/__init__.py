@@ -149,12 +149,18 @@ class Session:
         start: date | str | None = None,
         end: date | str | None = None,
         where: str | None = None,
+        actor: str | None = None,
+        compare: str | None = None,
+        members: bool = False,
     ) -> Result:
         """A metric by period and dimension, with the status of every number (METRICS section 0).
 
         Args:
             start: First local date, also as text (`2025-11-17`); None = the first there is.
             end: Last local date, itself included.
+            actor: Another actor level of tide.yml's `actors:` for distinct metrics.
+            compare: `previous` or `year`: each complete period beside an earlier one.
+            members: The actors behind the numbers, with their parts, in the place of the numbers.
 
         Raises:
             QueryError: A text is no date.
@@ -175,6 +181,9 @@ class Session:
                 start=_local_date(start),
                 end=_local_date(end),
                 where=where,
+                actor=actor,
+                compare=compare,
+                members=members,
             )
         self._read = [source.table for source in result.sources]
         return result

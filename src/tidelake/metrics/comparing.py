@@ -1,0 +1,117 @@
+"""Each complete period beside an earlier one, weekdays beside the same weekdays (METRICS section 12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, Literal, Self
+
+import pyarrow as pa
+
+from tidelake.errors import UnknownNameError
+from tidelake.metrics.definition import Grain
+from tidelake.metrics.numbers import Numbers
+from tidelake.metrics.periods import next_period
+from tidelake.metrics.question import Question
+
+_WORDS: Mapping[tuple[str, Grain], str] = {
+    ("previous", "day"): "the same weekday of the week before",
+    ("previous", "week"): "the week before",
+    ("previous", "month"): "the month before",
+    ("year", "day"): "the day 364 days before, the same weekday",
+    ("year", "week"): "the week 52 weeks before",
+    ("year", "month"): "the same month of the year before",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """With which earlier period each is compared."""
+
+    kind: Literal["previous", "year"]
+
+    @classmethod
+    def named(cls, name: str) -> Self:
+        """The comparison of this name.
+
+        Raises:
+            UnknownNameError: There is none.
+        """
+        if name == "previous":
+            return cls("previous")
+        if name == "year":
+            return cls("year")
+        raise UnknownNameError("comparison", name, ["previous", "year"])
+
+    def earlier(self, start: date, grain: Grain) -> date:
+        """The first date of the earlier period."""
+        if grain == "month":
+            months = 1 if self.kind == "previous" else 12
+            count = start.year * 12 + start.month - 1 - months
+            return date(count // 12, count % 12 + 1, 1)
+        return start - timedelta(days=7 if self.kind == "previous" else 364)
+
+
+def earlier_spans(question: Question, comparison: Comparison) -> list[tuple[date, date]]:
+    """The dates to read besides those asked for, as few stretches as there are."""
+    firsts = [comparison.earlier(start, question.grain) for start in question.periods]
+    new = sorted({first for first in firsts if first not in question.periods})
+    found: list[tuple[date, date]] = []
+    for first in new:
+        last = next_period(first, question.grain) - timedelta(days=1)
+        if found and found[-1][1] + timedelta(days=1) == first:
+            found[-1] = (found[-1][0], last)
+        else:
+            found.append((first, last))
+    return found
+
+
+def comparison_fields(unit: Mapping[str, str] | None) -> list[pa.Field]:
+    """The columns that a comparison adds."""
+    return [
+        pa.field("compared_start", pa.date32()),
+        pa.field("compared_value", pa.float64(), metadata=unit),
+        pa.field("compared_status", pa.string()),
+        pa.field("difference", pa.float64(), metadata=unit),
+        pa.field("relative_difference", pa.float64(), metadata={"unit": "share"}),
+    ]
+
+
+def compared(question: Question, numbers: Numbers, comparison: Comparison) -> Numbers:
+    """The rows of the periods that were asked for, each with the earlier one's value and the difference.
+
+    `difference` and `relative_difference` are null unless both periods are complete and both values known;
+    `relative_difference` also where the earlier value is 0.
+
+    Args:
+        question: What was asked.
+        numbers: Those of the periods asked for and of the earlier ones.
+    """
+    by_key = {(row["period_start"], *(row[name] for name in question.by)): row for row in numbers.rows}
+    rows = []
+    for (start, *segments), row in by_key.items():
+        if start not in question.periods:
+            continue
+        first = comparison.earlier(start, question.grain)
+        before = by_key.get((first, *segments), {"value": None, "status": None})
+        rows.append({**row, "compared_start": first, **_difference(row, before)})
+    totals = numbers.totals
+    if totals is not None:
+        totals = [row for row in totals if row["period_start"] in question.periods]
+    note = f"Compared with {_WORDS[comparison.kind, question.grain]}; only complete periods have a difference."
+    return replace(numbers, rows=rows, totals=totals, notes=(note, *numbers.notes))
+
+
+def _difference(row: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "compared_value": before["value"],
+        "compared_status": before["status"],
+        "difference": None,
+        "relative_difference": None,
+    }
+    are_complete = row["status"] == before["status"] == "complete"
+    if are_complete and row["value"] is not None and before["value"] is not None:
+        found["difference"] = row["value"] - before["value"]
+        found["relative_difference"] = found["difference"] / abs(before["value"]) if before["value"] else None
+    return found
