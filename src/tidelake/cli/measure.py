@@ -78,6 +78,9 @@ def measure(
         Compared | None,
         typer.Option("--compare", help="Beside the week (month) before, or the year before: same weekdays."),
     ] = None,
+    elapsed: Annotated[
+        bool, flag("--elapsed", help="With --compare: open periods beside the same elapsed part of the earlier one.")
+    ] = False,
     members: Annotated[bool, flag("--members", help="The actors behind the numbers, with their parts.")] = False,
     project: ProjectOption = HERE,
     target: TargetOption = None,
@@ -98,6 +101,7 @@ def measure(
             where=where,
             actor=actor,
             compare=None if compare is None else compare.value,
+            elapsed=elapsed,
             members=members,
         )
         if form is FormatName.table:

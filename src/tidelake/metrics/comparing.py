@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, Self
 
 import pyarrow as pa
 
 from tidelake.errors import UnknownNameError
+from tidelake.gold.sqltext import day_start
 from tidelake.metrics.definition import Grain
+from tidelake.metrics.knowing import leaves_of
 from tidelake.metrics.numbers import Numbers
 from tidelake.metrics.periods import next_period
 from tidelake.metrics.question import Question
 
+Ask = Callable[[Question], Numbers]
 _WORDS: Mapping[tuple[str, Grain], str] = {
     ("previous", "day"): "the same weekday of the week before",
     ("previous", "week"): "the week before",
@@ -103,15 +106,70 @@ def compared(question: Question, numbers: Numbers, comparison: Comparison) -> Nu
     return replace(numbers, rows=rows, totals=totals, notes=(note, *numbers.notes))
 
 
+def with_elapsed(question: Question, numbers: Numbers, comparison: Comparison, ask: Ask) -> Numbers:
+    """The same, and open periods beside the same elapsed fraction of the earlier period.
+
+    Both sides are counted up to an instant: this period up to the one until which its sources are complete, the
+    earlier one up to the same fraction of its length. `compared_value` is then of that part, `compared_status` is
+    `elapsed`, and the difference is one of the two parts. Rolling metrics have none: their window is whole.
+
+    Args:
+        ask: Gives the numbers of a question.
+    """
+    mark = question.observed.watermark
+    opened = {row["period_start"] for row in numbers.rows if row["status"] in ("open", "provisional")}
+    leaves = leaves_of(question.metric, question.known)
+    longest = max((leaf.window_days or 1 for leaf in leaves), default=1)
+    if mark is None or longest > 1 or (question.grain != "day" and any(leaf.is_rolling for leaf in leaves)):
+        return numbers
+    nothing = 0.0 if question.metric.kind in ("sum", "distinct", "typical") and not question.unknown else None
+    until = mark - question.observed.lateness
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for start in sorted(opened):
+        first = comparison.earlier(start, question.grain)
+        share = _elapsed(question, start, until)
+        if not 0 < share < 1 or question.status(first) != "complete":
+            continue
+        now, before = _until(question, start, share, ask), _until(question, first, share, ask)
+        for segments in {**now, **before}:
+            value, earlier = now.get(segments, nothing), before.get(segments, nothing)
+            found[start, *segments] = {"compared_value": earlier, **_differences(value, earlier)}
+    rows = []
+    for row in numbers.rows:
+        key = (row["period_start"], *(row[name] for name in question.by))
+        rows.append({**row, **found[key], "compared_status": "elapsed"} if key in found else row)
+    note = f"elapsed: both periods counted up to the same fraction, this one up to {until:%Y-%m-%d %H:%M:%S}Z."
+    return replace(numbers, rows=rows, notes=(*numbers.notes, *([note] if found else [])))
+
+
+def _elapsed(question: Question, start: date, until: datetime) -> float:
+    """Which fraction of a period lies before an instant."""
+    begin, end = _bounds(question, start)
+    return (until - begin) / (end - begin)
+
+
+def _bounds(question: Question, start: date) -> tuple[datetime, datetime]:
+    zone = question.gold.project.zone
+    return day_start(start, zone), day_start(next_period(start, question.grain), zone)
+
+
+def _until(question: Question, start: date, share: float, ask: Ask) -> dict[tuple[Any, ...], float | None]:
+    begin, end = _bounds(question, start)
+    part = replace(question.between((start, start)), until=begin + (end - begin) * share)
+    return {tuple(row[name] for name in question.by): row["value"] for row in ask(part).rows}
+
+
 def _difference(row: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "compared_value": before["value"],
         "compared_status": before["status"],
-        "difference": None,
-        "relative_difference": None,
     }
     are_complete = row["status"] == before["status"] == "complete"
-    if are_complete and row["value"] is not None and before["value"] is not None:
-        found["difference"] = row["value"] - before["value"]
-        found["relative_difference"] = found["difference"] / abs(before["value"]) if before["value"] else None
-    return found
+    return found | _differences(row["value"] if are_complete else None, before["value"])
+
+
+def _differences(value: float | None, before: float | None) -> dict[str, float | None]:
+    if value is None or before is None:
+        return {"difference": None, "relative_difference": None}
+    difference = value - before
+    return {"difference": difference, "relative_difference": difference / abs(before) if before else None}

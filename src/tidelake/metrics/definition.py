@@ -65,6 +65,11 @@ class Metric(Settings):
     def _one_or_many(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
 
+    @field_validator("expression", mode="before", json_schema_input_type=str | float)
+    @classmethod
+    def _number_as_text(cls, value: object) -> object:
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
         for fault in _faults(self):

@@ -7,7 +7,7 @@ Every SELECT gives `day`, one column `s0`, `s1` ... a dimension, and what the ki
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 from typing import Literal
 
@@ -15,7 +15,7 @@ from tidelake.contracts.table import literal, quoted
 from tidelake.engine.sql import columns_of
 from tidelake.gold.builtin import ALL
 from tidelake.gold.context import Gold
-from tidelake.gold.sqltext import date_literal, exact_sum, one_of
+from tidelake.gold.sqltext import date_literal, exact_sum, instant_literal, one_of
 from tidelake.metrics.conditions import conjunction
 from tidelake.metrics.definition import Metric
 from tidelake.metrics.dimensions import UNKNOWN, dimensions_of, segment
@@ -63,6 +63,7 @@ class Facts:
         attributed: Whether sums of events are given by actor: not, of known actors only, or with the rest in a row
             whose actor is null.
         also: Columns to read besides, so that another metric's facts can be read in the same pass.
+        until: Only events up to this instant, and sessions that start by then.
     """
 
     gold: Gold
@@ -73,6 +74,7 @@ class Facts:
     actor: str | None = None
     attributed: Attributed = "no"
     also: tuple[str, ...] = ()
+    until: datetime | None = None
 
     @property
     def segments(self) -> list[str]:
@@ -139,8 +141,11 @@ class Facts:
 
     @property
     def _silver_where(self) -> str | None:
-        own, asked = self._definition_where, self.where
-        return conjunction([own, asked]) if own else asked
+        own, until = self._definition_where, self._until("event_time")
+        return conjunction([own, self.where, until]) if own or until else self.where
+
+    def _until(self, column: str) -> str | None:
+        return f"{column} <= {instant_literal(self.until)}" if self.until is not None else None
 
     @property
     def _from_silver(self) -> bool:
@@ -296,7 +301,7 @@ class Facts:
     def _sessions(self) -> Rows:
         dimensions = self.gold.project.dimensions
         named = "".join(f", {quoted('first_' + name)} AS {quoted(name)}" for name in dimensions)
-        asked = conjunction([self.metric.where, self.where])
+        asked = conjunction([self.metric.where, self.where, self._until("started_at")])
         condition = f" AND {asked}" if asked else ""
         is_distinct = self.metric.kind in ("distinct", "mean_of_days")
         counted = named_in(self.gold, (*self.needs, *self.also))
@@ -313,7 +318,8 @@ class Facts:
 
     @property
     def _count_table(self) -> str:
-        if self.where is None and self.metric.where is None and set(self.by) <= {"entity"}:
+        is_whole = self.where is None and self.metric.where is None and self.until is None
+        if is_whole and set(self.by) <= {"entity"}:
             return "gold.entity_day"
         return f"silver.{self.metric.source}"
 
@@ -328,7 +334,7 @@ class Facts:
                 f"AND {self._within('activity_date')}",
             )
         human = "TRUE" if self.gold.project.activity.any else "coalesce(traffic_class, 'human') = 'human'"
-        asked = conjunction([self.metric.where, self.where])
+        asked = conjunction([self.metric.where, self.where, self._until("event_time")])
         condition = f" AND {asked}" if asked else ""
         return Rows(
             self._named("event_date", has_values=False, has_actor=False),

@@ -39,7 +39,7 @@ def formula_numbers(question: Question, limit: int, kept: Kept | None, ask: Ask)
             where=question.where,
             actor=question.actor,
         )
-        found[name] = ask(replace(asked, asked=question.asked), limit, kept)
+        found[name] = ask(replace(asked, asked=question.asked, until=question.until), limit, kept)
         kept = found[name].kept if kept is None else kept
     rows = _rows(question, {name: _by_key(question, numbers) for name, numbers in found.items()})
     sql = "\n\n".join(f"-- {name}\n{numbers.sql}" for name, numbers in found.items() if numbers.sql)

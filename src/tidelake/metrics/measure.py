@@ -17,7 +17,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, all_parts, catalogue, metric_named, parts_of
-from tidelake.metrics.comparing import Comparison, compared, comparison_fields, earlier_spans
+from tidelake.metrics.comparing import Comparison, compared, comparison_fields, earlier_spans, with_elapsed
 from tidelake.metrics.conditions import condition
 from tidelake.metrics.dimensions import check_dimensions, conditional_columns
 from tidelake.metrics.formula_numbers import formula_numbers
@@ -64,6 +64,7 @@ def measure(
     where: str | None = None,
     actor: str | None = None,
     compare: str | None = None,
+    elapsed: bool = False,
     members: bool = False,
     segment_limit: int = SEGMENT_LIMIT,
 ) -> MeasureResult:
@@ -82,6 +83,7 @@ def measure(
         where: SQL over silver's columns (session metrics: over those of sessions): only rows for which it is true.
         actor: Another level of actor, as declared in tide.yml's `actors:`; None = the actor itself.
         compare: `previous` or `year`: each complete period beside an earlier one.
+        elapsed: With `compare`: also open periods, beside the same elapsed fraction of the earlier one.
         members: Give the actors behind the numbers in the place of the numbers.
         segment_limit: Values of a dimension that get rows of their own.
 
@@ -108,6 +110,8 @@ def measure(
     column = _actor_column(gold, leaves, actor)
     question = Question.of(gold, definition, known, by=by, grain=chosen, where=asked, actor=column)
     question = _between(question, leaves, start, end)
+    if elapsed and compare is None:
+        raise DefinitionError("`elapsed` says what open periods are compared with.", hint="Add --compare previous.")
     if members:
         if compare is not None:
             raise DefinitionError("Members are of one period each.", hint="Leave --compare out.")
@@ -116,8 +120,11 @@ def measure(
         return _result(question, _numbers(question, segment_limit, None))
     comparison = Comparison.named(compare)
     both = question.between(*question.asked, *earlier_spans(question, comparison))
-    numbers = _numbers(both, segment_limit, None)
-    return _result(question, compared(question, numbers, comparison), comparison)
+    found = _numbers(both, segment_limit, None)
+    numbers = compared(question, found, comparison)
+    if elapsed:
+        numbers = with_elapsed(question, numbers, comparison, lambda part: _numbers(part, segment_limit, found.kept))
+    return _result(question, numbers, comparison)
 
 
 def metric_sql(gold: Gold, metric: Metric, known: Mapping[str, Metric] | None = None) -> str:

@@ -152,8 +152,9 @@ def _unknown(question: Question) -> list[dict[str, Any]]:
 def _occurring(
     question: Question, facts: str, names: Sequence[str], found: list[dict[str, Any]]
 ) -> list[tuple[Any, ...]]:
-    """The segments that occur, also on dates that do not stand for their period."""
-    if names and question.metric.is_rolling and question.grain != "day":
+    """The segments that occur, also on dates that do not stand for their period, or with nobody who counts."""
+    is_represented = question.metric.is_rolling and question.grain != "day"
+    if names and (is_represented or question.metric.kind == "typical"):
         found = question.rows_of(f"SELECT DISTINCT {', '.join(names)} FROM ({facts}) AS facts")
     return sorted({tuple(row[name] for name in names) for row in found}) if names else [()]
 

@@ -46,6 +46,7 @@ class Question:
         where: Condition over the facts' rows.
         actor: Column that says who it was, where it is not the actor.
         asked: First and last dates that are asked for; several where they are compared.
+        until: Only events up to this instant, and sessions that start by then.
         unknown: Why the metric cannot be known here; None where it can. Nothing is read for it then.
     """
 
@@ -59,6 +60,7 @@ class Question:
     actor: str | None = None
     asked: Spans = ()
     unknown: str | None = None
+    until: datetime | None = None
 
     @classmethod
     def of(
@@ -102,7 +104,7 @@ class Question:
 
     def _facts_of(self, metric: Metric, by: tuple[str, ...], attributed: Attributed) -> Facts:
         where = self.where.sql if self.where is not None else None
-        found = Facts(self.gold, metric, by, where, self._read_spans(), self.actor, attributed)
+        found = Facts(self.gold, metric, by, where, self._read_spans(), self.actor, attributed, until=self.until)
         check_whole_days(found)
         return found
 

@@ -151,6 +151,7 @@ class Session:
         where: str | None = None,
         actor: str | None = None,
         compare: str | None = None,
+        elapsed: bool = False,
         members: bool = False,
     ) -> Result:
         """A metric by period and dimension, with the status of every number (METRICS section 0).
@@ -160,6 +161,7 @@ class Session:
             end: Last local date, itself included.
             actor: Another actor level of tide.yml's `actors:` for distinct metrics.
             compare: `previous` or `year`: each complete period beside an earlier one.
+            elapsed: With `compare`: open periods beside the same elapsed fraction of the earlier one.
             members: The actors behind the numbers, with their parts, in the place of the numbers.
 
         Raises:
@@ -183,6 +185,7 @@ class Session:
                 where=where,
                 actor=actor,
                 compare=compare,
+                elapsed=elapsed,
                 members=members,
             )
         self._read = [source.table for source in result.sources]
