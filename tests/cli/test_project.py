@@ -405,3 +405,17 @@ def test_ledger_as_a_table_ends_with_its_sums(tide: Printed) -> None:
     assert shown[-1] == (
         "2 files, 8 read = 4 accepted + 2 quarantined + 1 duplicate + 1 filtered + 0 superseded; every file balances"
     )
+
+
+def test_members_comparisons_and_own_metrics_on_the_command_line(project: Path, tide: Printed) -> None:
+    (project / "metrics").mkdir()
+    (project / "metrics" / "each.yml").write_text("kind: formula\nexpression: events / active_users\n")
+    day = ("--from", "2025-11-17", "--to", "2025-11-17", "--format", "json")
+    (value,) = json.loads(tide("measure", "dau", *day))["rows"]
+    members = json.loads(tide("measure", "dau", "--members", *day))["rows"]
+    assert len({row["actor_id"] for row in members}) == len(members) == value["value"]
+    (row,) = json.loads(tide("measure", "each", "--compare", "previous", *day))["rows"]
+    assert (row["compared_start"], row["difference"]) == ("2025-11-10", None)
+    assert row["value"] == row["numerator"] / row["denominator"]
+    (shown,) = json.loads(tide("metrics", "show", "each", "--format", "json"))["rows"]
+    assert shown["expression"] == "events / active_users"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -225,6 +226,21 @@ def test_names_are_words_that_a_formula_can_name(tiny: Tiny) -> None:
     own(tiny, "my-plays", "kind: sum\nfact: event\n")
     with pytest.raises(DefinitionError, match="'my-plays' is no name for a metric"):
         ask(tiny, "dau")
+
+
+def test_the_examples_of_the_page_are_metrics(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics-files.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n# metrics/(\w+)\.yml[^\n]*\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 4
+    names = {"plays": "video_play", "opens": "app_open", "searches": "search"}
+    settings = {"measures": {name: {"event": event} for name, event in names.items()}}
+    with Tiny(tmp_path, settings, columns=COLUMNS) as made:
+        made.add([{"event_time": "2025-03-03 10:00", "event_name": "video_play", "seconds": 60.0}])
+        made.build()
+        for name, text in examples:
+            own(made, name, text)
+        found = {name: row_of(made, name)["value"] for name, _ in examples}
+    assert found == {"long_plays": 1, "long_play_share": 1, "plays_per_hundred": 100, "opened_not_search": None}
 
 
 def test_built_in_metrics_have_a_title_a_unit_and_a_description() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.gold.tiny import Tiny
 from tests.metrics.asking import ask, own
+from tidelake.engine.sql import check_portable
 from tidelake.errors import DefinitionError
 from tidelake.metrics.catalogue import catalogue
 from tidelake.metrics.knowing import grains_of, leaves_of
@@ -77,6 +78,8 @@ def check(tiny: Tiny, name: str, **options: Any) -> int:
     by = options.get("by", ())
     numbers = ask(tiny, name, **options)
     members = ask(tiny, name, members=True, **options)
+    check_portable(numbers.sql or "SELECT 1 AS one")
+    check_portable(members.sql or "SELECT 1 AS one")
     found: dict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
     seen = set()
     for row in members.to_dicts():
