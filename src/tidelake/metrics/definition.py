@@ -164,7 +164,7 @@ def _fact_faults(metric: Metric) -> Iterable[str]:
     if metric.fact == "count" and (metric.kind != "sum" or metric.column is None):
         yield "count facts have sums only: `kind: sum` with `column:`, a measure of the source"
     if metric.fact != "count" and metric.source is not None:
-        yield "`source:` is for count facts; for events write `where: source = '...'`"
+        yield "`source:` is for count facts; metrics of events can be cut by the dimension `source`"
     if metric.event and metric.fact != "event":
         yield "`event:` is for event facts; count those events as a measure in tide.yml and name it in `where:`"
 

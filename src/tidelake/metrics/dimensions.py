@@ -27,7 +27,7 @@ def segment(name: str) -> str:
 def conditional_columns(gold: Gold, metric: Metric) -> list[str]:
     """The columns that a question's condition can ask for; none before the first build."""
     if metric.fact in ("event", "actor_day"):
-        return [*gold.events.types, *CANONICAL, "source"] if gold.events.types else []
+        return [*gold.events.types, *CANONICAL] if gold.events.types else []
     counts = set(names_of(gold)) if metric.fact == "session" else set()
     return [name for name in defined_columns(gold, metric) if name not in counts]
 

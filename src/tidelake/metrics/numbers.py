@@ -10,7 +10,6 @@ from typing import Any
 from tidelake.metrics.answer import NUMBERS
 from tidelake.metrics.catalogue import parts_of
 from tidelake.metrics.facts import Facts
-from tidelake.metrics.intervals import wilson
 from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, rolling_distinct_sql
 from tidelake.metrics.kinds.ratios import mean_sql, quantile_sql, ratio_sql
 from tidelake.metrics.kinds.sums import sum_sql
@@ -187,6 +186,8 @@ def _share_bounds(numbers: Mapping[str, Any]) -> dict[str, Any]:
     top, bottom = numbers["numerator"], numbers["denominator"]
     if not bottom or top is None or top > bottom:
         return {}
+    from tidelake.metrics.intervals import wilson  # with numpy, which most questions do not need
+
     low, high = wilson(top, bottom)
     return {"ci_low": low, "ci_high": high}
 

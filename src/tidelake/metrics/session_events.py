@@ -11,8 +11,6 @@ from datetime import date, timedelta
 
 from tidelake.contracts.table import quoted
 from tidelake.gold.context import Gold
-from tidelake.gold.session_sql import SessionSql
-from tidelake.gold.sessions import bracketed
 from tidelake.gold.sqltext import date_literal, instant_micros, micros, one_of
 from tidelake.metrics.periods import dates_between
 
@@ -73,6 +71,9 @@ def _count(gold: Gold, name: str) -> str:
 
 def _held(gold: Gold, first: date, last: date) -> str:
     """SELECT of the events with their session's unit and start; null where none of these sessions holds them."""
+    from tidelake.gold.session_sql import SessionSql
+    from tidelake.gold.sessions import bracketed  # builds import numpy, which most questions do not need
+
     is_bracket = gold.project.session.mode == "bracket"
     begins = "min(chain_date)" if is_bracket else "min(session_date)"
     (edges,) = gold.query(
