@@ -20,6 +20,7 @@ from tidelake.cli.options import (
     ProjectOption,
     TargetOption,
     examples,
+    flag,
 )
 from tidelake.cli.output import emit
 
@@ -28,7 +29,16 @@ EXAMPLES = examples(
     "tide measure views --grain week --from 2016-01-01 --to 2016-03-31",
     "tide measure dau --by region --by device --output dau.csv",
     "tide measure events --where \"event_name = 'video_play'\"",
+    "tide measure plays_per_user --grain week --compare previous",
+    "tide measure dau --from 2025-11-17 --to 2025-11-17 --members --output actors.csv",
 )
+
+
+class Compared(StrEnum):
+    """The earlier period beside each."""
+
+    previous = "previous"
+    year = "year"
 
 
 class Grain(StrEnum):
@@ -59,6 +69,18 @@ def measure(
     where: Annotated[
         str | None, typer.Option("--where", metavar="SQL", help="Count only rows for which this is true.")
     ] = None,
+    actor: Annotated[
+        str | None,
+        typer.Option("--actor", metavar="LEVEL", help="Count another actor level of tide.yml, such as account."),
+    ] = None,
+    compare: Annotated[
+        Compared | None,
+        typer.Option("--compare", help="Beside the week (month) before, or the year before: same weekdays."),
+    ] = None,
+    elapsed: Annotated[
+        bool, flag("--elapsed", help="With --compare: open periods beside the same elapsed part of the earlier one.")
+    ] = False,
+    members: Annotated[bool, flag("--members", help="The actors behind the numbers, with their parts.")] = False,
     project: ProjectOption = HERE,
     target: TargetOption = None,
     as_of: AsOfOption = None,
@@ -76,6 +98,10 @@ def measure(
             start=None if start is None else start.date(),
             end=None if end is None else end.date(),
             where=where,
+            actor=actor,
+            compare=None if compare is None else compare.value,
+            elapsed=elapsed,
+            members=members,
         )
         if form is FormatName.table:
             from tidelake.metrics.reading import for_reading

@@ -22,7 +22,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import dates_condition
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.facts import UNKNOWN, dimensions_of
+from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions
 from tidelake.metrics.intervals import benjamini_hochberg, moments_bounds
 from tidelake.metrics.kinds.strata import (
     Z_90,
@@ -117,7 +117,7 @@ def _check(gold: Gold, by: Sequence[str], where: str | None) -> None:
         )
     if gold.events.sources and not gold.events.has_watch:
         raise DefinitionError("No event tells what was watched.", hint="Say it under `watch:` (docs/settings.md).")
-    known = dimensions_of(gold, "session", None)
+    known = fact_dimensions(gold, "session")
     for name in by:
         if name not in known:
             raise UnknownNameError("dimension", name, known, more="List it under `dimensions:` in tide.yml.")
