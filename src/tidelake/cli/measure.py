@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from tidelake.cli.opening import opened, say_unfinished
+from tidelake.cli.opening import opened
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -22,12 +23,13 @@ from tidelake.cli.options import (
     examples,
     flag,
 )
-from tidelake.cli.output import emit
+from tidelake.cli.questions import show
 
 EXAMPLES = examples(
     "tide measure dau",
     "tide measure views --grain week --from 2016-01-01 --to 2016-03-31",
     "tide measure dau --by region --by device --output dau.csv",
+    "tide measure dau --by region --chart dau.png",
     "tide measure events --where \"event_name = 'video_play'\"",
     "tide measure plays_per_user --grain week --compare previous",
     "tide measure dau --from 2025-11-17 --to 2025-11-17 --members --output actors.csv",
@@ -88,6 +90,7 @@ def measure(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """A metric over time, by any dimension; every row says whether its period is complete."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -103,9 +106,4 @@ def measure(
             elapsed=elapsed,
             members=members,
         )
-        if form is FormatName.table:
-            from tidelake.metrics.reading import for_reading
-
-            result = for_reading(result)
-        emit(result, form=form, output=output, limit=limit)
-        say_unfinished(session)
+        show(session, result, form=form, output=output, limit=limit, chart=chart)
