@@ -113,6 +113,18 @@ def test_who_is_never_identified_is_an_actor_and_who_has_no_id_is_none(tmp_path:
         assert owners(lake) == {}
 
 
+def test_a_value_that_many_devices_send_is_no_id(tmp_path: Path) -> None:
+    """Empty, zeros, and what the project names: no actor without a known id, and no owner where one is there."""
+    zeros = "00000000-0000-0000-0000-000000000000"
+    with tiny(tmp_path) as lake:
+        lake.add([seen("01 10:00", ""), seen("01 11:00", zeros), seen("02 10:00", zeros, "ann"), seen("02 11:00", "-")])
+        lake.build()
+        assert user_days(lake) == [("ann", 2, 1), ("anonymous:-", 2, 1)]
+        lake.project = lake.project.model_copy(update={"identity": Identity(ignore=("-",))})
+        lake.build()
+        assert user_days(lake) == [("ann", 1, 1), ("ann", 2, 1), ("anonymous:", 1, 1)]
+
+
 def test_a_known_id_that_reads_like_an_anonymous_actor_is_not_mistaken_for_one(tmp_path: Path) -> None:
     with tiny(tmp_path) as lake:
         lake.add([seen("01 10:00", "y"), seen("01 11:00", None, "anonymous:y"), seen("02 09:00", "z")])

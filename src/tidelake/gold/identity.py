@@ -120,7 +120,7 @@ def _seen(events: Events, days: Sequence[date] | None) -> str:
     """SELECT of which ids the events of some dates carry together."""
     rows = [
         f"SELECT event_date, event_time, anonymous_id, actor_id AS known_id FROM {table} "
-        f"WHERE {dates_condition('event_date', days)} AND anonymous_id IS NOT NULL"
+        f"WHERE {dates_condition('event_date', days)} AND {events.anonymous('anonymous_id')} IS NOT NULL"
         for table in events.anonymous_tables
     ]
     return render("identity_seen", events=" UNION ALL ".join(rows))
