@@ -19,6 +19,7 @@ from tidelake.contracts.source import source_from
 from tidelake.gold.build import table_names
 from tidelake.gold.context import open_gold
 from tidelake.gold.identity import identity_faults, identity_report
+from tidelake.metrics.measure import measure
 
 MAPPING = {
     "event_time": "t",
@@ -176,6 +177,9 @@ def test_conditions_see_the_stitched_actor(tmp_path: Path) -> None:
         events = open_gold(lake.engine, lake.lake, lake.project, lake.sources).events
         hers = events.select(where="actor_id = 'ann'")
         assert len(lake.query(f"SELECT event_id FROM ({hers}) AS rows")) == 2
+        cut = measure(lake.engine, lake.lake, lake.project, lake.sources, "dau", by=["anonymous_id"]).to_dicts()
+        found = {(row["period_start"].day, row["anonymous_id"], row["value"]) for row in cut if row["value"]}
+        assert found == {(1, "x", 1), (2, "x", 1), (2, "y", 1)}
 
 
 # --- by touched dates
@@ -261,6 +265,8 @@ def test_a_build_of_one_table_makes_the_owners_too(tmp_path: Path) -> None:
         lake.add([seen("02 10:00", "x", "ann")])
         lake.build(select=["gold.sessions"])
         assert {row["actor_id"] for row in lake.sessions()} == {"ann"}
+        lake.build(select=["gold.sessions"], full_refresh=True)
+        assert {run.name: run.reason for run in lake.build(dry_run=True)}["gold.sessions"] == "nothing new"
         lake.build()
         assert user_days(lake) == [("ann", 1, 1), ("ann", 2, 1)]
 
