@@ -100,7 +100,7 @@ def test_the_project_is_found_from_below(tmp_path: Path) -> None:
     [
         ("path: x\nmapping: {actor_id: u}\n", "event_time"),
         ("path: x\nfact: count\nmapping: {event_time: t}\n", "entity"),
-        ("path: x\nfact: dimension\n", "key"),
+        ("path: x\nfact: dimension\nhistory: scd2\n", "key"),
         ("path: x\nmapping: {event_time: t}\ndedup: key\n", "event_id"),
     ],
 )

@@ -102,6 +102,10 @@ class Identity(Settings):
         "earliest event that carries both; off: each anonymous id is an actor by itself; without a source that maps "
         "`anonymous_id` neither does anything",
     )
+    ignore: tuple[str, ...] = Field(
+        ("", "00000000-0000-0000-0000-000000000000"),
+        description="values of `anonymous_id` that many devices send and that stand for none: as if they were null",
+    )
 
 
 class Measure(Settings):

@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import tidelake.session as tidelake_session
+from tests.gold.test_identity import random_events
+from tests.gold.test_identity import tiny as with_anonymous
 from tests.gold.test_watch_random import COLUMNS, random_plays
 from tests.gold.tiny import Tiny
 from tidelake.engine.base import Engine
@@ -27,6 +29,8 @@ from tidelake.engine.duckdb import DuckEngine
 from tidelake.engine.spark import SparkEngine
 from tidelake.engine.sql import check_portable
 from tidelake.gold.build import build_gold
+from tidelake.gold.context import open_gold
+from tidelake.gold.identity import identity_faults, identity_report
 from tidelake.lake import Lake
 from tidelake.session import Session
 from tidelake.silver.parsing import Parsing
@@ -268,6 +272,37 @@ def test_watch_time_over_sessions(mode: str, builds: int, tmp_path: Path, spark_
                 build_gold(spark, s.lake, s.project, s.sources, select=["sessions"])
             other = spark.query("SELECT * FROM gold.sessions")
         assert_same_rows(duck.engine.query("SELECT * FROM gold.sessions"), other, tolerance=0)
+
+
+def test_stitching_asks_for_portable_sql_only(tmp_path: Path) -> None:
+    events = random_events(seed=3)
+    with with_anonymous(tmp_path, {"dimensions": ["country"]}, country=pa.string()) as tiny:
+        for part in range(2):
+            tiny.add(events[part::2])
+            build_gold(Listening(tiny.engine), tiny.lake, tiny.project, tiny.sources)
+        gold = open_gold(Listening(tiny.engine), tiny.lake, tiny.project, tiny.sources)
+        assert identity_faults(gold) == []
+        assert identity_report(gold).table.num_rows
+
+
+@pytest.mark.spark
+def test_anonymous_ids_have_the_same_owners(tmp_path: Path, spark_session: SparkSession) -> None:
+    """Spark in two builds, DuckDB in one: owners, and days of the stitched actors."""
+    events = random_events(seed=3)
+    with with_anonymous(tmp_path / "duck") as duck, with_anonymous(tmp_path / "s") as s:
+        duck.add(events)
+        duck.build()
+        with SparkEngine(s.lake, session=spark_session) as spark:
+            for part in range(2):
+                s.add(events[part::2])
+                build_gold(spark, s.lake, s.project, s.sources)
+            for table in ("gold.identity_day", "gold.identity", "gold.user_day"):
+                sql = f"SELECT * FROM {table}"
+                assert_same_rows(duck.engine.query(sql), spark.query(sql), tolerance=0)
+            stitched = open_gold(spark, s.lake, s.project, s.sources)
+            assert identity_faults(stitched) == []
+            numbers = identity_report(stitched).table
+        assert numbers == identity_report(open_gold(duck.engine, duck.lake, duck.project, duck.sources)).table
 
 
 @pytest.mark.spark

@@ -19,6 +19,7 @@ from tidelake.contracts.source import source_from
 from tidelake.gold.build import table_names
 from tidelake.gold.context import open_gold
 from tidelake.gold.identity import identity_faults, identity_report
+from tidelake.metrics.measure import measure
 
 MAPPING = {
     "event_time": "t",
@@ -113,6 +114,18 @@ def test_who_is_never_identified_is_an_actor_and_who_has_no_id_is_none(tmp_path:
         assert owners(lake) == {}
 
 
+def test_a_value_that_many_devices_send_is_no_id(tmp_path: Path) -> None:
+    """Empty, zeros, and what the project names: no actor without a known id, and no owner where one is there."""
+    zeros = "00000000-0000-0000-0000-000000000000"
+    with tiny(tmp_path) as lake:
+        lake.add([seen("01 10:00", ""), seen("01 11:00", zeros), seen("02 10:00", zeros, "ann"), seen("02 11:00", "-")])
+        lake.build()
+        assert user_days(lake) == [("ann", 2, 1), ("anonymous:-", 2, 1)]
+        lake.project = lake.project.model_copy(update={"identity": Identity(ignore=("-",))})
+        lake.build()
+        assert user_days(lake) == [("ann", 1, 1), ("ann", 2, 1), ("anonymous:", 1, 1)]
+
+
 def test_a_known_id_that_reads_like_an_anonymous_actor_is_not_mistaken_for_one(tmp_path: Path) -> None:
     with tiny(tmp_path) as lake:
         lake.add([seen("01 10:00", "y"), seen("01 11:00", None, "anonymous:y"), seen("02 09:00", "z")])
@@ -164,6 +177,9 @@ def test_conditions_see_the_stitched_actor(tmp_path: Path) -> None:
         events = open_gold(lake.engine, lake.lake, lake.project, lake.sources).events
         hers = events.select(where="actor_id = 'ann'")
         assert len(lake.query(f"SELECT event_id FROM ({hers}) AS rows")) == 2
+        cut = measure(lake.engine, lake.lake, lake.project, lake.sources, "dau", by=["anonymous_id"]).to_dicts()
+        found = {(row["period_start"].day, row["anonymous_id"], row["value"]) for row in cut if row["value"]}
+        assert found == {(1, "x", 1), (2, "x", 1), (2, "y", 1)}
 
 
 # --- by touched dates
@@ -249,6 +265,8 @@ def test_a_build_of_one_table_makes_the_owners_too(tmp_path: Path) -> None:
         lake.add([seen("02 10:00", "x", "ann")])
         lake.build(select=["gold.sessions"])
         assert {row["actor_id"] for row in lake.sessions()} == {"ann"}
+        lake.build(select=["gold.sessions"], full_refresh=True)
+        assert {run.name: run.reason for run in lake.build(dry_run=True)}["gold.sessions"] == "nothing new"
         lake.build()
         assert user_days(lake) == [("ann", 1, 1), ("ann", 2, 1)]
 

@@ -118,6 +118,7 @@ def test_off_and_on_again_and_the_past(tmp_path: Path, once: Path) -> None:
     with tl.open(root, as_of="1") as session:
         (row,) = session.sql("SELECT anonymous_id, actor_id, known_count FROM gold.identity").to_dicts()
     assert row == {"anonymous_id": "x", "actor_id": "ann", "known_count": 2}
+    assert numbers(root, as_of="1") == before
     assert {row["status"] for row in checks(root)} == {"ok"}
     make_project(root, {"app": SOURCE})
     build(root)

@@ -82,9 +82,10 @@ def build_gold(
     coming = table_names(project, sources) if pending else []
     steps = _steps(gold, coming)
     wanted = _wanted(select, list(dict.fromkeys([*steps, *coming])))
-    wanted |= {IDENTITY_DAY, IDENTITY} & set(steps)  # small, and what other tables are made from
+    also = {IDENTITY_DAY, IDENTITY} & set(steps) - wanted  # small, and what other tables are made from
+    wanted |= also
     chosen = {name: step for name, step in steps.items() if name in wanted}
-    runs = _built(gold, chosen, full_refresh=full_refresh, dry_run=dry_run)
+    runs = _built(gold, chosen, full_refresh=full_refresh, dry_run=dry_run, also=also)
     if pending:
         absent = [name for name in coming if name not in steps]
         waiting = _waiting(gold, steps, pending, absent)
@@ -106,8 +107,19 @@ def _is_behind(gold: Gold, step: Model | Builder) -> bool:
     return what_changed(gold, step, gold.lake.note(step.name), full_refresh=False)[0] != "nothing new"
 
 
-def _built(gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bool, dry_run: bool) -> list[ModelRun]:
-    """Bring tables up to date in their order: first the built-in ones by day, beside the sessions where that goes."""
+def _built(
+    gold: Gold,
+    steps: Mapping[str, Model | Builder],
+    *,
+    full_refresh: bool,
+    dry_run: bool,
+    also: Collection[str] = (),
+) -> list[ModelRun]:
+    """Bring tables up to date in their order: first the built-in ones by day, beside the sessions where that goes.
+
+    Args:
+        also: Tables that nobody asked for: they are brought up to date, and not made anew by a full refresh.
+    """
     done: dict[str, ModelRun] = {}
 
     def make(name: str, where: Gold) -> None:
@@ -119,7 +131,8 @@ def _built(gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bo
             done[name] = step(where, full_refresh=full_refresh, dry_run=dry_run)
 
     if IDENTITY_DAY in steps:
-        make(IDENTITY_DAY, gold)
+        anew = full_refresh and IDENTITY_DAY not in also
+        done[IDENTITY_DAY] = build_identity_day(gold, full_refresh=anew, dry_run=dry_run)
     by_day = [step for step in steps.values() if isinstance(step, Model) and step.is_built_in]
     together = partial(build_together, gold, by_day, full_refresh=full_refresh)
     runs: list[ModelRun] = []

@@ -86,6 +86,11 @@ class Events:
         """The tables of the sources whose rows carry an anonymous id."""
         return [source.table for source in self.sources if source.has_anonymous]
 
+    def anonymous(self, column: str) -> str:
+        """SQL of an anonymous id; null where it stands for no device."""
+        ignored = one_of(column, self.project.identity.ignore)
+        return column if ignored == "FALSE" else f"CASE WHEN NOT {ignored} THEN {column} END"
+
     def stitching(self, *, is_made: bool = True) -> Events:
         """The same events with stitched actors, where a source has anonymous ids and the project does not forbid it.
 
@@ -286,7 +291,7 @@ class Events:
         kept = [name for name in source.schema.names if name != "actor_id" and _names(text, name)]
         inner = ", ".join(quoted(name) for name in dict.fromkeys([*kept, "event_date", "anonymous_id", "actor_id"]))
         columns = "".join(f"sent.{quoted(name)}, " for name in kept) + "".join(f"{column}, " for column in more)
-        known, own = known_actor("sent.actor_id"), f"'{ANONYMOUS}' || sent.anonymous_id"
+        known, own = known_actor("sent.actor_id"), f"'{ANONYMOUS}' || {self.anonymous('sent.anonymous_id')}"
         rows = f"(SELECT {inner} FROM {source.table} WHERE {within}) AS sent"
         if not self.is_stitched:
             return f"(SELECT {columns}coalesce({known}, {own}) AS actor_id FROM {rows}) AS {source.name}"

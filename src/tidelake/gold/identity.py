@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -120,7 +121,7 @@ def _seen(events: Events, days: Sequence[date] | None) -> str:
     """SELECT of which ids the events of some dates carry together."""
     rows = [
         f"SELECT event_date, event_time, anonymous_id, actor_id AS known_id FROM {table} "
-        f"WHERE {dates_condition('event_date', days)} AND anonymous_id IS NOT NULL"
+        f"WHERE {dates_condition('event_date', days)} AND {events.anonymous('anonymous_id')} IS NOT NULL"
         for table in events.anonymous_tables
     ]
     return render("identity_seen", events=" UNION ALL ".join(rows))
@@ -148,11 +149,13 @@ def _moved(gold: Gold, others: str) -> list[date]:
 def identity_report(gold: Gold) -> Result:
     """How many actors there are before and after stitching, of events that count.
 
-    Before: each known id and, apart from them, each anonymous id with an event without a known one.
+    Before: each known id and, apart from them, each anonymous id with an event without a known one. After: by the
+    tables as they were read, whatever tide.yml says by now.
     """
-    events, is_made = gold.events, gold.lake.version(IDENTITY) is not None and gold.events.is_stitched
-    before = _actors(gold, events.stitching(is_made=False))
-    after = _actors(gold, events) if is_made else before
+    events = gold.events
+    is_made = bool(events.anonymous_tables) and all(gold.lake.version(table) is not None for table in TABLES)
+    before = _actors(gold, replace(events, is_stitched=False))
+    after = _actors(gold, replace(events, is_stitched=True)) if is_made else before
     owners = {"mapped": 0, "ambiguous": 0}
     if is_made:
         counted = "count(*) AS mapped, count(*) FILTER (WHERE known_count > 1) AS ambiguous"
@@ -168,11 +171,11 @@ def identity_report(gold: Gold) -> Result:
         ("made", "of them seen with several known ids", owners["ambiguous"]),
         ("made", "events that moved to an owner", before["events"] - after["events"]),
     ]
-    said = "on (first_known)" if events.is_stitched else "off"
+    said = f"tide.yml says identity: {{stitch: {gold.project.identity.stitch}}}"
     if not events.anonymous_tables:
-        said = "nothing to do: no source maps `anonymous_id`, or none of its events has come"
+        said = "no source maps `anonymous_id:`, or none of its events has come"
     table = pa.table([list(column) for column in zip(*found, strict=True)], schema=_REPORT)
-    return Result(table, title="Identity", notes=(f"stitching: {said}",))
+    return Result(table, title="Identity", notes=(said,))
 
 
 def _actors(gold: Gold, events: Events) -> dict[str, int]:

@@ -11,7 +11,7 @@ from tidelake.gold.context import Gold
 def down_to_silver(gold: Gold, tables: Iterable[str]) -> list[str]:
     """`gold.user_day <- silver.app, gold.sessions`: a line for each table of gold, those that are read first."""
     made_of = {model.name: [entry.table for entry in model.inputs] for model in built_in_models(gold)}
-    made_of["gold.sessions"] = gold.events.tables
+    made_of["gold.sessions"] = gold.events.inputs
     counts = [f"silver.{name}" for name, source in sorted(gold.sources.items()) if source.fact == "count"]
     made_of["gold.entity_day"] = counts
     lines: list[str] = []

@@ -388,7 +388,7 @@ class _Question:
             pa.field("possibly_old", pa.int64()),
             pa.field("seconds_median", pa.float64(), metadata={"unit": "s"}),
         ]
-        tables = self.gold.events.tables if self.definition.session is None else ["gold.sessions"]
+        tables = self.gold.events.inputs if self.definition.session is None else ["gold.sessions"]
         return answer(
             self.gold,
             rows,

@@ -64,7 +64,7 @@ class ActorDays:
     def tables(self) -> list[str]:
         """The tables that are read."""
         if self._is_from_silver:
-            return self.gold.events.tables
+            return self.gold.events.inputs
         return ["gold.user_day" if self._is_by_edge or not self.by else "gold.user_day_value"]
 
     def rows(self, first: date, last: date) -> str:

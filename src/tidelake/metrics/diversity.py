@@ -201,7 +201,7 @@ class _Question:
         return Facts(self.gold, self.metric, (self.asked.of, *self.by), self.where, ((first, last),))
 
     def _tables(self) -> list[str]:
-        return self.gold.events.tables if self.is_declared_watch else self._facts(date.min, date.max).tables
+        return self.gold.events.inputs if self.is_declared_watch else self._facts(date.min, date.max).tables
 
     def sql(self, first: date, last: date, observed: Observed) -> str:
         """The SELECT; `temp.diversity_days` says which dates make which period."""

@@ -514,7 +514,7 @@ class _Question:
             version=version_of(self.gold, self.definition),
             observed=self.observed,
             sql=sql,
-            tables=self.gold.events.tables,
+            tables=self.gold.events.inputs,
             title=self._title,
             notes=notes,
         )

@@ -78,7 +78,7 @@ class Members:
 
     @property
     def tables(self) -> list[str]:
-        own = ["gold.user_day"] if self._is_short else self.gold.events.tables
+        own = ["gold.user_day"] if self._is_short else self.gold.events.inputs
         own = ["gold.sessions"] if self.definition.fact == "session" else own
         return [*own, *([f"silver.{self.signup[0]}"] if self.signup else [])]
 

@@ -328,7 +328,7 @@ class _Question:
             version=version_of(self.gold, self.asked),
             observed=self.observed,
             sql=sql,
-            tables=[*self.gold.events.tables, *([self.products.table] if self.products else [])],
+            tables=[*self.gold.events.inputs, *([self.products.table] if self.products else [])],
             title=f"Revenue{' by ' + ', '.join(self.by) if self.by else ''}",
             notes=notes,
         )
