@@ -21,6 +21,7 @@ from tidelake.errors import ProjectError
 
 if TYPE_CHECKING:
     from tidelake.cli.examples import Demo
+    from tidelake.engine.result import Result
     from tidelake.session import Session
 
 EXAMPLES = examples(
@@ -164,13 +165,28 @@ def _first_numbers(session: Session, what: Demo) -> None:
     from dataclasses import replace
 
     from tidelake.cli.output import emit
-    from tidelake.metrics.reading import both_ends, for_reading
+    from tidelake.metrics.reading import both_ends
 
     for table in what.first:
-        result = session.measure(table.metric, by=table.by, grain=table.grain)
+        if table.metric is not None:
+            result = session.measure(table.metric, by=table.by, grain=table.grain)
+        else:
+            result = getattr(session, table.ask)(**table.options)
         put("")
-        shown = both_ends(for_reading(result))
-        emit(replace(shown, title=table.title or f"{table.metric} by {table.grain}"), limit=0)
+        shown = both_ends(_for_people(table.ask, result))
+        emit(replace(shown, title=table.title or shown.title), limit=0)
+
+
+def _for_people(ask: str, result: Any) -> Result:
+    """The table that the command of a question shows."""
+    from tidelake.metrics.lifecycle import side_by_side
+    from tidelake.metrics.reading import for_reading
+    from tidelake.metrics.retention_matrix import matrix, reading
+
+    if ask == "retention":
+        cohorts = len(set(result.table.column("cohort_start").to_pylist()))
+        return matrix(result) if cohorts > 1 else reading(result)
+    return side_by_side(result) if ask == "lifecycle" else for_reading(result)
 
 
 def _next(place: Path, what: Demo) -> None:

@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tidelake.config import PROJECT_FILE, Settings, load_yaml
 from tidelake.errors import ProjectError, UnknownNameError
 
 DEMO_FILE = "demo.yml"
+Question = Literal["measure", "activation", "retention", "lifecycle", "funnel", "dropoff", "revenue", "diversity"]
 _NOT_COPIED = ("lake", "target", "__pycache__")
 
 
 class FirstNumbers(Settings):
-    """One table of numbers that the demo shows when it is built."""
+    """One table of numbers that the demo shows when it is built: a metric, or the answer to another question."""
 
-    metric: str
+    metric: str | None = None
     by: tuple[str, ...] = ()
     grain: str = "week"
     title: str = ""
+    ask: Question = Field("measure", description="a question of the session; its options stand in `options`")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _says_what(self) -> Self:
+        if (self.ask == "measure") != (self.metric is not None):
+            raise ValueError("`metric:` belongs to `ask: measure`; other questions have `options:`")
+        return self
 
 
 class Demo(Settings):
