@@ -18,8 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests import servers
+
+settings.register_profile("untimed", deadline=None)  # how long a case takes says nothing here
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 SHARED_DATA = Path(os.environ.get("TIDELAKE_SHARED_DATA", ROOT.parent / "shared" / "data"))

@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from tidelake.errors import ProjectError, UnknownNameError
 
 PROJECT_FILE = "tide.yml"
+PROJECT_NAME = r"^[a-z][a-z0-9_-]*$"
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # written in C it is ten times faster
 _DURATION = re.compile(r"^\s*(\d+)\s*(s|m|h|d)\s*$")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -119,7 +120,7 @@ def _is_zone(name: str) -> bool:
 class Project(Settings):
     """`tide.yml`: what holds for the whole project."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    name: str = Field(pattern=PROJECT_NAME)
     timezone: str = Field("UTC", description="IANA name of the zone in which days begin")
     week_start: Literal["monday", "sunday"] = "monday"
     lake: str = Field("lake", description="folder, from the project's, or s3:// address of the tables")

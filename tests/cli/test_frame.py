@@ -13,6 +13,7 @@ import pytest
 
 from tidelake import errors
 from tidelake.cli import health, main
+from tidelake.config import load_project
 
 VERBS = [
     *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
@@ -253,6 +254,24 @@ def test_init_proposes_and_writes_a_project(tmp_path: Path) -> None:
     shown = tide("init", "app", "--from", "events.jsonl", "--force", cwd=tmp_path)
     said = "events: duplicates (dedup: none): no field is an event id; 0 of 9 rows equal an earlier one in every field"
     assert shown.stdout.splitlines().count(said) == 1
+
+
+def test_init_writes_a_project_that_loads_whatever_its_folder_is_called(tmp_path: Path) -> None:
+    """`My Shop` is no project's name: a folder's is put in small letters and said, one that was given is refused."""
+    (tmp_path / "events.jsonl").write_text('{"ts": "2025-11-17T08:00:00Z", "user_id": "u1", "event": "play"}\n')
+    refused = tide("init", "app", "--from", "events.jsonl", "--name", "My Shop", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--name 'My Shop' cannot be a project's name" in refused.stderr
+    assert "Write --name my_shop." in refused.stderr
+    assert not (tmp_path / "app").exists()
+    answer = tide("init", "My Shop", "--from", "events.jsonl", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert load_project(tmp_path / "My Shop").name == "my_shop"
+    assert "The project is called my_shop, after its folder" in answer.stderr
+    assert "cd 'My Shop'\n" in answer.stderr
+    chosen = tide("init", "other", "--template", "shop", "--name", "null", cwd=tmp_path)
+    assert chosen.returncode == 0, chosen.stderr
+    assert load_project(tmp_path / "other").name == "null"
 
 
 def test_simulate_says_what_it_wrote(tmp_path: Path) -> None:

@@ -259,6 +259,35 @@ def test_the_ending_of_the_files_name_chooses_the_format(tide: Printed, tmp_path
     assert json.loads((tmp_path / "x.rows").read_text())["rows"] == [{"events": 3}]
 
 
+@pytest.mark.parametrize("table", ["SILVER.app", "Silver.App", '"silver"."APP"', "silver . app"])
+def test_a_tables_name_may_be_written_in_any_case(table: str, tide: Printed) -> None:
+    """As every identifier of SQL. Two of the four accepted rows are `open` of a, one of b; one is a `play`."""
+    for sql in (
+        f"select count(*) as n from {table}",
+        f"select count(*) as n from {table} where event_date >= DATE '2025-11-01'",
+    ):
+        assert tide("sql", sql, "--format", "csv") == "n\n4\n"
+    document = json.loads(tide("sql", f"select actor_id from {table} where event_name = 'play'", "--format", "json"))
+    assert document["rows"] == [{"actor_id": "a"}]
+    assert [source["table"] for source in document["sources"]] == ["silver.app"]
+
+
+def test_only_a_terminal_cuts_a_table(tide: Printed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """70 rows below a header of two lines; on a terminal 50, and a line that says so below an empty one."""
+    query, target = "select n from range(70) as r(n) order by n", tmp_path / "x.txt"
+    rows = [str(number) for number in range(70)]
+    assert [line.strip() for line in tide("sql", query).splitlines()[2:]] == rows
+    assert tide("sql", query, "--output", str(target)) == ""
+    assert [line.strip() for line in target.read_text().splitlines()[2:]] == rows
+    assert len(tide("sql", query, "--limit", "60").splitlines()) == 64
+    monkeypatch.setattr("tidelake.cli.output.sys.stdout.isatty", lambda: True)
+    shown = tide("sql", query).splitlines()
+    assert [line.strip() for line in shown[2:-2]] == rows[:50]
+    assert "50 of 70 rows shown" in shown[-1]
+    assert tide("sql", query, "--output", str(target)) == ""
+    assert [line.strip() for line in target.read_text().splitlines()[2:]] == rows
+
+
 def test_sql_from_a_file_with_a_parameter(tide: Printed, tmp_path: Path) -> None:
     query = tmp_path / "by_region.sql"
     query.write_text("select count(*) as events from silver.app where region = $region")
@@ -283,6 +312,10 @@ def test_sql_that_is_not_one_select_over_known_tables_ends_with_2(
         (["measure", "dau", "--by", "region,event_name"], "Repeat --by: --by region --by event_name.\n"),
         (["sql", "select * from silver.ap"], "error: There is no table silver.ap.\n  next: Did you mean 'silver.app'"),
         (["sql", "select * from gold.user_days"], "There is no table gold.user_days."),
+        (
+            ["sql", "select * from GOLD.User_Days"],
+            "There is no table gold.user_days.\n  next: Did you mean 'gold.user_day'",
+        ),
     ],
 )
 def test_a_mistake_in_a_question_is_said_in_its_own_words(

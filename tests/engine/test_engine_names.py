@@ -69,3 +69,16 @@ def test_a_condition_knows_the_columns_of_its_table() -> None:
     check_names_in("user = 'a'", ["user"], PARTS)
     with pytest.raises(QueryError, match=r"line 2, column 5: No table here has a column 'user'.*actor_id"):
         check_names_in("actor_id = 'user'\nAND user = 'a'", ["actor_id"], PARTS)
+
+
+@pytest.mark.parametrize("call", ["current_date", "now()", "today()", "CURRENT_TIMESTAMP", "random()", "uuid()"])
+def test_what_is_kept_does_not_depend_on_when_it_is_asked(call: str) -> None:
+    check_names_in(f"day < {call} AND note <> 'now()'", ["day", "note"], PARTS)
+    with pytest.raises(QueryError, match=r"^line 2, column 8: .* gives something else at every run"):
+        check_names_in(f"note <> 'now()'\nOR d < {call}", ["note", "d"], PARTS, is_kept=True)
+
+
+def test_a_column_named_like_the_time_is_a_column_where_it_is_there() -> None:
+    check_names_in("current_date > 1 AND note <> 'now()'", ["current_date", "note"], PARTS, is_kept=True)
+    with pytest.raises(QueryError, match="current_date"):
+        check_names_in("current_date() > 1", ["current_date"], PARTS, is_kept=True)

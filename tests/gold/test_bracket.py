@@ -147,7 +147,7 @@ def expected(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6), parts=st.integers(1, 5))
 def test_any_split_into_builds_equals_the_plain_implementation(seed: int, parts: int) -> None:
     events = random_story(seed, 90)

@@ -175,7 +175,7 @@ def test_views_add_up_by_day_week_and_entity(sites: Sites) -> None:
     assert by_project == {"d": 1, "e": 9, "f": 2}
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6), parts=st.integers(1, 5), in_order=st.booleans())
 def test_any_split_into_builds_equals_the_plain_loops(seed: int, parts: int, in_order: bool) -> None:
     rng = random.Random(seed)

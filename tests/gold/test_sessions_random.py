@@ -132,7 +132,7 @@ def test_sessions_equal_the_plain_implementation(tmp_path: Path, rule: dict[str,
         assert shown(tiny) == expected(events, zone, rule)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 10**6),
     zone=st.sampled_from(ZONES),

@@ -18,7 +18,7 @@ def added(index: KeyIndex, batch: Batch) -> None:
     index.add(np.array([key for key, _ in batch], np.int64), np.array([day for _, day in batch], np.int32))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(BATCHES, st.lists(st.integers(-8, 45), max_size=20))
 def test_finds_every_day_of_every_known_key(batches: list[Batch], asked: list[int]) -> None:
     index = KeyIndex(None)

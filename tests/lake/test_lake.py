@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -223,3 +225,18 @@ def test_statistics_keep_full_microseconds(engine: DuckEngine, lake: Lake) -> No
     log = (Path(lake.uri("gold.t")) / "_delta_log").glob("*1.json")
     (added,) = [json.loads(line)["add"] for path in log for line in path.read_text().splitlines() if '"add"' in line]
     assert json.loads(added["stats"])["maxValues"]["moment"] == "2024-01-01T00:00:00.123456Z"
+
+
+def test_a_lake_knows_who_holds_it_for_writing(lake: Lake) -> None:
+    assert lake.writer() is None
+    with lake.lock():
+        assert lake.writer() == f"process {os.getpid()}"
+    assert lake.writer() is None
+
+
+def test_a_build_waits_for_one_who_only_looks_who_holds_the_lake(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = os.open(lake.location.uri("_lock"), os.O_RDONLY | os.O_CREAT)
+    fcntl.flock(looks, fcntl.LOCK_SH)
+    monkeypatch.setattr("tidelake.lake.lake.time.sleep", lambda _: os.close(looks))
+    with lake.lock():
+        assert lake.writer() == f"process {os.getpid()}"

@@ -26,10 +26,8 @@ CONTRACTS: tuple[dict[str, Any], ...] = (
 )
 # Seeds, not hypothesis' own chance: its small choices would make all rows alike.
 SEEDS = st.integers(0, 10**9)
-quick = settings(
-    max_examples=6, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
-)
-long = settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+quick = settings(max_examples=6, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+long = settings(max_examples=150, database=None, suppress_health_check=list(HealthCheck))
 
 
 class Folder:

@@ -13,7 +13,7 @@ import pytest
 from tests.session.lakes import build, event, events_with, lines, make_project, rows_of
 from tidelake import session as tl
 from tidelake.contracts.source import source_from
-from tidelake.silver.completeness import coverage_of
+from tidelake.silver.completeness import Received, coverage_of
 
 WHOLE = [lines(event(5 * number + day, received=...) for number in range(40)) for day in range(3)]
 
@@ -259,8 +259,29 @@ def test_a_date_within_which_the_files_begin_is_partial_left(tmp_path: Path) -> 
             "Asia/Kolkata",  # UTC+5:30: 2 November starts within the hour 18:00 UTC of the 1st
             {"by": "hourly_file"},
             hours("11-01T19", "11-02T19"),
-            [("11-02", 24, 24, "received"), ("11-03", 1, 1, "received")],
-            id="hours that start at half past",
+            [("11-02", 24, 25, "partial_left"), ("11-03", 2, 2, "received")],
+            id="the first half hour of the first date is in no file",
+        ),
+        pytest.param(
+            "Asia/Kolkata",
+            {"by": "hourly_file"},
+            hours("11-01T18", "11-02T19"),
+            [("11-01", 1, 25, "partial_left"), ("11-02", 25, 25, "received"), ("11-03", 2, 2, "received")],
+            id="a date has the hours in which it starts and ends",
+        ),
+        pytest.param(
+            "Asia/Kolkata",
+            {"by": "hourly_file"},
+            [*hours("11-01T18", "11-02T17"), *hours("11-02T19", "11-03T02")],
+            [("11-01", 1, 25, "partial_left"), ("11-02", 24, 25, "degraded"), ("11-03", 8, 9, "degraded")],
+            id="without the file that holds midnight both dates are degraded",
+        ),
+        pytest.param(
+            "Asia/Kolkata",
+            {"by": "hourly_file", "first": "2025-11-02"},
+            hours("11-01T19", "11-02T18"),
+            [("11-02", 24, 25, "degraded"), ("11-03", 1, 1, "received")],
+            id="the hour in which the first date starts is expected where that date is said",
         ),
         pytest.param(
             "America/New_York",
@@ -277,3 +298,28 @@ def test_expected_files_of_a_date(
     source = source_from({**COUNTS, "name": "sites", "complete": complete})
     found = coverage_of(source, dict.fromkeys(stamps, "whole"), ZoneInfo(zone))
     assert [(f"{row['date']:%m-%d}", row["received"], row["expected"], row["status"]) for row in found] == expected
+
+
+@pytest.mark.parametrize("told", ["part", "nothing"])
+def test_an_hour_that_is_not_whole_degrades_the_dates_on_both_sides_of_its_midnight(told: Received) -> None:
+    source = source_from({**COUNTS, "name": "sites", "complete": {"by": "hourly_file", "first": "2025-11-01"}})
+    periods: dict[datetime, Received] = dict.fromkeys(hours("10-31T18", "11-03T18"), "whole")
+    periods[datetime(2025, 11, 1, 18, tzinfo=UTC)] = told
+    found = coverage_of(source, periods, ZoneInfo("Asia/Kolkata"))
+    assert [(row["date"].day, row["received"], row["expected"], row["status"]) for row in found] == [
+        (1, 24, 25, "degraded"),
+        (2, 24, 25, "degraded"),
+        (3, 25, 25, "received"),
+        (4, 1, 1, "received"),
+    ]
+
+
+def test_an_hourly_count_is_of_the_date_on_which_its_hour_starts() -> None:
+    """Rows of projectviews are stamped with the start of the hour: the file of 23:30 to 00:30 has one date only."""
+    source = source_from({"name": "views", "kind": "projectviews", "path": "x", "complete": "hourly_file"})
+    periods: dict[datetime, Received] = dict.fromkeys(hours("11-01T19", "11-02T19"), "whole")
+    found = coverage_of(source, periods, ZoneInfo("Asia/Kolkata"))
+    assert [(row["date"].day, row["received"], row["expected"], row["status"]) for row in found] == [
+        (2, 24, 24, "received"),
+        (3, 1, 1, "received"),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.session.killing import Run
 from tests.session.story import snapshot
 from tidelake import session as tl
 from tidelake.errors import QueryError, TidelakeError
+from tidelake.lake import Lake
 
 COUNTED = """
 SELECT (SELECT count(*) FROM silver.app) AS silver, (SELECT sum(event_count) FROM gold.user_day) AS user_day,
@@ -103,8 +105,13 @@ def test_days_that_gold_does_not_have_yet_have_no_value(project: TinyProject, ru
     assert project.tide("sql", "SELECT count(*) AS n FROM silver.app", "--as-of", "newest").stderr == ""
     assert project.tide("check").stdout.splitlines()[-1] == "6 of 9 checks hold, 3 warn"
     told = project.tide("doctor").stdout
-    assert "bronze.app, silver.app were written after build 1: a build is at work, or was cut off." in told
-    assert "`tide build` ends it" in told
+    assert "bronze.app, silver.app were written after build 1: a build was cut off." in told
+    assert "`tide build` ends it; until then metrics and SQL read build 1." in told
+    with Lake(str(project.lake)).lock():  # as a build holds it that goes on from there
+        told = project.tide("doctor").stdout
+        assert f"a build is at work (process {os.getpid()}); until it has ended metrics and SQL read build 1" in told
+        assert "cut off" not in told
+        assert "All is well." in told
     project.build()
     for words in ([], ["--as-of", "newest"], ["--as-of", "2"]):
         assert dau(project, *words)[1] == ("02", 5, "complete")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 import tidelake.session as sessions
 from tests.silver.conftest import EVENTS, Built
+from tidelake.silver import parsing
 
 Declare = Callable[..., Built]
 ROWS = [{"at": f"2024-03-0{day}T10:00:00Z", "user": f"u{day}", "name": "play", "device": "tv"} for day in (1, 2, 3)]
@@ -52,6 +55,20 @@ def test_a_field_that_other_records_had_is_not_absent(events: Declare) -> None:
     project.lines("events/b.jsonl", {"at": "2024-03-04T10:00:00Z", "id": "x", "devices": 2})
     result = project.build()
     assert (result.exit_code, result.faults, messages(result)) == (0, (), [])
+
+
+def test_a_field_that_one_late_record_has_is_not_absent(events: Declare, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first two records are the sample; of the last two one has no actor, the other waits in quarantine."""
+    monkeypatch.setattr(parsing, "_SAMPLE", 2)
+    project = events({"id": {}}, mapping={**EVENTS["mapping"], "actor_id": "usr", "received_at": "got", "seq": "nr"})
+    late = [{**ROWS[2], "usr": None}, {**ROWS[2], "at": "noon", "got": "2024-03-03T10:00:01Z"}]
+    project.lines("events/a.jsonl", *ROWS[:2], *late)
+    result = project.build()
+    assert project.reasons() == {4: ["wrong_time:at"]}
+    assert (result.exit_code, result.faults) == (0, ())
+    assert messages(result) == [
+        "mapping: seq: no record has a field 'nr'. The records have: at, device, got, name, user, usr."
+    ]
 
 
 def test_an_id_that_no_record_has_is_said(events: Declare) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.silver.conftest import EVENTS, Built
-from tidelake.errors import ContractError, ProjectError
+from tidelake.errors import ContractError, DefinitionError, ProjectError
 
 Declare = Callable[..., Built]
 AT = "2024-03-01T10:00:00Z"
@@ -397,6 +398,38 @@ def test_traffic_is_classed_by_the_first_rule_that_matches(events: Declare) -> N
     assert [item["traffic_class"] for item in found] == ["bot", "internal", "human"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ("user <> 'duckdb'", "line 1, column 1: No table here has a column 'user'.* The field 'user' is actor_id in"),
+        ("name = 'a'\nAND \"user\" = 'u'", "line 2, column 5: .*who runs the query.* The field 'user' is actor_id in"),
+        ("session_user = 'u'", "line 1, column 1: No table here has a column 'session_user'"),
+        ("event_date < current_date", "line 1, column 14: current_date gives something else at every run"),
+        ("event_time < now()", "line 1, column 14: now gives something else at every run"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["rule", "traffic"])
+def test_a_rule_that_names_what_the_engine_answers_itself_is_refused(
+    events: Declare, kind: str, rule: str, said: str
+) -> None:
+    """The field `user` is the column actor_id: DuckDB would take `user` for whoever runs the build, in every row."""
+    if kind == "rule":
+        project, place = events(contract={"rules": [{"name": "known", "where": rule}]}), "contract: rules: known"
+    else:
+        project, place = events(traffic=[{"class": "bot", "where": rule}]), "traffic: bot"
+    project.lines("events/a.jsonl", row())
+    with pytest.raises(DefinitionError, match=f"sources/events.yml: {place}: {said}"):
+        project.build()
+
+
+def test_a_rule_may_name_a_column_user_that_the_source_has(events: Declare) -> None:
+    rules = [{"name": "not_duck", "where": "user <> 'duckdb'"}]
+    project = events(mapping={"event_time": "at", "event_name": "name"}, contract={"rules": rules})
+    project.lines("events/a.jsonl", row(user="u"), row(user="duckdb"))
+    project.build()
+    assert project.reasons() == {2: ["rule:not_duck"]}
+
+
 def test_identical_rows_stay_where_nothing_is_deduplicated(events: Declare) -> None:
     project = events()
     project.lines("events/a.jsonl", row(), row(), row(user="v"))
@@ -459,6 +492,26 @@ def test_the_same_key_on_another_day_is_the_same_event(events: Declare) -> None:
     project.lines("events/b.jsonl", row(id="a", at="2024-03-09T10:00:00Z"))
     project.build()
     assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": 1}]
+
+
+def test_an_id_that_looks_like_the_mark_of_rows_without_one_is_an_id(events: Declare) -> None:
+    """Two rows without id stay; of each id, also of one that is the mark of those rows, one stays."""
+    project = events(
+        {"id": {}},
+        dedup="key",
+        mapping={"event_time": "at", "event_id": "id", "actor_id": "user", "event_name": "name"},
+    )
+    mark = "no-id:" + hashlib.md5(json.dumps(row()).encode()).hexdigest()[:16]
+    ids = (mark, "no-id:1", "no-id::1", "no-id:", "no-id")
+    project.lines("events/a.jsonl", row(), row(), *[row(id=name) for name in ids], row(id="no-id:1"))
+    report = project.build().sources[0]
+    assert (report["rows"]["accepted"], report["rows"]["duplicate"]) == (7, 1)
+    found = project.rows("SELECT event_id FROM silver.events ORDER BY source_position")
+    kept = ["no-id::" + mark.removeprefix("no-id:"), "no-id::1", "no-id:::1", "no-id::", "no-id"]
+    assert [item["event_id"] for item in found] == [mark, mark, *kept]
+    project.lines("events/b.jsonl", row(), *[row(id=name) for name in ids])
+    report = project.build().sources[0]
+    assert (report["rows"]["accepted"], report["rows"]["duplicate"]) == (1, 5)
 
 
 def test_undeclared_lists_and_objects_are_kept_as_json(events: Declare) -> None:

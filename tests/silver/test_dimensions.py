@@ -163,3 +163,11 @@ def test_quarantined_rows_can_be_replayed_more_than_once(project: Built) -> None
         with sessions.open(project.root) as session:
             session.replay(source="events")
         assert project.rows("SELECT count(*) AS n FROM silver.events") == [{"n": number}]
+
+
+def test_a_dimension_without_a_key_keeps_every_row(project: Built) -> None:
+    project.source("devices", path="data/devices", format="csv", fact="dimension", contract={"fields": {"model": {}}})
+    project.lines("devices/1.csv", "device,model", "phone,A", "phone,A", "phone,B")
+    assert project.build().sources[0]["rows"]["accepted"] == 3
+    rows = project.rows("SELECT device, model FROM silver.devices ORDER BY model")
+    assert [(row["device"], row["model"]) for row in rows] == [("phone", "A"), ("phone", "A"), ("phone", "B")]

@@ -28,7 +28,7 @@ def records_of(reading: Reading) -> list[dict[str, str]]:
     return [json.loads(row["record"]) for row in reading.rows if row["record"] is not None]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     rows=st.lists(st.lists(FIELD, min_size=3, max_size=3), max_size=12),
     delimiter=st.sampled_from([",", ";", "\t", "|"]),
@@ -80,7 +80,7 @@ LINE = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     lines=st.lists(LINE, max_size=10), group_bytes=st.sampled_from([4, 40, 1 << 20]), last=st.sampled_from(["", "\n"])
 )

@@ -30,7 +30,7 @@ VALUES = st.recursive(
 RECORDS = st.lists(st.dictionaries(st.text(max_size=4), VALUES, max_size=4), max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     records=RECORDS,
     indent=st.sampled_from([None, 0, 2, 7]),

@@ -69,7 +69,7 @@ PIECES = st.sampled_from(
 CONTENT = st.lists(PIECES, max_size=30).map(b"".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(contents=st.lists(CONTENT, min_size=1, max_size=5), group_bytes=st.sampled_from([1, 7, 50, 300, 1 << 20]))
 @example(contents=[b"a\xc3", b"\xa9b\n"], group_bytes=1 << 20)
 @example(contents=[b"\xef\xbb\xbf", b"\xef\xbb\xbf{}\n"], group_bytes=1)

@@ -59,7 +59,7 @@ def test_values_by_type_as_worked_out_by_hand() -> None:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     rows=st.lists(
         st.tuples(

@@ -47,7 +47,7 @@ def test_packing_is_seen_in_the_bytes_not_in_the_name(
 
 
 @pytest.mark.parametrize("suffix", PACK)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(parts=st.lists(st.binary(max_size=2000), min_size=1, max_size=5), padding=st.sampled_from([0, 512]))
 def test_several_streams_in_a_row_are_one_text(suffix: str, parts: list[bytes], padding: int) -> None:
     parts = [part.replace(b"\0", b"0") for part in parts]

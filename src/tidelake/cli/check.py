@@ -10,7 +10,6 @@ import typer
 from tidelake.cli.opening import opened
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     FormatName,
     FormatOption,
@@ -75,7 +74,7 @@ def ledger(
     as_of: AsOfOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """Every file: rows read = accepted + quarantined + duplicate + filtered + superseded."""
     with opened(project, target=target, as_of=as_of) as session:

@@ -145,6 +145,7 @@ def time_zones() -> Finding:
 def _project(start: Path) -> tuple[Project | None, list[Finding]]:
     from tidelake.config import find_project, load_project
     from tidelake.contracts.source import load_sources
+    from tidelake.silver.fields import check_patterns
 
     try:
         path = find_project(start)
@@ -153,6 +154,7 @@ def _project(start: Path) -> tuple[Project | None, list[Finding]]:
     try:
         settings = load_project(path)
         sources = load_sources(settings.root)
+        check_patterns(sources)
     except TidelakeError as error:
         return None, [Finding("project", "fail", str(error).replace("\n", " "), error.hint or "")]
     found = f"{settings.name}: {', '.join(sources)} ({path})"
@@ -204,26 +206,28 @@ def _tables(lake: Lake) -> Finding:
 
 
 def _builds(lake: Lake) -> Finding:
-    """Whether the tables are as the last finished build left them."""
+    """Whether the tables are as the last finished build left them; if not, whether a build is at work."""
     from tidelake.lake.builds import BUILDS
 
+    writer = lake.writer()  # asked before and after the tables: a build may begin or end meanwhile
     is_built = lake.version(BUILDS) is not None
     last = lake.note(BUILDS) if is_built else {}
     lake.settle_on(last.get("versions", {}))
     for name in lake.tables():
         lake.version(name)
     written = sorted(name for name in lake.held_back if not name.startswith("ops."))
+    writer = writer or lake.writer()
+    readers = f"metrics and SQL read build {last.get('build', '?')}" if is_built else "metrics and SQL read nothing"
+    if writer is not None:
+        return Finding("lake builds", "ok", f"a build is at work ({writer}); until it has ended {readers}")
     if not written:
         return Finding("lake builds", "ok", f"build {last.get('build', '?')} is whole" if is_built else "none yet")
     named = ", ".join(written[:3]) + (" ..." if len(written) > 3 else "")
     since = f"after build {last.get('build', '?')}" if is_built else "before the first build has ended"
-    readers = "metrics and SQL read that build" if is_built else "metrics and SQL read nothing"
-    return Finding(
-        "lake builds",
-        "warn",
-        f"{named} were written {since}: a build is at work, or was cut off.",
-        f"Where none is at work, `tide build` ends it; until then {readers}.",
-    )
+    cause, ends = "a build was cut off", "`tide build` ends it"
+    if not lake.is_local:  # S3 has no lock
+        cause, ends = "a build is at work, or was cut off", "Where none is at work, `tide build` ends it"
+    return Finding("lake builds", "warn", f"{named} were written {since}: {cause}.", f"{ends}; until then {readers}.")
 
 
 def _nearest(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import available_timezones
@@ -35,7 +36,9 @@ def init(
         str | None,
         typer.Option("--template", metavar="NAME", help="Start without files: app-events, projectviews or shop."),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The project's name; default: the folder's.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The project's name; default: the folder's, or the template's.")
+    ] = None,
     timezone: Annotated[
         str,
         typer.Option("--timezone", metavar="ZONE", help="Zone in which days begin (IANA name)."),
@@ -49,12 +52,13 @@ def init(
     Nothing is loaded: read what was proposed, mend it, then run `tide build`.
     """
     from tidelake.cli.output import emit
-    from tidelake.sources.infer import propose, write_project, write_template
+    from tidelake.sources.infer import project_name, propose, write_project, write_template
 
     if timezone not in available_timezones():
         raise UnknownNameError("time zone", timezone, available_timezones())
+    called = project_name(folder, name)  # a name that is none is refused before anything is looked at
     if template is not None and not data:
-        written = write_template(template, folder, force=force)
+        written = write_template(template, folder, name=name, force=force)
     elif data and template is None:
         proposal = propose(data, timezone=timezone)
         written = write_project(proposal, folder, name=name, force=force)
@@ -67,7 +71,9 @@ def init(
     say("\nWritten, with comments:")
     for path in written:
         say(f"  {path}")
-    say(f"\nNext\n  read them, mend what is wrong\n  cd {folder}\n  tide build")
+    if template is None and name is None and called != folder.resolve().name:
+        say(f"\nThe project is called {called}, after its folder; --name chooses another name.")
+    say(f"\nNext\n  read them, mend what is wrong\n  cd {shlex.quote(str(folder))}\n  tide build")
 
 
 def proposed(proposal: Proposal) -> Result:

@@ -11,7 +11,6 @@ import typer
 from tidelake.cli.opening import opened, say_unfinished
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -66,7 +65,7 @@ def measure(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """A metric over time, by any dimension; every row says whether its period is complete."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:

@@ -23,6 +23,7 @@ class FormatName(StrEnum):
     parquet = "parquet"
 
 
+SHOWN = 50  # rows of a table on a terminal
 ENDINGS = {
     ".csv": FormatName.csv,
     ".json": FormatName.json,
@@ -162,12 +163,14 @@ OutputOption = Annotated[
     ),
 ]
 LimitOption = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--limit",
         min=0,
         metavar="N",
-        help="Rows that a table shows; 0 = all. The other formats always hold all.",
+        help=f"Rows that a table shows; 0 = all; default: {SHOWN} on a terminal, all in a file or a pipe. The other "
+        "formats always hold all.",
+        show_default=False,
         rich_help_panel=_HOW,
     ),
 ]
@@ -179,7 +182,6 @@ def flag(*names: str, help: str, **more: Any) -> Any:  # noqa: A002 - typer's ow
 
 
 HERE = Path(".")
-SHOWN = 50
 
 
 def examples(*lines: str) -> str:

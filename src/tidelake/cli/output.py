@@ -20,11 +20,14 @@ def emit(
     *,
     form: FormatName = FormatName.table,
     output: Path | None = None,
-    limit: int = SHOWN,
+    limit: int | None = None,
     wrap: str | None = None,
     chart: Path | None = None,
 ) -> None:
     """Print a result, or write it to a file; draw it too where a chart is asked for.
+
+    Args:
+        limit: Rows that a table shows; 0 = all; None = as many as `rows_shown` says.
 
     On a terminal the texts of the last column are wrapped instead of cut where it is named by `wrap`.
 
@@ -37,6 +40,7 @@ def emit(
         raise ProjectError("Parquet is not for a terminal.", hint="Add --output FILE, or pipe it to another command.")
     if chart is not None:
         _draw(result, chart)
+    limit = rows_shown(limit, output)
     if output is not None:
         _write_file(result, form, output, limit)
         return
@@ -45,6 +49,13 @@ def emit(
         sys.stdout.flush()
     except BrokenPipeError:
         quiet_stdout()
+
+
+def rows_shown(limit: int | None, output: Path | None = None) -> int:
+    """Rows that a table shows, 0 = all: what was asked for, else all but on a terminal, where many would run away."""
+    if limit is not None:
+        return limit
+    return SHOWN if output is None and sys.stdout.isatty() else 0
 
 
 def _print(result: Result, form: FormatName, limit: int, wrap: str | None) -> None:

@@ -10,7 +10,6 @@ from tidelake.cli.meter import meter
 from tidelake.cli.opening import opened
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     FormatName,
     FormatOption,
@@ -20,7 +19,7 @@ from tidelake.cli.options import (
     TargetOption,
     examples,
 )
-from tidelake.cli.output import emit
+from tidelake.cli.output import emit, rows_shown
 from tidelake.cli.streams import put
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def list_reasons(
     as_of: AsOfOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """How many rows are in quarantine, by source, reason and state."""
     with opened(project, target=target, as_of=as_of) as session:
@@ -64,13 +63,13 @@ def show(
     as_of: AsOfOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """The rows themselves: reasons, file, line and text."""
     with opened(project, target=target, as_of=as_of) as session:
         result = session.quarantine(source=source, reason=reason)
     if form is FormatName.table and output is None:
-        for line in as_blocks(result, limit=limit):
+        for line in as_blocks(result, limit=rows_shown(limit)):
             put(line)
         return
     emit(result, form=form, output=output, limit=limit)

@@ -11,7 +11,6 @@ import typer
 from tidelake.cli.opening import opened, say_unfinished
 from tidelake.cli.options import (
     HERE,
-    SHOWN,
     AsOfOption,
     EngineOption,
     FormatName,
@@ -47,7 +46,7 @@ def sql(
     engine: EngineOption = None,
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
-    limit: LimitOption = SHOWN,
+    limit: LimitOption = None,
 ) -> None:
     """One SELECT, read-only, over every table and model of the lake by its name (layer.table)."""
     text, values = query_text(query), parameters(param or [])

@@ -65,7 +65,10 @@ class RowRule(Settings):
     """A condition over the whole row, in portable SQL over the contract's column names."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    where: str = Field(description="SQL that must be true; null counts as true")
+    where: str = Field(
+        description="SQL over silver's columns (a mapped field by its part: `actor_id`) that must be true; null counts "
+        "as true"
+    )
     on_breach: OnBreach = "quarantine"
 
 
@@ -95,7 +98,8 @@ class Mapping(Settings):
     event_id: str | None = Field(
         None,
         description="tells events apart; without it rows have no event_id, and events at one instant are ordered by "
-        "their content",
+        "their content; a row whose id is null gets one of its text, `no-id:` and a digest, and an id that begins with "
+        "`no-id:` is kept as `no-id::`",
     )
     actor_id: str | None = Field(None, description="who did it")
     event_name: str | None = Field(None, description="what was done")
@@ -117,7 +121,7 @@ class TrafficRule(Settings):
     """Rows that are not human: the first rule that matches names their class."""
 
     traffic: Literal["bot", "internal", "test"] = Field(alias="class")
-    where: str = Field(description="SQL over the contract's column names")
+    where: str = Field(description="SQL over silver's columns (a mapped field by its part: `actor_id`)")
 
 
 class Coverage(Settings):
@@ -196,7 +200,7 @@ class Source(Settings):
         "identical rows is reported",
     )
     history: Literal["none", "scd2"] = Field("none", description="dimensions: keep each row's history")
-    key: tuple[str, ...] = Field((), description="dimensions: the fields that identify a row")
+    key: tuple[str, ...] = Field((), description="dimensions: the fields that identify a row; none = every row stays")
     complete: Coverage = Coverage()
     traffic: tuple[TrafficRule, ...] = ()
     sort: tuple[str, ...] = Field((), description="columns by which compaction sorts")
@@ -259,8 +263,8 @@ class Source(Settings):
         has_parts = self.mapping.entity and self.mapping.event_time
         if self.fact == "count" and self.kind != "projectviews" and not has_parts:
             raise ValueError("a count source needs `mapping:` with `entity:` and `event_time:`")
-        if self.fact == "dimension" and not self.key:
-            raise ValueError("a dimension needs `key:`, the fields that identify a row")
+        if self.history != "none" and not self.key:
+            raise ValueError("a dimension with `history:` needs `key:`, the fields that identify a row")
         if self.dedup == "key" and self.fact == "count":
             raise ValueError("`dedup: key` is for events, which have an id; counts are told apart by `dedup: content`")
         if self.dedup == "key" and self.fact == "event" and self.mapping.event_id is None:

@@ -222,8 +222,8 @@ class DuckEngine:
                 pieces += [sql[last : reading.start], f"({body}) AS {_quoted(reading.alias)}"]
                 last = reading.end
         pieces.append(sql[last:])
-        for table in dict.fromkeys(name for piece in pieces[::2] for name in _TABLE_NAME.findall(piece)):
-            self._bind(table.lower())
+        for table in dict.fromkeys(name for piece in pieces[::2] for name in _tables_in(piece)):
+            self._bind(table)
         return "".join(pieces)
 
     def _narrowed(self, sql: str, run: Callable[[str], _Found]) -> _Found:
@@ -244,8 +244,9 @@ class DuckEngine:
         missing = re.fullmatch(r"There is no table (\S+)\.", str(error))
         if missing is None or self.lake is None:
             return None
-        named = (name.lower() for name in _TABLE_NAME.findall(sql))
-        whole = next((name for name in named if name.endswith(f".{missing.group(1).lower()}")), missing.group(1))
+        whole = next(
+            (name for name in _tables_in(sql) if name.endswith(f".{missing.group(1).lower()}")), missing.group(1)
+        )
         return QueryError(f"There is no table {whole}.", hint=UnknownNameError("table", whole, self.lake.tables()).hint)
 
     def _partition_kinds(self, table: str) -> dict[str, str]:
@@ -616,7 +617,12 @@ class DuckEngine:
                 connection.register_filesystem(S3Files(lake.filesystem()))
 
 
-_TABLE_NAME = re.compile(rf"\b(?:{'|'.join(LAYERS)})\.[A-Za-z_][A-Za-z0-9_]*")
+_TABLE_NAME = re.compile(rf'\b({"|".join(LAYERS)})"?\s*\.\s*"?([a-z_][a-z0-9_]*)', re.IGNORECASE)
+
+
+def _tables_in(sql: str) -> list[str]:
+    """What may be a table's name in the SQL, quoted or not and in whatever case, as the lake has it."""
+    return list(dict.fromkeys(f"{layer}.{name}".lower() for layer, name in _TABLE_NAME.findall(sql)))
 
 
 def _quoted(name: str) -> str:

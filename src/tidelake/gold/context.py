@@ -17,6 +17,7 @@ from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.sql import check_names_in
+from tidelake.errors import QueryError
 from tidelake.gold.dates import Tables, rows_by_date, sum_kind
 from tidelake.gold.events import Events, event_sources
 
@@ -85,10 +86,17 @@ def open_gold(
     events = Events(project, event_sources(sources, schemas))
     events.check()
     if project.activity.where is not None and events.sources:
-        check_names_in(project.activity.where, events.types, columns_by_field(sources))
+        _check_activity(project.activity.where, events.types, columns_by_field(sources))
     summed = {name for name in (*(rule.sum for rule in project.measures.values()), project.watch.column) if name}
     kinds = {
         name: sum_kind(lake, events.tables, name, is_whole=events.types[name] == "BIGINT")
         for name in summed & set(events.types)
     }
     return Gold(engine, lake, project, sources, replace(events, sum_kinds=kinds), progress or silent)
+
+
+def _check_activity(where: str, columns: Mapping[str, str], parts: Mapping[str, Mapping[str, str]]) -> None:
+    try:
+        check_names_in(where, columns, parts, is_kept=True)
+    except QueryError as error:
+        raise QueryError(f"activity: where: {error}", hint=error.hint) from error

@@ -544,16 +544,14 @@ class Lake:
             # On S3 every commit is a conditional put: a second writer fails at its first commit.
             yield
             return
-        import fcntl
-
         path = self.location.uri(LOCK_FILE)
         with explained("lock", path):
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _take(handle)
             except BlockingIOError as error:
-                holder = os.read(handle, 200).decode(errors="replace").strip()
+                holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
                 raise BusyError(
                     f"Another build is at work on {self.location.address}" + (f" ({holder})." if holder else "."),
                     hint="Wait until it has ended, then run the same command again.",
@@ -563,3 +561,35 @@ class Lake:
             yield
         finally:
             os.close(handle)
+
+    def writer(self) -> str | None:
+        """Who holds the lake for writing (`process 4711`); None where nobody does, or on S3, which has no lock."""
+        if not self.is_local:
+            return None
+        import fcntl
+
+        path = self.location.uri(LOCK_FILE)
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise read_error(error, path) from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return os.pread(handle, 200, 0).decode(errors="replace").strip() or "an unknown process"
+        finally:
+            os.close(handle)
+        return None
+
+
+def _take(handle: int) -> None:
+    """Lock an open file, or raise BlockingIOError; one who only looks whether it is locked (`writer`) is waited for."""
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(0.05)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

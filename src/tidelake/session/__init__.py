@@ -16,6 +16,7 @@ from tidelake.engine.progress import Progress, silent
 from tidelake.engine.result import Result
 from tidelake.errors import EngineError, LakeError, QueryError, UnknownNameError
 from tidelake.lake import Lake
+from tidelake.silver.fields import check_patterns
 
 if TYPE_CHECKING:
     from tidelake.session.pipeline import BuildResult, Pipeline
@@ -47,6 +48,7 @@ def open(  # noqa: A001
     """
     project = load_project(find_project(Path(path)))
     sources = load_sources(project.root)
+    check_patterns(sources)
     address = project.lake_address(target)
     lake = Lake(address)
     lake.check_format()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.errors import UnknownNameError
-from tidelake.silver.compile import NO_ID, SilverPlan
+from tidelake.silver.compile import HAS_ID, SilverPlan
 from tidelake.silver.fields import FieldSql, quoted
 
 # Parts without which numbers are 0 or null on every day; the others make numbers finer.
@@ -35,7 +35,7 @@ def absent_fields(engine: Engine, table: str, made: SilverPlan, names: Collectio
 
     Args:
         table: The source's silver table, with the rows of every build.
-        names: The fields that records have; none where none was looked at.
+        names: The fields that the records of this run have, all of them that are declared; none where none was read.
     """
     source, found = made.source, Absent()
     declared = _declared(source)
@@ -63,7 +63,7 @@ def _has_values(engine: Engine, table: str, item: FieldSql) -> bool:
         return False
     some = [f"{quoted(name)} IS NOT NULL" for name in (item.column, f"{item.column}_text") if name in schema.names]
     if item.column == "event_id":
-        some = [f"NOT starts_with(event_id, '{NO_ID}')"]
+        some = [HAS_ID]
     return bool(some) and engine.query(f"SELECT 1 AS one FROM {table} WHERE {' OR '.join(some)} LIMIT 1").num_rows > 0
 
 

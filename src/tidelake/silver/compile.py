@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tidelake.config import Project
-from tidelake.contracts.source import FieldRule, FieldType, Source
+from tidelake.contracts.source import FieldRule, FieldType, Source, columns_by_field
 from tidelake.contracts.table import literal
-from tidelake.errors import DefinitionError
+from tidelake.engine.sql import check_names_in
+from tidelake.errors import DefinitionError, QueryError
 from tidelake.silver.fields import Check, FieldSql, field_sql, quoted, reference_of
 
 LINE_COLUMNS = ("file_id", "source_position", "raw", "record", "problem", "kind")
@@ -32,7 +33,8 @@ EVENT_COLUMNS = (
     "traffic_class",
 )
 COUNT_COLUMNS = ("event_date", "event_time", "entity", "traffic_class")
-NO_ID = "no-id:"
+_NO_ID = "no-id:"  # with a digest behind it; an id that begins so is carried with one more colon, as no digest does
+HAS_ID = f"(NOT starts_with(event_id, '{_NO_ID}') OR starts_with(event_id, '{_NO_ID}:'))"  # of silver's rows
 OTHER_FIELDS = "other_fields"  # the undeclared fields that cannot be columns, as one JSON object
 _TEXT_PARTS = ("event_id", "actor_id", "event_name", "session_id", "entity")
 _FUTURE_WITHOUT_RECEIPT = timedelta(days=1)
@@ -122,11 +124,13 @@ def plan(source: Source, project: Project, extra: Sequence[str] = (), *, absent:
     if OTHER_FIELDS in extra:
         names = [*(item.field for item in fields), *source.privacy]
         fields.append(FieldSql(OTHER_FIELDS, OTHER_FIELDS, "VARCHAR", _other_fields(names), ()))
+    columns = _columns(source, fields)
+    _refuse_engine_names(source, (*columns, *LINEAGE))
     return SilverPlan(
         source=source,
         project=project,
         fields=tuple(fields),
-        columns=_columns(source, fields),
+        columns=columns,
         content=tuple(name for item in fields for name in _columns_of(item)),
         definition=definition_of(source, project),
     )
@@ -142,6 +146,21 @@ def _refuse_names_alike(source: Source, names: Iterable[str]) -> None:
                 f"Source {source.name}: the fields '{other}' and '{name}' differ in case only.",
                 hint="Leave one of them out of the contract and write `extra: ignore`, or rename it at its source.",
             )
+
+
+def _refuse_engine_names(source: Source, columns: Sequence[str]) -> None:
+    """Raise where a rule names what is no column and what an engine would answer by itself (`user`: its own)."""
+    rules = [(f"contract: rules: {rule.name}", rule.where) for rule in source.contract.rules]
+    rules += [(f"traffic: {rule.traffic}", rule.where) for rule in source.traffic]
+    for place, where in rules:
+        try:
+            check_names_in(where, columns, columns_by_field({source.name: source}), is_kept=True)
+        except QueryError as error:
+            raise DefinitionError(
+                f"sources/{source.name}.yml: {place}: {error}",
+                hint="Rules name columns of silver: a mapped field has the name of its part, others are declared under "
+                "`contract: fields:`.",
+            ) from error
 
 
 def definition_of(source: Source, project: Project) -> str:
@@ -168,6 +187,8 @@ def definition_of(source: Source, project: Project) -> str:
         said["evolve"] = 2  # values of another type count as content, and not as numbers too
     if source.history == "scd2":
         said["undated"] = "first"  # of a key's rows, the one without valid_from
+    if source.fact == "event" and source.mapping.event_id is not None and source.dedup != "content":
+        said["without_id"] = 2  # an id that begins like the mark of rows without one is told apart from it
     said["project"] = [project.timezone, project.epoch.isoformat(), _DEFINITION_VERSION]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -225,14 +246,16 @@ def parsed_sql(plan: SilverPlan, lines: str, key_lists: Sequence[Sequence[str]])
     )"""
 
 
-def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
-    """One row per record that is not clean: its place, `reasons`, `undeclared` and `is_of_table`.
+def reasons_sql(plan: SilverPlan, lines: str, unclean: str, wanted: Collection[str] = ()) -> str:
+    """One row per record that is not clean: its place, `reasons`, `undeclared`, `of_wanted` and `is_of_table`.
 
     No reasons = accepted after all. `undeclared`: names of fields that nothing declares, where they become columns
-    (null elsewhere). `is_of_table`: the record comes from a table file (CSV, Parquet), whose rows have the same fields.
+    (null elsewhere). `of_wanted`: the wanted fields that the record has (null where none is wanted).
+    `is_of_table`: the record comes from a table file (CSV, Parquet), whose rows have the same fields.
 
     Args:
         unclean: Name of a table of (file_id, source_position).
+        wanted: Names of fields that no record was seen to have yet.
     """
     checks, _ = _split(plan)
     subset = f"(SELECT given.* FROM {lines} given SEMI JOIN {unclean} USING (file_id, source_position))"
@@ -249,6 +272,8 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
     undeclared = f"list_filter(keys, lambda name: name NOT IN ({named}))"
     if plan.source.contract.extra != "evolve":
         undeclared = "CAST(NULL AS VARCHAR[])"
+    looked_for = ", ".join(literal(name) for name in sorted(wanted))
+    of_wanted = f"list_filter(keys, lambda name: name IN ({looked_for}))" if wanted else "CAST(NULL AS VARCHAR[])"
     extra_policy = plan.source.contract.extra
     extra = (
         f"CASE WHEN keys IS NOT NULL AND len(list_filter(keys, lambda name: name NOT IN ({known}))) > 0 "
@@ -263,11 +288,11 @@ def reasons_sql(plan: SilverPlan, lines: str, unclean: str) -> str:
                 WHEN len(keys) <> len(list_distinct(keys)) THEN 'duplicate_key' END,
             {extra}"""
     return f"""
-    SELECT file_id, source_position, undeclared, is_of_table,
+    SELECT file_id, source_position, undeclared, of_wanted, is_of_table,
         list_filter(list_concat(found{f", [{rules}]" if rules else ""}), lambda item: item IS NOT NULL) AS reasons
     FROM (
         SELECT {_typed_columns(plan)}, file_id, source_position, f IS NOT NULL AS f_read, ingested_at,
-            {undeclared} AS undeclared,
+            {undeclared} AS undeclared, {of_wanted} AS of_wanted,
             record IS NOT NULL AS is_of_table,
             [{shape}{"," + inner if inner else ""}] AS found
         FROM ({_read(plan, subset)})
@@ -390,7 +415,10 @@ def _typed_columns(plan: SilverPlan) -> str:
             value = _canonical(column, by_column[column].value)
             if column == "event_id" and plan.source.dedup != "content":
                 # A row without its id is known by its text, and is nobody's duplicate.
-                value = f"coalesce({value}, '{NO_ID}' || left(md5(text), 16))"
+                value = (
+                    f"CASE WHEN starts_with({value}, '{_NO_ID}') THEN '{_NO_ID}:' || substring({value}, "
+                    f"{len(_NO_ID) + 1}) ELSE coalesce({value}, '{_NO_ID}' || left(md5(text), 16)) END"
+                )
             columns.append(f"{value} AS {column}")
         else:
             kind = {"received_at": "TIMESTAMPTZ", "seq": "BIGINT"}.get(column, "VARCHAR")

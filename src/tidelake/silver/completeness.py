@@ -39,6 +39,7 @@ WATERMARK_SCHEMA = pa.schema(
     ]
 )
 _HOUR = re.compile(r"(?P<date>\d{8})-(?P<hour>\d{2})\d{4}")
+_INSTANT = timedelta(microseconds=1)
 _LATENESS_DAYS = 28
 Received = Literal["whole", "part", "nothing"]
 _UNFINISHED = "'invalid_json', 'wrong_shape', 'bad_quoting'"  # reasons of a record that stops in its middle
@@ -47,8 +48,10 @@ _UNFINISHED = "'invalid_json', 'wrong_shape', 'bad_quoting'"  # reasons of a rec
 def coverage_of(source: Source, periods: Mapping[datetime, Received], zone: ZoneInfo) -> list[dict[str, Any]]:
     """(date, expected, received, status) of a source whose files come by day or hour; else nothing.
 
-    An hour belongs to the local date of its start, so a date expects as many files as it has hours; a daily file
-    belongs to the date in its name. Of the last date, files are expected up to the last that is there.
+    A daily file belongs to the date in its name. An hour belongs to the local date on which it starts, so a date
+    expects as many files as it has hours; one within which a local midnight lies (zones whose offset is no whole
+    hour) has rows of two dates, and both expect its file. Rows of `projectviews` are stamped with the start of their
+    hour, so that one date has them all. Of the last date, files are expected up to the last that is there.
 
     Args:
         periods: The days or hours that have a file, and how much of it was received (`periods_of`).
@@ -59,24 +62,29 @@ def coverage_of(source: Source, periods: Mapping[datetime, Received], zone: Zone
     is_hourly = source.complete.by == "hourly_file"
     step = timedelta(hours=1) if is_hourly else timedelta(days=1)
 
-    def day_of(stamp: datetime) -> date:
-        return (stamp.astimezone(zone) if is_hourly else stamp).date()
+    def days_of(stamp: datetime) -> list[date]:
+        if not is_hourly:
+            return [stamp.date()]
+        starts, ends = ((stamp + late).astimezone(zone).date() for late in (timedelta(), step - _INSTANT))
+        return [starts] if source.kind == "projectviews" or ends == starts else [starts, ends]
 
     begin, last = min(periods), max(periods)
-    first_day = source.complete.first or day_of(begin)
+    first_day = source.complete.first or days_of(begin)[0]
     moment = datetime.combine(first_day, datetime.min.time(), UTC)
     if is_hourly:
         moment -= timedelta(days=1)  # its first hour is within a day of midnight in UTC, in any zone
-        while day_of(moment) < first_day:
+        while days_of(moment)[-1] < first_day:
             moment += step
     expected: Counter[date] = Counter()
     before: Counter[date] = Counter()  # of those, files from before the data begin
     while moment <= last:
-        expected[day_of(moment)] += 1
-        before[day_of(moment)] += moment < begin and source.complete.first is None
+        for day in days_of(moment):
+            if day >= first_day:
+                expected[day] += 1
+                before[day] += moment < begin and source.complete.first is None
         moment += step
-    received = Counter(day_of(stamp) for stamp, told in periods.items() if told == "whole")
-    begun = {day_of(stamp) for stamp, told in periods.items() if told != "nothing"}
+    received = Counter(day for stamp, told in periods.items() if told == "whole" for day in days_of(stamp))
+    begun = {day for stamp, told in periods.items() if told != "nothing" for day in days_of(stamp)}
 
     def status(day: date) -> str:
         if day not in begun:

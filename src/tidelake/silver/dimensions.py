@@ -27,8 +27,8 @@ def rebuild_dimension(
 ) -> Stage:
     """Write `silver.<dimension>` from all that bronze holds of it.
 
-    Of several rows with one key (and, with history, one `valid_from`) the one with the greatest
-    `valid_from`, then of the last file, then the last line, stays; the others are duplicates when they
+    Without a `key:` every row stays. Of several rows with one key (and, with history, one `valid_from`) the one with
+    the greatest `valid_from`, then of the last file, then the last line, stays; the others are duplicates when they
     say the same, else quarantined as `conflict`. With history a row holds from its `valid_from` until the
     next one of its key (`valid_to`, null for the present one); one without `valid_from` from the beginning.
     """
@@ -39,7 +39,7 @@ def rebuild_dimension(
     stage.parse()
     keys = [item.column for item in stage.plan.fields if item.field in source.key]
     by_time = "valid_from DESC NULLS LAST, " if source.mapping.valid_from else ""
-    identity = ", ".join(quoted(key) for key in keys)
+    identity = ", ".join(quoted(key) for key in keys) or "file_id, source_position"
     if source.history == "scd2" and source.mapping.valid_from:
         identity += ", valid_from"
     stage.choose(f"{identity}", f"{by_time}source_path DESC, source_position DESC")

@@ -7,13 +7,16 @@ The expressions are written in DuckDB's dialect over a struct `f` that holds the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from tidelake.contracts.source import FieldRule, FieldType, OnBreach, OnMismatch
+from tidelake.contracts.source import FieldRule, FieldType, OnBreach, OnMismatch, Source
 from tidelake.contracts.table import literal
+from tidelake.engine.sql import re2_faults
+from tidelake.errors import DefinitionError
 
 # A date with or without a wall clock's reading; and one with a reading and something that may name a zone.
 _ISO_LOCAL = r"\s*[0-9]+-[0-9]+-[0-9]+([T ]+[0-9]+(:[0-9]+(:[0-9]+(\.[0-9]*)?)?)?)?\s*"
@@ -317,6 +320,31 @@ def _value_checks(name: str, rule: FieldRule, value: str, given: str) -> list[Ch
             )
         )
     return checks
+
+
+def check_patterns(sources: Mapping[str, Source]) -> None:
+    """Refuse contracts whose patterns cannot be run, before a build has begun.
+
+    Raises:
+        DefinitionError: Names the file, the field and the pattern of each, and what is wrong.
+    """
+    given = [
+        (f"sources/{name}.yml, {field}", rule.pattern)
+        for name, source in sources.items()
+        for field, rule in source.contract.fields.items()
+        if rule.pattern is not None
+    ]
+    faults = re2_faults({pattern for _, pattern in given}) if given else {}
+    wrong = [
+        f"{where}: pattern '{pattern}' is no regular expression: {faults[pattern]}."
+        for where, pattern in given
+        if pattern in faults
+    ]
+    if wrong:
+        raise DefinitionError(
+            "\n".join(wrong),
+            hint="Patterns are RE2's, without look-around and back-references: github.com/google/re2/wiki/Syntax.",
+        )
 
 
 def _not_a_string(name: str, given: str) -> str:

@@ -41,7 +41,7 @@ class Learned:
         touched_files: Files whose rows moved, so that the ledger counts them again.
         warnings: Number of rows by reason that broke a rule which only warns.
         messages: What a person should be told.
-        names: Every field that a record of the sample has.
+        names: Every field that a record of the sample has, and of the declared ones every field that any record has.
         settled: Waits until every batch that was parsed under the present plan is settled.
     """
 
@@ -163,11 +163,16 @@ class Parsing:
     def _parse_once(self) -> _Found:
         self.engine.write(parsed_sql(self.plan, "temp.lines", self.learned.key_lists), "temp.parsed")
         self.engine.write("SELECT file_id, source_position FROM temp.parsed WHERE is_clean IS NOT TRUE", "temp.unclean")
-        self.engine.write(reasons_sql(self.plan, "temp.lines", "temp.unclean"), "temp.reasons")
+        # A record with a field that the sample has not has another list of names, so that it is not clean yet.
+        wanted = {*self.plan.known_fields} - self.learned.names
+        self.engine.write(reasons_sql(self.plan, "temp.lines", "temp.unclean", wanted), "temp.reasons")
         rows = self.engine.query(
-            "SELECT DISTINCT unnest(reasons) AS reason, is_of_table, CAST(NULL AS VARCHAR) AS name FROM temp.reasons "
-            "UNION ALL SELECT DISTINCT NULL, NULL, unnest(undeclared) FROM temp.reasons ORDER BY ALL"
+            "SELECT DISTINCT unnest(reasons) AS reason, is_of_table, CAST(NULL AS VARCHAR) AS name, "
+            "CAST(NULL AS VARCHAR) AS of_wanted FROM temp.reasons "
+            "UNION ALL SELECT DISTINCT NULL, NULL, unnest(undeclared), NULL FROM temp.reasons "
+            "UNION ALL SELECT DISTINCT NULL, NULL, NULL, unnest(of_wanted) FROM temp.reasons ORDER BY ALL"
         ).to_pylist()
+        self.learned.names.update(row["of_wanted"] for row in rows if row["of_wanted"] is not None)
         return _Found(
             reasons={row["reason"] for row in rows if row["reason"] is not None},
             of_tables={row["reason"] for row in rows if row["is_of_table"]},

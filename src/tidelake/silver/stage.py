@@ -18,7 +18,7 @@ from tidelake.bronze.take import batches_condition
 from tidelake.contracts.table import literal
 from tidelake.engine.base import Layout, Transaction
 from tidelake.lake.ledger import one_of
-from tidelake.silver.compile import NO_ID, SilverPlan, accepted_columns, content_sql, has_warnings, key_hash_sql
+from tidelake.silver.compile import HAS_ID, SilverPlan, accepted_columns, content_sql, has_warnings, key_hash_sql
 from tidelake.silver.fields import quoted
 from tidelake.silver.parsing import Parsing
 
@@ -170,7 +170,7 @@ class Stage(Parsing):
 
     @property
     def _has_key(self) -> str:
-        return f"NOT starts_with(event_id, '{NO_ID}')" if self.source.dedup == "key" else "true"
+        return HAS_ID if self.source.dedup == "key" else "true"
 
     def _fresh_contenders(self) -> str:
         """Rows of the batch that share a key with another row, or may do so."""

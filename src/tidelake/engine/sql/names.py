@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from tidelake.engine.sql.parsing import Problem, place, refuse, statement, tables_of
+from tidelake.engine.sql.parsing import Problem, name_in_text, place, refuse, statement, tables_of, written_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +32,9 @@ _WHEN = dict.fromkeys(
 )
 _ANSWERED = _WHO | _WHEN
 _WORD = re.compile(rf"\b({'|'.join(_ANSWERED)})\b", re.IGNORECASE)
+# The same in brackets, by the names that the parser gives them; `_WHEN` has the others.
+_DRAWN = ("now", "get_current_timestamp", "transaction_timestamp", "current_localtime", "rand", "uuid")
+_CALL = re.compile(rf"\b({'|'.join(_DRAWN)}|today|current_localtimestamp|random|gen_random_uuid)\s*\(", re.IGNORECASE)
 _ANY = "*"
 
 
@@ -54,16 +57,40 @@ def check_names(sql: str, schema: Callable[[str], pa.Schema | None], parts: Part
         refuse(_problems(sql, columns, _called(parts, tables_of(sql))))
 
 
-def check_names_in(condition: str, known: Collection[str], parts: Parts) -> None:
+def check_names_in(condition: str, known: Collection[str], parts: Parts, *, is_kept: bool = False) -> None:
     """The same of a condition over the columns of one table.
+
+    Args:
+        is_kept: What the condition decides is kept in a table: the time of the query and chance are refused too.
 
     Raises:
         QueryError: As `check_names`.
     """
-    if _WORD.search(condition):
+    if _WORD.search(condition) or (is_kept and _CALL.search(condition)):
         above = "SELECT 1 AS one FROM gold.facts WHERE\n"
-        found = _problems(above + condition, lambda _: known, _called(parts, []))
+        found = [*_problems(above + condition, lambda _: known, _called(parts, []))]
+        if is_kept:
+            found += _fleeting(above + condition, known)
         refuse(problem._replace(line=problem.line - 1) for problem in found)
+
+
+def _fleeting(sql: str, known: Collection[str]) -> Iterator[Problem]:
+    """What gives something else at every run: the time of the query, and chance."""
+    from sqlglot import exp
+
+    columns = {item.lower() for item in known}
+    for node in statement(sql).walk():
+        is_call = "start" in node.meta
+        name = _name(node)
+        if name not in _WHEN or (name in columns and not is_call):
+            name = written_name(node) if isinstance(node, exp.Func) and written_name(node) in _DRAWN else None
+        if name is not None:
+            yield Problem(
+                *(place(sql, node) if is_call else _first(sql, name)),
+                f"{name_in_text(sql, node) if is_call else name} gives something else at every run, and what it "
+                "decides is kept.",
+                "Write a fixed value, such as DATE '2025-01-31'.",
+            )
 
 
 def _called(parts: Parts, tables: Collection[str]) -> dict[str, dict[str, str]]:

@@ -8,6 +8,7 @@ look-around nor back-references, Java has no `[[:alpha:]]`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _PLAIN_ESCAPES = set("dDwWsSzAtnr.\\-+*?()[]{}|^/$\"'&#@!%:;,=<>~`_ ")
 _SPACE = {r"\s": r"[ \t\n\f\r]", r"\S": r"[^ \t\n\f\r]"}
@@ -45,6 +46,20 @@ def pattern_fault(pattern: str) -> str | None:
             continue
         position += 1
     return None
+
+
+def re2_faults(patterns: Iterable[str]) -> dict[str, str]:
+    """Those patterns that RE2 cannot read, with what DuckDB, which runs it, says of each."""
+    import duckdb
+
+    found = {}
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for pattern in patterns:
+            try:
+                connection.execute("SELECT regexp_full_match('', $pattern)", {"pattern": pattern}).fetchall()
+            except duckdb.InvalidInputException as error:
+                found[pattern] = str(error).removeprefix("Invalid Input Error: ")
+    return found
 
 
 def _without_escapes(pattern: str) -> str:

@@ -6,7 +6,7 @@ from tidelake.sources.infer.fields import ProposedField
 from tidelake.sources.infer.groups import Skipped
 from tidelake.sources.infer.proposal import Proposal, ProposedSource, propose
 from tidelake.sources.infer.templates import TEMPLATES, write_template
-from tidelake.sources.infer.write import write_project
+from tidelake.sources.infer.write import project_name, write_project
 
 __all__ = [
     "TEMPLATES",
@@ -14,6 +14,7 @@ __all__ = [
     "ProposedField",
     "ProposedSource",
     "Skipped",
+    "project_name",
     "propose",
     "write_project",
     "write_template",

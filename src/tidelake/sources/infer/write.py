@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tidelake.config import PROJECT_FILE, load_project
+from tidelake.config import PROJECT_FILE, PROJECT_NAME, load_project
 from tidelake.contracts.source import load_sources
 from tidelake.errors import ProjectError
 from tidelake.sources.infer.columns import words
@@ -37,23 +37,44 @@ def write_project(proposal: Proposal, folder: Path, *, name: str | None = None, 
 
     Args:
         folder: Made where it does not exist.
-        name: The project's name; null = the folder's.
+        name: The project's name; null = made of the folder's.
         force: Write over an existing project's files.
 
     Returns:
         The files written, `tide.yml` first.
 
     Raises:
-        ProjectError: There is a project already, or the folder cannot be written.
+        ProjectError: There is a project already, the folder cannot be written, or the name is none.
     """
     folder = Path(folder).resolve()
-    texts = {folder / PROJECT_FILE: project_text(proposal, name or _project_name(folder))}
+    texts = {folder / PROJECT_FILE: project_text(proposal, project_name(folder, name))}
     for source in proposal.sources:
         texts[folder / "sources" / f"{source.name}.yml"] = source_text(source, folder)
     write_files(texts, folder, force=force)
     load_project(folder / PROJECT_FILE)
     load_sources(folder)
     return list(texts)
+
+
+def project_name(folder: Path, given: str | None = None) -> str:
+    """A project's name: as given, else the folder's in small letters, digits and `_`.
+
+    Raises:
+        ProjectError: The name that was given is none.
+    """
+    if given is None:
+        return _as_name(folder.resolve().name)
+    if re.fullmatch(PROJECT_NAME, given) is None:
+        raise ProjectError(
+            f"--name '{given}' cannot be a project's name: that is small letters, digits, _ and -, a letter first.",
+            hint=f"Write --name {_as_name(given)}.",
+        )
+    return given
+
+
+def _as_name(text: str) -> str:
+    word = words(text)
+    return word if re.match(r"[a-z]", word) else f"project_{word}".rstrip("_")
 
 
 def write_files(texts: Mapping[Path, str], folder: Path, *, force: bool) -> list[Path]:
@@ -80,7 +101,7 @@ def write_files(texts: Mapping[Path, str], folder: Path, *, force: bool) -> list
 def project_text(proposal: Proposal, name: str) -> str:
     """`tide.yml` as text."""
     lines = ["# What holds for the whole project. Written by `tide init`: read it, then change what is wrong.", ""]
-    lines += [f"name: {_scalar(name)}"]
+    lines += [name_line(name)]
     for key, value in proposal.settings.items():
         lines += ["", *_comment(proposal.reasons.get(key, "")), *_entry(key, value)]
     for key, text in proposal.reasons.items():
@@ -93,6 +114,11 @@ def project_text(proposal: Proposal, name: str) -> str:
         if len(proposal.skipped) > 20:
             lines.append(f"#   ... and {len(proposal.skipped) - 20:,} more")
     return "\n".join(lines) + "\n"
+
+
+def name_line(name: str) -> str:
+    """The line of `tide.yml` that names the project."""
+    return f"name: {_scalar(name)}"
 
 
 def source_text(source: ProposedSource, folder: Path) -> str:
@@ -191,8 +217,3 @@ def _near(path: str, folder: Path) -> str:
     if beside != Path(beside.anchor) and Path(path).is_relative_to(beside):
         return os.path.relpath(path, folder)
     return path
-
-
-def _project_name(folder: Path) -> str:
-    word = words(folder.name)
-    return word if re.match(r"[a-z]", word) else f"project_{word}".rstrip("_")

@@ -1,0 +1,1 @@
+SELECT user_id, signup_date, subscription_tier, age_group, gender FROM silver.users
