@@ -22,6 +22,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "measure": (USE, "measure", ""),
     "sql": (USE, "sql", ""),
     "docs": (USE, "docs", ""),
+    "publish": (USE, "publish", ""),
     "check": (TRUST, "check", "CHECK_"),
     "ledger": (TRUST, "check", "LEDGER_"),
     "doctor": (KEEP, "doctor", ""),

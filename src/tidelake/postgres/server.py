@@ -64,11 +64,12 @@ class Server:
             ) from None
 
     @contextmanager
-    def connect(self, *, read_only: bool = False, snapshot: bool = False) -> Iterator[Any]:
+    def connect(self, *, read_only: bool = False, snapshot: bool = False, plain: bool = False) -> Iterator[Any]:
         """A connection in one transaction, committed at the end and rolled back on errors.
 
         Args:
             snapshot: Every statement sees the database as it is at the first one (REPEATABLE READ).
+            plain: Leave the session as it is: servers that only speak PostgreSQL's protocol know other settings.
 
         Raises:
             SourceError: No server, no right, or the server refuses a statement.
@@ -78,7 +79,8 @@ class Server:
             timeout = {} if self._parts().get("connect_timeout") else {"connect_timeout": CONNECT_SECONDS}
             connection = driver.connect(self.dsn, autocommit=True, application_name="tidelake", **timeout)
             try:
-                connection.execute(_SESSION)
+                if not plain:
+                    connection.execute(_SESSION)
                 connection.read_only = read_only
                 if snapshot:
                     connection.isolation_level = driver.IsolationLevel.REPEATABLE_READ
