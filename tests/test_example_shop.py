@@ -249,6 +249,29 @@ def test_postgres_gives_the_numbers_of_the_files(loaded: str, shop: Any, tables:
 
 
 @pytest.mark.server
+def test_the_document_s_own_database_is_read(
+    database: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    shared_data: Callable[[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tables made by others' script (varchar, decimal, no `amount`, no key of events), straight from PostgreSQL."""
+    import psycopg
+
+    theirs = shared_data("ecommerce_challenge")
+    (script,) = theirs.rglob("*.sql")
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(script.read_text())
+    monkeypatch.setenv("PG_URL", "")
+    folder = tmp_path / "shop"
+    assert main(["demo", "shop", "--dir", str(folder), "--from", database]) == 0
+    found = tables_of(next(theirs.rglob("events.csv")).parent)
+    assert lake_revenue(folder) == revenue(found)
+    assert lake_wau(folder, capsys) == active_by_week(found)
+
+
+@pytest.mark.server
 def test_every_index_is_measured_before_and_after(loaded: str, shop: Any) -> None:
     import psycopg
 

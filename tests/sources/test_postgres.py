@@ -181,6 +181,30 @@ def test_a_query_gives_its_own_columns_and_an_empty_table_gives_none(database: s
     assert reading.only.look.source_path.endswith("/query some")
 
 
+def test_columns_of_any_name_are_seen_to_change(database: str) -> None:
+    """`r` is what the reader calls a row: a column of that name must not stand for the whole row."""
+    with at(database) as connection:
+        connection.execute('CREATE TABLE things (r int, things int, "r.*" int)')
+        connection.execute("INSERT INTO things VALUES (1, 1, 1)")
+        stamps = [reader(database, table="things").looks()[0].stamp]
+        for column in ("r", "things", '"r.*"'):
+            connection.execute(f"UPDATE things SET {column} = 2")
+            stamps.append(reader(database, table="things").looks()[0].stamp)
+    assert len(set(stamps)) == 4
+    assert Reading(reader(database, table="things")).column("raw") == ['{"r":2,"things":2,"r.*":2}']
+
+
+def test_text_that_is_no_utf_8_is_refused(postgres_server: Postgres) -> None:
+    """A database without an encoding holds any bytes; the server says which of them are no text."""
+    with postgres_server.connect() as connection:
+        connection.execute("CREATE DATABASE ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'")
+    url = postgres_server.url("ascii")
+    with at(url) as connection:
+        connection.execute("CREATE TABLE things AS SELECT convert_from('\\xe9'::bytea, 'SQL_ASCII') AS name")
+    with pytest.raises(SourceError, match="invalid byte sequence"):
+        Reading(reader(url, table="things"))
+
+
 # --- reading in steps
 
 

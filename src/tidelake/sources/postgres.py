@@ -217,9 +217,9 @@ class PostgresReader:
             ContractError: Rows have no cursor: nobody would ever read them.
         """
         if relation.cursor is None:
-            # The sum of the rows' hashes does not depend on their order.
+            # The sum of the rows' hashes does not depend on their order; r alone could be a column's name.
             rows, total = connection.execute(
-                f"SELECT count(*), coalesce(sum(hashtextextended(r::text, 0)::numeric), 0) FROM {relation.sql} AS r"
+                f"SELECT count(*), coalesce(sum(hashtextextended((r.*)::text, 0)::numeric), 0) FROM {relation.sql} AS r"
             ).fetchone()
             return _State(rows, rows, f"{rows}:{total}")
         if self.source.recheck == "none":
