@@ -90,6 +90,20 @@ class WatchRule(Settings):
     cap: Duration = Field(timedelta(minutes=5), description="how long a state without an end goes on")
 
 
+class Identity(Settings):
+    """Whose an event is that carries a source's `anonymous_id` and no known actor."""
+
+    stitch: Annotated[
+        Literal["first_known", "off"],
+        BeforeValidator(lambda value: "off" if value is False else value),
+    ] = Field(
+        "first_known",
+        description="first_known: the events of an anonymous id, before and after, belong to the known id of the "
+        "earliest event that carries both; off: each anonymous id is an actor by itself; without a source that maps "
+        "`anonymous_id` neither does anything",
+    )
+
+
 class Measure(Settings):
     """A count or a sum that gold tables carry per actor and day."""
 
@@ -129,6 +143,7 @@ class Project(Settings):
     activity: Activity = Activity()
     session: SessionRule = SessionRule()
     watch: WatchRule = WatchRule()
+    identity: Identity = Identity()
     measures: dict[str, Measure] = Field(default_factory=dict, description="by name: what gold counts or adds up")
     dimensions: tuple[str, ...] = Field((), description="silver columns by which numbers can be cut")
     lateness: Duration | None = Field(None, description="null = p99.5 of received_at - event_time")

@@ -171,3 +171,18 @@ def test_a_dimension_without_a_key_keeps_every_row(project: Built) -> None:
     assert project.build().sources[0]["rows"]["accepted"] == 3
     rows = project.rows("SELECT device, model FROM silver.devices ORDER BY model")
     assert [(row["device"], row["model"]) for row in rows] == [("phone", "A"), ("phone", "A"), ("phone", "B")]
+
+
+def test_fields_called_like_bronze_s_own_columns_are_fields_like_others(project: Built) -> None:
+    names = ("kind", "raw", "record", "problem", "batch_id", "source_path", "file_id")
+    fields = {"id": {"required": True}, **{name: {} for name in names}}
+    project.source(
+        "things", path="data/things", format="csv", fact="dimension", key=["id"], contract={"fields": fields}
+    )
+    project.lines("things/1.csv", ",".join(["id", *names]), ",".join(["a", *names]), ",".join(["a", *names]))
+    rows = project.build().sources[0]["rows"]
+    assert (rows["accepted"], rows["duplicate"]) == (1, 1)
+    [row] = project.rows("SELECT * FROM silver.things")
+    assert {name: row[f"{name}_field" if name in ("batch_id", "file_id") else name] for name in names} == {
+        name: name for name in names
+    }

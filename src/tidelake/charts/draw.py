@@ -43,11 +43,11 @@ def chart_of(table: pa.Table, *, title: str = "", subtitle: str = "") -> alt.Lay
     import altair as alt
 
     data = alt.InlineData(values=_rows(table, shape))
-    drawn: Any = {"lines": _lines, "curve": _lines, "matrix": _matrix, "steps": _bars, "bars": _bars}[shape.kind](
-        data, table, shape
-    )
+    drawn: Any = _DRAWN[shape.kind](data, table, shape)
     if shape.facets is not None:
-        drawn = drawn.facet(facet=alt.Facet(f"{shape.facets}:N", title=shape.facets), columns=2)
+        heading = alt.Header(labelFontSize=13, labelFontWeight="bold", labelAnchor="start")
+        drawn = drawn.facet(facet=alt.Facet(f"{shape.facets}:N", title=None, header=heading), columns=1)
+        drawn = drawn.resolve_scale(y="independent")
     if title:
         head: dict[str, Any] = {"subtitle": subtitle} if subtitle else {}
         drawn = drawn.properties(
@@ -60,7 +60,7 @@ def chart_of(table: pa.Table, *, title: str = "", subtitle: str = "") -> alt.Lay
 def _rows(table: pa.Table, shape: Shape) -> list[dict[str, Any]]:
     """Rows as plain values: dates as text, unknown statuses as complete."""
     wanted = [shape.x, shape.rows, shape.colour, shape.facets, "value", "ci_low", "ci_high", "status", "n"]
-    wanted += ["numerator", "denominator", "size", "event", "step_name"]
+    wanted += ["numerator", "denominator", "size", "event", "step_name", "verdict", shape.y]
     names = [name for name in dict.fromkeys(wanted) if name is not None and name in table.column_names]
     columns = {}
     for name in names:
@@ -236,9 +236,12 @@ def _bars(data: Any, table: pa.Table, shape: Shape) -> Any:
     base = alt.Chart(data)
     offset = {"yOffset": alt.YOffset(f"{shape.colour}:N")} if shape.colour else {}
     opacity = alt.condition("datum.sure", alt.value(1), alt.value(0.5))
+    colour = _colour(shape)
+    if "verdict" in table.column_names:
+        colour = alt.condition("datum.verdict == 'abnormal'", alt.value(PALETTE[5]), colour)
     layers: list[Any] = [
         base.mark_bar(cornerRadiusEnd=2).encode(
-            x=x, y=y, color=_colour(shape), opacity=opacity, tooltip=_tooltip(table, shape), **offset
+            x=x, y=y, color=colour, opacity=opacity, tooltip=_tooltip(table, shape), **offset
         )
     ]
     if _has_interval(table):
@@ -251,6 +254,53 @@ def _bars(data: Any, table: pa.Table, shape: Shape) -> Any:
     )
     segments = len(table.column(shape.colour).unique()) if shape.colour else 1
     return alt.layer(*layers).properties(width=_WIDTH, height=max(_BAR * 2, many * segments * _BAR))
+
+
+def _columns(data: Any, table: pa.Table, shape: Shape) -> Any:
+    """Upright columns in the order of the table."""
+    import altair as alt
+
+    x = alt.X(f"{shape.x}:O", sort=None, title=shape.x.replace("_", " "), axis=alt.Axis(labelAngle=0, ticks=False))
+    form = ".0%" if shape.share else "~s"
+    y = alt.Y(f"{shape.y}:Q", title=shape.y if shape.y != "value" else None, axis=alt.Axis(format=form, tickCount=6))
+    bars = alt.Chart(data).mark_bar(cornerRadiusEnd=2, color=PALETTE[0])
+    return bars.encode(x=x, y=y, tooltip=_tooltip(table, shape)).properties(width=_WIDTH, height=_HEIGHT)
+
+
+_STATES = {"new": 2, "new_or_existing": 4, "resurrected": 1, "returning": 0, "churned": 5}  # colours of PALETTE
+
+
+def _states(data: Any, table: pa.Table, shape: Shape) -> Any:
+    """Growth accounting: those who are here above the axis, those who are gone below it."""
+    import altair as alt
+
+    names = list(_STATES)
+    shown = alt.Chart(data).transform_filter(alt.FieldOneOfPredicate("state", names))
+    shown = shown.transform_calculate(people="datum.state == 'churned' ? -datum.value : datum.value")
+    colours = alt.Scale(domain=names, range=[PALETTE[number] for number in _STATES.values()])
+    x = alt.X("period_start:O", title=None, axis=alt.Axis(labelAngle=-40, ticks=False, labelOverlap=True))
+    return (
+        shown.mark_bar()
+        .encode(
+            x=x,
+            y=alt.Y("people:Q", title=None, axis=alt.Axis(format="~s")),
+            color=alt.Color("state:N", scale=colours, sort=names, legend=alt.Legend(title=None)),
+            opacity=alt.condition("datum.sure", alt.value(1), alt.value(0.45)),
+            tooltip=_tooltip(table, shape),
+        )
+        .properties(width=_WIDTH, height=_HEIGHT)
+    )
+
+
+_DRAWN = {
+    "lines": _lines,
+    "curve": _lines,
+    "matrix": _matrix,
+    "steps": _bars,
+    "bars": _bars,
+    "columns": _columns,
+    "states": _states,
+}
 
 
 def _styled(chart: Any) -> Any:

@@ -7,10 +7,11 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["lines", "matrix", "steps", "bars", "curve"]
-FIXED = frozenset(
-    ("metric", "definition_version", "grain", "unit", "value", "numerator", "denominator", "n", "ci_low", "ci_high")
-) | {"status", "watermark", "engine", "total", "sum_of_segments", "overlap"}
+Kind = Literal["lines", "matrix", "steps", "bars", "curve", "columns", "states"]
+# Texts and flags of results that are no segments.
+NO_SEGMENTS = frozenset(
+    ("metric", "definition_version", "grain", "unit", "status", "engine", "step_name", "event", "state")
+) | {"cohort_grain", "cohort_source", "period_label", "verdict", "direction", "censored", "weekday"}
 _MOST_COLOURS = 8
 
 
@@ -24,6 +25,7 @@ class Shape:
         colour: Column whose values have colours of their own.
         facets: Column whose values have panels of their own.
         share: The value is a share, drawn in percent.
+        y: Column that is drawn.
     """
 
     kind: Kind
@@ -32,6 +34,7 @@ class Shape:
     colour: str | None = None
     facets: str | None = None
     share: bool = False
+    y: str = "value"
 
 
 def shape_of(table: pa.Table) -> Shape | None:
@@ -41,16 +44,21 @@ def shape_of(table: pa.Table) -> Shape | None:
     metadata = table.schema.field("value").metadata or {}
     share = metadata.get(b"unit") == b"share"
     names = table.column_names
-    segments = [name for name in _texts(table) if name not in FIXED]
+    segments = [name for name in _texts(table) if name not in NO_SEGMENTS and not name.startswith("is_")]
     if "cohort_start" in names and "period" in names:
         if len(table.column("cohort_start").unique()) > 1:
             return Shape("matrix", x="period", rows="cohort_start", facets=_first(segments, table), share=share)
         return Shape("curve", x="period", colour=_first(segments, table), share=share)
     if "step" in names:
-        rest = [name for name in segments if name not in ("step", "step_name", "event")]
-        return Shape("steps", x="step", colour=_first(rest, table), share=share)
-    if "days" in names:
-        return Shape("curve", x="days", colour=_first(segments, table), share=share)
+        return Shape("steps", x="step", colour=_first(segments, table), share=share)
+    if "state" in names:
+        return Shape("states", x="period_start", colour="state", facets=_first(segments, table))
+    if {"dimension", "segment"} <= set(names):
+        return Shape("bars", x="segment", facets="dimension", share=share)
+    for column, drawn in (("active_days", "actors"), ("weekday", "value")):
+        if column in names and drawn in names:
+            facets = _first(segments, table)
+            return Shape("columns", x=column, facets=facets, share=share and drawn == "value", y=drawn)
     if "period_start" in names and len(table.column("period_start").unique()) > 1:
         return Shape("lines", x="period_start", colour=_first(segments, table), share=share)
     if segments:

@@ -20,10 +20,20 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "build": (START, "build", ""),
     "simulate": (START, "simulate", ""),
     "measure": (USE, "measure", ""),
+    **{verb: (USE, verb, "") for verb in ("diversity", "streaks", "spikes", "weekdays", "dropoff", "revenue")},
+    "lifecycle": (USE, "lifecycle", "LIFECYCLE_"),
+    "power-curve": (USE, "lifecycle", "POWER_CURVE_"),
+    "stickiness": (USE, "lifecycle", "STICKINESS_"),
+    "trend": (USE, "trend", ""),
+    "retention": (USE, "retention", ""),
+    "funnel": (USE, "funnel", ""),
+    "activation": (USE, "funnel", "ACTIVATION_"),
+    "adoption": (USE, "funnel", "ADOPTION_"),
     "sql": (USE, "sql", ""),
     "docs": (USE, "docs", ""),
     "publish": (USE, "publish", ""),
     "check": (TRUST, "check", "CHECK_"),
+    "identity": (TRUST, "identity", ""),
     "ledger": (TRUST, "check", "LEDGER_"),
     "doctor": (KEEP, "doctor", ""),
     "compact": (KEEP, "upkeep", "COMPACT_"),
@@ -52,7 +62,7 @@ def app_for(words: Sequence[str]) -> typer.Typer:
     for verb in [asked] if asked in _VERBS else _VERBS:
         family, name, prefix = _VERBS[verb]
         module = import_module(f"tidelake.cli.{name}")
-        command = getattr(module, verb)
+        command = getattr(module, verb.replace("-", "_"))
         app.command(rich_help_panel=family, help=help_of(command), epilog=getattr(module, f"{prefix}EXAMPLES"))(command)
     if asked not in _VERBS:
         for group, family in _GROUPS.items():

@@ -23,11 +23,14 @@ def emit(
     limit: int | None = None,
     wrap: str | None = None,
     chart: Path | None = None,
+    drawn: Result | None = None,
 ) -> None:
     """Print a result, or write it to a file; draw it too where a chart is asked for.
 
     Args:
         limit: Rows that a table shows; 0 = all; None = as many as `rows_shown` says.
+        chart: File of the chart; None = none.
+        drawn: What the chart is of; None = the result.
 
     On a terminal the texts of the last column are wrapped instead of cut where it is named by `wrap`.
 
@@ -39,7 +42,7 @@ def emit(
     if form is FormatName.parquet and output is None and sys.stdout.isatty():
         raise ProjectError("Parquet is not for a terminal.", hint="Add --output FILE, or pipe it to another command.")
     if chart is not None:
-        _draw(result, chart)
+        _draw(drawn or result, chart)
     limit = rows_shown(limit, output)
     if output is not None:
         _write_file(result, form, output, limit)

@@ -102,6 +102,11 @@ class Mapping(Settings):
         "`no-id:` is kept as `no-id::`",
     )
     actor_id: str | None = Field(None, description="who did it")
+    anonymous_id: str | None = Field(
+        None,
+        description="event facts: a device or visitor, also before it is known who it is (`actor_id` is null then); "
+        "whose its events are says `identity:` in tide.yml",
+    )
     event_name: str | None = Field(None, description="what was done")
     session_id: str | None = Field(None, description="the source's own session (see `session: mode:`)")
     received_at: str | None = Field(None, description="when the source's server received it")
@@ -260,6 +265,8 @@ class Source(Settings):
     def _parts_present(self) -> Source:
         if self.fact == "event" and self.mapping.event_time is None:
             raise ValueError("an event source needs `mapping: event_time:`, the field with the instant")
+        if self.fact != "event" and self.mapping.anonymous_id is not None:
+            raise ValueError("`mapping: anonymous_id:` is for events, which somebody did")
         has_parts = self.mapping.entity and self.mapping.event_time
         if self.fact == "count" and self.kind != "projectviews" and not has_parts:
             raise ValueError("a count source needs `mapping:` with `entity:` and `event_time:`")

@@ -29,6 +29,9 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, changed_dates, chunks
 from tidelake.gold.entities import TABLE as ENTITIES
 from tidelake.gold.entities import build_entities, count_sources
+from tidelake.gold.events import IDENTITY_DAY
+from tidelake.gold.identity import IDENTITY, build_identity_day, identity_model
+from tidelake.gold.identity import TABLES as IDENTITIES
 from tidelake.gold.ledger import hold_ledger
 from tidelake.gold.model import Input, Model, ModelRun
 from tidelake.gold.models import project_models, read_models
@@ -38,7 +41,7 @@ from tidelake.gold.sessions import build_sessions
 from tidelake.gold.sqltext import dates_condition
 
 Builder = Callable[..., ModelRun]
-BUILT_IN = (SESSIONS, ENTITIES, "gold.user_day", "gold.user_day_value", "gold.event_day")
+BUILT_IN = (*IDENTITIES, SESSIONS, ENTITIES, "gold.user_day", "gold.user_day_value", "gold.event_day")
 
 
 def build_gold(
@@ -75,9 +78,11 @@ def build_gold(
         LedgerError: Rows of silver and gold do not add up.
     """
     gold = open_gold(engine, lake, project, sources, progress)
+    gold = replace(gold, events=gold.events.stitching())  # the tables that say who is who are made first
     coming = table_names(project, sources) if pending else []
     steps = _steps(gold, coming)
     wanted = _wanted(select, list(dict.fromkeys([*steps, *coming])))
+    wanted |= {IDENTITY_DAY, IDENTITY} & set(steps)  # small, and what other tables are made from
     chosen = {name: step for name, step in steps.items() if name in wanted}
     runs = _built(gold, chosen, full_refresh=full_refresh, dry_run=dry_run)
     if pending:
@@ -113,6 +118,8 @@ def _built(gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bo
         else:
             done[name] = step(where, full_refresh=full_refresh, dry_run=dry_run)
 
+    if IDENTITY_DAY in steps:
+        make(IDENTITY_DAY, gold)
     by_day = [step for step in steps.values() if isinstance(step, Model) and step.is_built_in]
     together = partial(build_together, gold, by_day, full_refresh=full_refresh)
     runs: list[ModelRun] = []
@@ -132,15 +139,17 @@ def _built(gold: Gold, steps: Mapping[str, Model | Builder], *, full_refresh: bo
 
 
 def _emptied(gold: Gold, steps: Collection[str], *, dry_run: bool) -> list[ModelRun]:
-    """Built-in tables lose their rows when no source of their kind is left."""
+    """Built-in tables lose their rows when no source of their kind is left, or nothing is to be stitched any more."""
     runs = []
     for name in BUILT_IN:
         held = 0 if name in steps else sum(file.records for file in gold.lake.files(name))
         if held:
+            reason = "no stitching" if name in IDENTITIES else "no source left"
             if not dry_run:
-                gold.progress.say(f"{name}: no source for it is left: its {held:,} rows go.")
+                why = "nothing is stitched any more" if name in IDENTITIES else "no source for it is left"
+                gold.progress.say(f"{name}: {why}: its {held:,} rows go.")
                 gold.engine.write(f"SELECT * FROM {name} WHERE false", name, "overwrite", note={})
-            runs.append(ModelRun(name, "no source left", None, 0, gold.lake.version(name), 0.0))
+            runs.append(ModelRun(name, reason, None, 0, gold.lake.version(name), 0.0))
     return runs
 
 
@@ -171,11 +180,14 @@ def _steps(gold: Gold, coming: Collection[str] = ()) -> dict[str, Model | Builde
         coming: Tables that models may read though they are not there yet.
     """
     steps: dict[str, Model | Builder] = {}
+    if gold.events.is_stitched:
+        steps[IDENTITY_DAY] = build_identity_day
     if gold.events.sources:
         steps[SESSIONS] = build_sessions
     if count_sources(gold):
         steps[ENTITIES] = build_entities
-    steps |= {model.name: model for model in ordered(built_in_models(gold))}
+    identity = [identity_model()] if gold.events.is_stitched else []
+    steps |= {model.name: model for model in ordered([*identity, *built_in_models(gold)])}
     files = read_models(gold.project.root)
     own = {item.spec.name for item in files}
     known = {name: None for name in coming if name not in own} | _known(gold, steps)
@@ -184,7 +196,11 @@ def _steps(gold: Gold, coming: Collection[str] = ()) -> dict[str, Model | Builde
 
 def _known(gold: Gold, steps: Mapping[str, Model | Builder]) -> dict[str, str | None]:
     """Tables that models may read, with the date by which their changes are followed."""
-    built: dict[str, str | None] = {SESSIONS: "session_date", ENTITIES: "activity_date"}
+    built: dict[str, str | None] = {
+        IDENTITY_DAY: "event_date",
+        SESSIONS: "session_date",
+        ENTITIES: "activity_date",
+    }
     known: dict[str, str | None] = {
         table: None for table in gold.lake.tables() if table.partition(".")[0] in ("bronze", "silver", "ops")
     }
@@ -202,8 +218,10 @@ def lineage(gold: Gold) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str
     for name, step in _steps(gold).items():
         if isinstance(step, Model):
             (built_in if step.is_built_in else own)[name] = tuple(item.table for item in step.inputs)
+        elif name == IDENTITY_DAY:
+            built_in[name] = tuple(gold.events.anonymous_tables)
         elif name == SESSIONS:
-            built_in[name] = tuple(gold.events.tables)
+            built_in[name] = tuple(gold.events.inputs)
         else:
             built_in[name] = tuple(f"silver.{source}" for source in count_sources(gold))
     return built_in, own
@@ -214,6 +232,8 @@ def table_names(project: Project, sources: Mapping[str, Source]) -> list[str]:
     facts = {source.fact for source in sources.values()}
     found = ["gold.user_day_value"] if "event" in facts and project.dimensions else []
     found += [SESSIONS, "gold.user_day", "gold.event_day"] if "event" in facts else []
+    has_anonymous = any(source.mapping.anonymous_id is not None for source in sources.values())
+    found += IDENTITIES if has_anonymous and project.identity.stitch != "off" else []
     found += [ENTITIES] if "count" in facts else []
     return [*found, *(item.spec.name for item in read_models(project.root))]
 

@@ -24,12 +24,13 @@ def built_in_models(gold: Gold) -> list[Model]:
     if not gold.events.sources:
         return []
     events, groups = gold.events, DayGroups(gold.events)
-    silver = tuple(Input(table, "event_date") for table in events.tables)
+    silver = tuple(Input(table, "event_date") for table in events.inputs)
+    plain = tuple(Input(table, "event_date") for table in events.tables)  # what does not depend on who it was
     sessions = Input("gold.sessions", "session_date")
     found = [_model("user_day", (*silver, sessions), _UserDay(groups), _measures(events) | _edges(events))]
     if events.project.dimensions:
         found.append(_model("user_day_value", silver, _UserDayValue(groups), _measures(events)))
-    return [*found, _model("event_day", silver, _EventDay(groups), _measures(events, distinct=False))]
+    return [*found, _model("event_day", plain, _EventDay(groups), _measures(events, distinct=False))]
 
 
 def sessions_spec(events: Events) -> TableSpec:

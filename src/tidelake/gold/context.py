@@ -19,7 +19,7 @@ from tidelake.engine.progress import Progress, silent
 from tidelake.engine.sql import check_names_in
 from tidelake.errors import QueryError
 from tidelake.gold.dates import Tables, rows_by_date, sum_kind
-from tidelake.gold.events import Events, event_sources
+from tidelake.gold.events import IDENTITY_DAY, Events, event_sources
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,8 @@ def open_gold(
     """The gold room over a lake whose silver tables are there."""
     schemas = {name: lake.schema(f"silver.{name}") for name, source in sources.items() if source.fact == "event"}
     events = Events(project, event_sources(sources, schemas))
+    if events.anonymous_tables:
+        events = events.stitching(is_made=lake.version(IDENTITY_DAY) is not None)
     events.check()
     if project.activity.where is not None and events.sources:
         _check_activity(project.activity.where, events.types, columns_by_field(sources))

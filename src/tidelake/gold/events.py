@@ -33,6 +33,9 @@ _NO_TIE = {"event_date", "event_time", "event_id", "actor_id", "seq"} | {
     "batch_id",
     "ingested_at",
 }
+IDENTITY_DAY = "gold.identity_day"
+ANONYMOUS = "anonymous:"  # before the anonymous id that an actor has who is not known
+_KNOWN = "known:"  # before a known id that would read like one of those
 _HUMAN = "coalesce(traffic_class, 'human') = 'human'"
 
 
@@ -42,11 +45,13 @@ class EventSource:
 
     Attributes:
         is_ordered: Whether (event_time, seq, event_id) tells any two different rows apart.
+        has_anonymous: Whether rows carry an `anonymous_id` beside the actor, who is then not always known.
     """
 
     name: str
     schema: pa.Schema
     is_ordered: bool
+    has_anonymous: bool = False
 
     @property
     def table(self) -> str:
@@ -59,15 +64,36 @@ class Events:
 
     Attributes:
         sum_kinds: How the columns that measures add up are added up, by what silver's files say of their values.
+        is_stitched: Events without a known actor belong to whom `gold.identity_day` says.
     """
 
     project: Project
     sources: tuple[EventSource, ...]
     sum_kinds: Mapping[str, SumKind] = field(default_factory=dict)
+    is_stitched: bool = False
 
     @property
     def tables(self) -> list[str]:
         return [source.table for source in self.sources]
+
+    @property
+    def inputs(self) -> list[str]:
+        """The tables that `select` reads, each with the date partition `event_date`."""
+        return [*self.tables, *([IDENTITY_DAY] if self.is_stitched else [])]
+
+    @property
+    def anonymous_tables(self) -> list[str]:
+        """The tables of the sources whose rows carry an anonymous id."""
+        return [source.table for source in self.sources if source.has_anonymous]
+
+    def stitching(self, *, is_made: bool = True) -> Events:
+        """The same events with stitched actors, where a source has anonymous ids and the project does not forbid it.
+
+        Args:
+            is_made: Whether `gold.identity_day` is there, or will be before anything is read.
+        """
+        is_wanted = self.project.identity.stitch != "off" and bool(self.anonymous_tables)
+        return replace(self, is_stitched=is_wanted and is_made)
 
     @property
     def types(self) -> dict[str, str]:
@@ -211,11 +237,13 @@ class Events:
         if where:
             conditions.append(f"({where})")
         wanted = " AND ".join(part for part in conditions if part != "TRUE") or "TRUE"
-        return (
+        selected = (
             f"SELECT '{source.name}' AS source, event_date, event_time, seq, event_id, "
             f"actor_id, event_name, session_id AS source_session_id, {active} AS is_active, "
-            f"{counted} AS is_counted{listed} FROM {self._from(source, where)} WHERE {wanted}"
+            f"{counted} AS is_counted{listed}"
         )
+        rows = self.rows_of(source, where=where, text=f"{selected} {wanted}", days=days)
+        return f"{selected} FROM {rows} WHERE {wanted}"
 
     def _column(self, source: EventSource, name: str, types: Mapping[str, str]) -> str:
         if name not in types:
@@ -226,17 +254,52 @@ class Events:
             return f"CAST({quoted(name)} AS {types[name]}) AS {quoted(name)}"
         return quoted(name)
 
-    def _from(self, source: EventSource, where: str | None) -> str:
-        """The silver table, with null columns for those that a condition names and only other sources have."""
-        text = f"{self.project.activity.where or ''} {where or ''}"
+    def rows_of(
+        self, source: EventSource, *, text: str, where: str | None = None, days: Sequence[date] | None = None
+    ) -> str:
+        """What to read a source's rows FROM: their actor is the stitched one, also in conditions.
+
+        Columns that a condition names and only other sources have are null.
+
+        Args:
+            text: What will be said of the rows: of a table with anonymous ids only columns named in it are to be had.
+            where: The condition beside the activity rule.
+            days: Local dates that will be read at most; None = all.
+        """
+        conditions = f"{self.project.activity.where or ''} {where or ''}"
         missing = [
             f"CAST(NULL AS {kind}) AS {quoted(name)}"
             for name, kind in self.types.items()
-            if source.schema.get_field_index(name) < 0 and re.search(rf"\b{re.escape(name)}\b", text)
+            if source.schema.get_field_index(name) < 0 and _names(conditions, name)
         ]
+        if source.has_anonymous:
+            return self._stitched(source, text, missing, dates_condition("event_date", days))
         if not missing:
             return source.table
         return f"(SELECT *, {', '.join(missing)} FROM {source.table}) AS {source.name}"
+
+    def _stitched(self, source: EventSource, text: str, more: Sequence[str], within: str) -> str:
+        """A source's rows with their actor: the known one, else whose the anonymous id is, else that id itself.
+
+        Columns are listed, so that the SELECT stays the same when the source gets another one.
+        """
+        kept = [name for name in source.schema.names if name != "actor_id" and _names(text, name)]
+        inner = ", ".join(quoted(name) for name in dict.fromkeys([*kept, "event_date", "anonymous_id", "actor_id"]))
+        columns = "".join(f"sent.{quoted(name)}, " for name in kept) + "".join(f"{column}, " for column in more)
+        known, own = known_actor("sent.actor_id"), f"'{ANONYMOUS}' || sent.anonymous_id"
+        rows = f"(SELECT {inner} FROM {source.table} WHERE {within}) AS sent"
+        if not self.is_stitched:
+            return f"(SELECT {columns}coalesce({known}, {own}) AS actor_id FROM {rows}) AS {source.name}"
+        stitched = (
+            f"(SELECT event_date, anonymous_id, actor_id FROM {IDENTITY_DAY} WHERE {within} AND known_id IS NULL "
+            "AND actor_id IS NOT NULL) AS stitched"
+        )
+        return (
+            f"(SELECT {columns}coalesce({known}, stitched.actor_id, {own}) AS actor_id FROM {rows} "
+            f"LEFT JOIN {stitched} ON stitched.event_date = sent.event_date "
+            "AND stitched.anonymous_id = CASE WHEN sent.actor_id IS NULL THEN sent.anonymous_id END) "
+            f"AS {source.name}"
+        )
 
     def active_condition(self, source: EventSource) -> str:
         """Condition for an active event (METRICS section 0); never null."""
@@ -302,8 +365,20 @@ def event_sources(sources: Mapping[str, Source], schemas: Mapping[str, pa.Schema
     for name, source in sorted(sources.items()):
         schema = schemas.get(name)
         if source.fact == "event" and schema is not None:
-            found.append(EventSource(name, schema, is_ordered=source.dedup == "key"))
+            has_anonymous = source.mapping.anonymous_id is not None and "anonymous_id" in schema.names
+            is_ordered = source.dedup == "key"
+            found.append(EventSource(name, schema, is_ordered=is_ordered, has_anonymous=has_anonymous))
     return tuple(found)
+
+
+def known_actor(column: str) -> str:
+    """SQL of the actor that a known id is: the id itself, unless it reads like an anonymous actor's."""
+    return f"CASE WHEN starts_with({column}, '{ANONYMOUS}') THEN '{_KNOWN}' || {column} ELSE {column} END"
+
+
+def _names(text: str, column: str) -> bool:
+    """Whether SQL names a column, or may."""
+    return re.search(rf"\b{re.escape(column)}\b", text) is not None
 
 
 def _tie_columns(schema: pa.Schema) -> list[str]:

@@ -16,6 +16,7 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.checks import hold_rows, is_retyped, kind_of
 from tidelake.gold.context import Gold
 from tidelake.gold.coverage import closed_through
+from tidelake.gold.identity import restitched
 from tidelake.gold.model import Model, ModelRun, Restatement
 from tidelake.gold.restate import Numbers, compared, numbers_of, said_reason, to_note
 from tidelake.gold.sqltext import dates_condition
@@ -44,6 +45,7 @@ class DayTable:
         closed = date.fromisoformat(note["closed_through"]) if note.get("closed_through") else None
         closed_days = [day for day in days if closed and day <= closed]
         self._before = numbers_of(gold, model.name, self._column, closed_days)
+        self._restitched = restitched(gold, note.get("inputs") or {}) if self._before else set()
         self._number = int(note.get("restated", {}).get("number", 0))
         # Also greater than the numbers of a table that was dropped.
         self._fresh_number = max(self._number + 1, time.time_ns() // 1000)
@@ -82,7 +84,7 @@ class DayTable:
         replaced = _replaced(gold, model, group, begins_anew=begins_anew)
         old = {day: self._before[day] for day in group if day in self._before}
         after: Numbers = {} if not old else numbers_of(gold, "temp.model_rows", column, group, like=model.name)
-        self._restated += compared(old, after, said_reason(self._reason))
+        self._restated += compared(old, after, said_reason(self._reason), self._restitched)
         number = self._fresh_number if self._restated else self._number
         gold.engine.write(
             "SELECT * FROM temp.model_rows",

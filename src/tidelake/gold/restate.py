@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -48,19 +48,23 @@ def numbers_of(gold: Gold, table: str, column: str, days: Sequence[date], *, lik
     return {row["day"]: {metric: row[f"c{index}"] for index, metric in enumerate(listed)} for row in rows}
 
 
-def compared(before: Numbers, after: Numbers, reason: str | None) -> list[Restatement]:
+def compared(
+    before: Numbers, after: Numbers, reason: str | None, restitched: Collection[date] = ()
+) -> list[Restatement]:
     """What changed on the dates that `before` holds.
 
     Args:
         reason: Why; None = by how many events came or went.
+        restitched: Days whose events are the same, and some of whose anonymous ids belong to other actors.
     """
     found = []
     for day, old in sorted(before.items()):
         new = after.get(day, {})
+        because = "anonymous ids belong to other actors" if day in restitched else _because(old, new)
         for metric, value in old.items():
             now = new.get(metric, 0 if value is not None else None)
             if metric != _EVENTS_NAME and now != value:
-                found.append(Restatement(day, metric, _float(value), _float(now), reason or _because(old, new)))
+                found.append(Restatement(day, metric, _float(value), _float(now), reason or because))
     return found
 
 

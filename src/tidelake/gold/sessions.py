@@ -102,8 +102,7 @@ def build_sessions(gold: Gold, *, full_refresh: bool, dry_run: bool) -> ModelRun
         )
     definition = sessions_definition(gold)
     note = gold.lake.note(TABLE)
-    tables = gold.events.tables
-    inputs = gold.versions(tables)
+    inputs = gold.versions(gold.events.inputs)
     reason, touched = _what_changed(gold, note, definition, full_refresh=full_refresh)
     if reason == "nothing new":
         return ModelRun(TABLE, reason, (), 0, gold.lake.version(TABLE), time.perf_counter() - started)
@@ -137,7 +136,7 @@ def _what_changed(
     touched = {date.fromisoformat(day) for day in note.get("pending", ())}
     if note.get("everything"):
         return "unfinished", None
-    for table in gold.events.tables:
+    for table in gold.events.inputs:
         found = changed_dates(gold.lake, table, "event_date", note["inputs"].get(table))
         if found is None:
             return "inputs changed", None
@@ -465,7 +464,7 @@ class _Work:
     def _taken(self, touched: set[date]) -> set[date]:
         """The touched dates from which events were taken away."""
         found: set[date] = set()
-        for table in self.gold.events.tables:
+        for table in self.gold.events.inputs:
             days = changed_dates(self.gold.lake, table, "event_date", self.before.get(table), taken=True)
             found |= touched if days is None else days
         return found

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
+from pydantic import ValidationError
 
 from tidelake.config import Settings
 from tidelake.engine.base import TableVersion
 from tidelake.engine.result import Result
+from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold
 from tidelake.gold.model import definition_hash
 from tidelake.metrics.status import Observed
 
 NUMBERS = ("value", "numerator", "denominator", "n", "ci_low", "ci_high")
 _SETTINGS = {"timezone", "week_start", "activity", "session", "watch", "measures"}
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def defined(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
+    """A question's definition from what a caller gave.
+
+    Raises:
+        DefinitionError: A value cannot be; says which and why.
+    """
+    try:
+        return kind.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise DefinitionError(f"{kind.__name__.lower()}, {name}: {message[:1].lower()}{message[1:]}.") from error
 
 
 def version_of(gold: Gold, definition: Settings) -> str:
@@ -27,7 +47,8 @@ def number_fields(unit: str | None) -> list[pa.Field]:
     """`value, numerator, denominator, n, ci_low, ci_high`; `unit` = `share` prints as a percentage."""
     kinds = dict.fromkeys(NUMBERS, pa.float64()) | {"n": pa.int64()}
     metadata = {"unit": unit} if unit else None
-    return [pa.field(name, kind, metadata=metadata if name == "value" else None) for name, kind in kinds.items()]
+    counted = ("value",) if unit != "share" else ("value", "ci_low", "ci_high")
+    return [pa.field(name, kind, metadata=metadata if name in counted else None) for name, kind in kinds.items()]
 
 
 def answer(

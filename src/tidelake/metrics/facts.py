@@ -55,7 +55,7 @@ class Facts:
         if self.metric.fact == "count":
             return [self._count_table]
         if self._from_silver:
-            return self.gold.events.tables
+            return self.gold.events.inputs
         if self.metric.kind == "sum" and self.metric.fact == "event":
             return ["gold.event_day"]
         return ["gold.user_day_value" if self.by else "gold.user_day"]

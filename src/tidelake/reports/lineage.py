@@ -38,7 +38,7 @@ def lineage(project: Project, sources: Mapping[str, Source]) -> tuple[Needs, Nee
     """Gold tables with the tables that each reads: the built-in ones, and the project's own models."""
     schemas = {f"silver.{name}": declared_schema(source, project) for name, source in sources.items()}
     known = {name: schemas[f"silver.{name}"] for name in sources}
-    events = Events(project, event_sources(sources, known))
+    events = Events(project, event_sources(sources, known)).stitching()
     # Definitions look at schemas only; no query is run.
     gold = Gold(cast(Engine, None), _Declared(schemas), project, sources, events)
     return gold_lineage(gold)
@@ -51,6 +51,8 @@ def declared_schema(source: Source, project: Project) -> pa.Schema:
     """
     parts = {field: part for part, field in source.mapping.items()}
     columns = {"event_date": pa.date32(), "event_time": _TYPES["timestamp"], **{name: pa.string() for name in _ALWAYS}}
+    if source.mapping.anonymous_id is not None:
+        columns["anonymous_id"] = pa.string()
     for name, rule in source.contract.fields.items():
         columns.setdefault(parts.get(name, name), _TYPES[rule.type])
     asked = [*project.dimensions, *project.session.split_by]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from tidelake.engine.progress import Progress, silent
 from tidelake.engine.result import Result
 from tidelake.errors import EngineError, LakeError, QueryError, UnknownNameError
 from tidelake.lake import Lake
+from tidelake.session.questions import Answer, Questions, local_date
 from tidelake.silver.fields import check_patterns
 
 if TYPE_CHECKING:
@@ -60,16 +60,6 @@ def open(  # noqa: A001
     return Session(project, sources, lake, _engine(engine or project.engine, lake, project), target, as_of)
 
 
-def _local_date(value: date | str | None) -> date | None:
-    """A date that a caller gave as text or as a date."""
-    if not isinstance(value, str):
-        return value.date() if isinstance(value, datetime) else value
-    try:
-        return date.fromisoformat(value)
-    except ValueError as error:
-        raise QueryError(f"'{value}' is not a date.", hint="Write it as 2025-11-17.") from error
-
-
 def _engine(kind: str, lake: Lake, project: Project) -> Any:
     if kind == "spark":
         from tidelake.engine.spark import SparkEngine
@@ -83,7 +73,7 @@ def _engine(kind: str, lake: Lake, project: Project) -> Any:
 
 
 @dataclass
-class Session:
+class Session(Questions):
     """One project, its lake and its engine. Made by `open`; a context manager."""
 
     project: Project
@@ -142,58 +132,13 @@ class Session:
         """Judge quarantined rows again, after the contract or the dimensions were mended."""
         return self._pipeline(progress, writes=True).replay(source=source, reason=reason)
 
-    def measure(
-        self,
-        metric: str,
-        *,
-        by: Sequence[str] = (),
-        grain: str = "day",
-        start: date | str | None = None,
-        end: date | str | None = None,
-        where: str | None = None,
-    ) -> Result:
-        """A metric by period and dimension, with the status of every number (METRICS section 0).
-
-        Args:
-            start: First local date, also as text (`2025-11-17`); None = the first there is.
-            end: Last local date, itself included.
-
-        Raises:
-            QueryError: A text is no date.
-            UnknownNameError: There is no such metric or dimension.
-        """
-        from tidelake.metrics.measure import measure
-
+    def _answered(self, ask: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
+        options |= {name: local_date(options[name]) for name in ("start", "end", "at") if name in options}
         self._read_finished()
         with self._past_explained():
-            result = measure(
-                self.engine,
-                self.lake,
-                self.project,
-                self.sources,
-                metric,
-                by=by,
-                grain=grain,
-                start=_local_date(start),
-                end=_local_date(end),
-                where=where,
-            )
+            result = ask(self.engine, self.lake, self.project, self.sources, *given, **options)
         self._read = [source.table for source in result.sources]
         return result
-
-    def metrics(self, name: str | None = None) -> Result:
-        """The metrics that this project can be asked for, or the definition and the SQL of one.
-
-        Args:
-            name: Name or alias of a metric; None = one row for each of them.
-
-        Raises:
-            UnknownNameError: There is no such metric.
-        """
-        from tidelake.metrics.listing import metrics_of
-
-        self._read_finished()
-        return metrics_of(self.engine, self.lake, self.project, self.sources, name)
 
     def sql(self, text: str, params: Mapping[str, Any] | None = None) -> Result:
         """Rows of one SELECT over all tables of the lake by name (`silver.app`, `gold.user_day`).
@@ -232,6 +177,15 @@ class Session:
 
         self._read_newest()
         return check(self.engine, self.lake, self.project, self.sources, deep=deep, digest=digest)
+
+    def identity(self) -> Result:
+        """How many actors there are before and after anonymous ids are stitched to known ones, and what was moved."""
+        from tidelake.gold.context import open_gold
+        from tidelake.gold.identity import identity_report
+
+        self._read_finished()
+        with self._past_explained():
+            return identity_report(open_gold(self.engine, self.lake, self.project, self.sources))
 
     def ledger(self) -> Result:
         """The row ledger as it is, also where a build was cut off: one row a file."""

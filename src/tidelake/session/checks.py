@@ -7,7 +7,7 @@ what its tables hold.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,7 +23,9 @@ from tidelake.contracts.table import quoted
 from tidelake.engine.base import MODEL_LAYERS, Engine
 from tidelake.engine.result import Result
 from tidelake.errors import LedgerError
-from tidelake.gold.events import Events, event_sources
+from tidelake.gold.context import Gold, open_gold
+from tidelake.gold.events import IDENTITY_DAY, Events, event_sources
+from tidelake.gold.identity import IDENTITY, identity_faults, identity_report
 from tidelake.gold.sqltext import dates_condition
 from tidelake.lake import Lake
 from tidelake.lake.builds import is_same
@@ -266,7 +268,9 @@ def gold_checks(engine: Engine, lake: Lake, project: Project, sources: Mapping[s
     ]
     if not tables or lake.version("gold.user_day") is None or lake.version("gold.event_day") is None:
         return []
-    behind = [name for name in ("gold.user_day", "gold.event_day") if not is_current(lake, name, tables)]
+    gold = open_gold(engine, lake, project, sources)
+    made_of = {"gold.user_day": gold.events.inputs, "gold.event_day": gold.events.tables}
+    behind = [name for name, inputs in made_of.items() if not is_current(lake, name, inputs)]
     if behind:
         return [Finding("silver to gold", name, "warn", "behind silver: tide build") for name in behind]
     faults = unbalanced_dates(engine, lake, project, sources)
@@ -276,7 +280,22 @@ def gold_checks(engine: Engine, lake: Lake, project: Project, sources: Mapping[s
     )
     if faults:
         balance = Finding("silver to gold", "gold.user_day", "fail", _listed(faults, "dates do not add up"))
-    return [balance, *_invariants(engine, lake, project)]
+    identity = [_identity(gold)] if gold.events.is_stitched else []
+    return [balance, *identity, *_invariants(engine, lake, project)]
+
+
+def _identity(gold: Gold) -> Finding:
+    """Whether anonymous ids belong to whom silver says."""
+    faults = identity_faults(gold)
+    if faults:
+        return Finding("identity", IDENTITY, "fail", f"{'; '.join(faults)}: tide build --full-refresh")
+    said = {(row["stitching"], row["number"]): row["value"] for row in identity_report(gold).to_dicts()}
+    detail = (
+        f"{said['before', 'actors']:,} actors before stitching, {said['after', 'actors']:,} after; "
+        f"{said['made', 'anonymous ids with an owner']:,} anonymous ids have an owner, "
+        f"{said['made', 'of them seen with several known ids']:,} of them seen with several known ids"
+    )
+    return Finding("identity", IDENTITY, "ok", detail)
 
 
 def is_current(lake: Lake, model: str, tables: Iterable[str]) -> bool:
@@ -301,7 +320,7 @@ def unbalanced_dates(
         One sentence a date, in order.
     """
     schemas = {name: lake.schema(f"silver.{name}") for name, source in sources.items() if source.fact == "event"}
-    events = Events(project, event_sources(sources, schemas))
+    events = Events(project, event_sources(sources, schemas)).stitching(is_made=lake.version(IDENTITY_DAY) is not None)
     days = None if dates is None else sorted(dates)
     if not events.sources or days == []:
         return []
@@ -309,7 +328,7 @@ def unbalanced_dates(
         f"SELECT event_date AS day, count(*) AS silver, 0 AS counted, "
         f"count(*) FILTER (WHERE actor_id IS NULL AND {_is_counted(events, source)}) AS nobody, "
         f"count(*) FILTER (WHERE NOT {_is_counted(events, source)}) AS filtered, 0 AS said "
-        f"FROM {_with_columns(events, source)} WHERE {dates_condition('event_date', days)} GROUP BY event_date"
+        f"FROM {_rows_of(events, source, days)} WHERE {dates_condition('event_date', days)} GROUP BY event_date"
         for source in events.sources
     ]
     parts.append(
@@ -355,16 +374,8 @@ def _is_counted(events: Events, source: Any) -> str:
     return f"(coalesce(traffic_class, 'human') = 'human' OR {events.active_condition(source)})"
 
 
-def _with_columns(events: Events, source: Any) -> str:
-    """The silver table, with null columns for those that the activity rule names and only other sources have."""
-    known = set(source.schema.names)
-    text = events.project.activity.where or ""
-    absent = [
-        f"CAST(NULL AS {kind}) AS {quoted(name)}"
-        for name, kind in events.types.items()
-        if name not in known and name in text
-    ]
-    return f"(SELECT *, {', '.join(absent)} FROM {source.table}) AS t" if absent else str(source.table)
+def _rows_of(events: Events, source: Any, days: Sequence[date] | None) -> str:
+    return events.rows_of(source, text=f"event_date {_is_counted(events, source)}", days=days)
 
 
 def _invariants(engine: Engine, lake: Lake, project: Project) -> list[Finding]:

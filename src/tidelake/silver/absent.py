@@ -12,7 +12,7 @@ from tidelake.silver.compile import HAS_ID, SilverPlan
 from tidelake.silver.fields import FieldSql, quoted
 
 # Parts without which numbers are 0 or null on every day; the others make numbers finer.
-_NEEDED = ("event_time", "actor_id", "event_name", "session_id", "entity")
+_NEEDED = ("event_time", "actor_id", "anonymous_id", "event_name", "session_id", "entity")
 
 
 @dataclass

@@ -36,7 +36,7 @@ COUNT_COLUMNS = ("event_date", "event_time", "entity", "traffic_class")
 _NO_ID = "no-id:"  # with a digest behind it; an id that begins so is carried with one more colon, as no digest does
 HAS_ID = f"(NOT starts_with(event_id, '{_NO_ID}') OR starts_with(event_id, '{_NO_ID}:'))"  # of silver's rows
 OTHER_FIELDS = "other_fields"  # the undeclared fields that cannot be columns, as one JSON object
-_TEXT_PARTS = ("event_id", "actor_id", "event_name", "session_id", "entity")
+_TEXT_PARTS = ("event_id", "actor_id", "anonymous_id", "event_name", "session_id", "entity")
 _FUTURE_WITHOUT_RECEIPT = timedelta(days=1)
 _DEFINITION_VERSION = 3  # raise when the meaning of the SELECT changes: silver is then restated
 
@@ -181,6 +181,8 @@ def definition_of(source: Source, project: Project) -> str:
             "future_tolerance",
         },
     )
+    if said["mapping"]["anonymous_id"] is None:
+        said["mapping"].pop("anonymous_id")  # tables of sources without one stay as they were before there was any
     for tolerance in ("max_quarantined_share", "min_rows"):
         said["contract"].pop(tolerance)
     if any((rule.on_mismatch or source.contract.on_mismatch) == "evolve" for rule in source.contract.fields.values()):
@@ -203,8 +205,15 @@ def _default_type(part: str | None, is_measure: bool) -> FieldType:
 
 def _columns(source: Source, fields: Sequence[FieldSql]) -> tuple[str, ...]:
     own = [name for item in fields for name in _columns_of(item)]
-    fixed = {"event": EVENT_COLUMNS, "count": COUNT_COLUMNS, "dimension": ()}[source.fact]
+    fixed = _fixed_columns(source)
     return (*fixed, *(column for column in own if column not in fixed))
+
+
+def _fixed_columns(source: Source) -> tuple[str, ...]:
+    """The columns that every table of the source's kind has, whatever is mapped, and its anonymous id."""
+    if source.mapping.anonymous_id is not None:
+        return (*EVENT_COLUMNS, "anonymous_id")
+    return {"event": EVENT_COLUMNS, "count": COUNT_COLUMNS, "dimension": ()}[source.fact]
 
 
 def _columns_of(item: FieldSql) -> tuple[str, ...]:
@@ -407,7 +416,7 @@ def _typed_columns(plan: SilverPlan) -> str:
         zone = plan.project.timezone
         local = time if zone == "UTC" else f"timezone({literal(zone)}, {time})"
         columns += [f"CAST({local} AS DATE) AS event_date", f"{time} AS event_time"]
-    fixed = {"event": EVENT_COLUMNS, "count": COUNT_COLUMNS, "dimension": ()}[plan.source.fact]
+    fixed = _fixed_columns(plan.source)
     for column in fixed:
         if column in ("event_date", "event_time", "traffic_class"):
             continue

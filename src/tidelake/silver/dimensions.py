@@ -12,7 +12,7 @@ from tidelake.engine.base import Engine
 from tidelake.lake import Lake
 from tidelake.silver.compile import accepted_columns
 from tidelake.silver.fields import quoted
-from tidelake.silver.stage import IS_ACCEPTED, Stage
+from tidelake.silver.stage import IS_ACCEPTED, PATH, Stage
 
 
 def rebuild_dimension(
@@ -42,7 +42,7 @@ def rebuild_dimension(
     identity = ", ".join(quoted(key) for key in keys) or "file_id, source_position"
     if source.history == "scd2" and source.mapping.valid_from:
         identity += ", valid_from"
-    stage.choose(f"{identity}", f"{by_time}source_path DESC, source_position DESC")
+    stage.choose(f"{identity}", f"{by_time}{PATH} DESC, source_position DESC")
     columns = ", ".join(quoted(name) for name in accepted_columns(stage.plan))
     select = f"""
         SELECT {columns} FROM temp.parsed WHERE {IS_ACCEPTED}"""

@@ -52,6 +52,7 @@ DUPLICATES_SCHEMA = pa.schema(
     ]
 )
 IS_ACCEPTED = "rowid NOT IN (SELECT row FROM temp.excluded)"  # of rows of temp.parsed
+PATH = '"path of the line"'  # a name that no field has
 _EPOCH = date(1970, 1, 1)
 _DAY = "CAST(event_date - DATE '1970-01-01' AS INTEGER)"
 _NO_LOSERS = (
@@ -196,7 +197,7 @@ class Stage(Parsing):
         )
 
     def choose(self, identity: str, order: str) -> None:
-        """Make `temp.losers` and `temp.excluded` of a dimension: one row an identity stays, first by `order`."""
+        """Make `temp.losers` and `temp.excluded` of a dimension: of an identity the first by `order` stays."""
         content = content_sql(self.plan.content)
         self.engine.write(
             f"""
@@ -207,7 +208,9 @@ class Stage(Parsing):
                     first_value(p.file_id) OVER ranked AS kept_file_id,
                     first_value(p.source_position) OVER ranked AS kept_position,
                     first_value({content}) OVER ranked AS kept_content
-                FROM temp.parsed p JOIN temp.lines l USING (file_id, source_position)
+                FROM temp.parsed p
+                JOIN (SELECT file_id, source_position, source_path AS {PATH} FROM temp.lines) l
+                USING (file_id, source_position)
                 ANTI JOIN (SELECT * FROM temp.reasons WHERE len(reasons) > 0) r USING (file_id, source_position)
                 WINDOW ranked AS (PARTITION BY {identity} ORDER BY {order})
             ) WHERE place > 1""",

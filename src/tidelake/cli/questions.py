@@ -1,0 +1,81 @@
+"""What the verbs that ask for numbers share: their options, and the way from a question to a printed answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidelake.cli.opening import opened, say_unfinished
+from tidelake.cli.options import EngineName, FormatName
+from tidelake.cli.output import emit
+
+if TYPE_CHECKING:
+    from tidelake.engine.result import Result
+    from tidelake.session import Session
+
+MetricArgument = Annotated[
+    str, typer.Argument(help="views, events, dau ...: `tide metrics list` has them all.", show_default=False)
+]
+ByOption = Annotated[
+    list[str] | None, typer.Option("--by", metavar="DIM", help="Cut by a dimension; may be given again.")
+]
+EntityOption = Annotated[
+    list[str] | None,
+    typer.Option("--by", metavar="DIM", help="entity (of count facts), or a dimension; may be given again."),
+]
+FromOption = Annotated[
+    datetime | None,
+    typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="First local date; default: all."),
+]
+ToOption = Annotated[
+    datetime | None,
+    typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Last local date; default: all."),
+]
+WhereOption = Annotated[
+    str | None, typer.Option("--where", metavar="SQL", help="Count only rows for which this is true.")
+]
+
+
+def tell(
+    ask: Callable[[Session], Result],
+    *,
+    project: Path,
+    target: str | None,
+    as_of: str | None,
+    engine: EngineName | None,
+    form: FormatName,
+    output: Path | None,
+    limit: int | None,
+    chart: Path | None,
+) -> None:
+    """Open the project, ask, and print the answer; as a table without what is the same in every row."""
+    with opened(project, target=target, engine=engine, as_of=as_of) as session:
+        show(session, ask(session), form=form, output=output, limit=limit, chart=chart)
+
+
+def show(
+    session: Session,
+    result: Result,
+    *,
+    form: FormatName,
+    output: Path | None,
+    limit: int | None,
+    chart: Path | None,
+    read: Callable[[Any], Result] | None = None,
+) -> None:
+    """Print an answer, and draw it where a chart is asked for.
+
+    Args:
+        read: Makes of it the table for people; None = without what is the same in every row.
+    """
+    shown = result
+    if form is FormatName.table:
+        from tidelake.metrics.reading import for_reading
+
+        shown = (read or for_reading)(result)
+    emit(shown, form=form, output=output, limit=limit, chart=chart, drawn=result)
+    say_unfinished(session)

@@ -1,0 +1,403 @@
+"""Activation: the share of new actors who do something soon after they first appear (METRICS section 9)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Self
+
+import pyarrow as pa
+from pydantic import ValidationError, model_validator
+
+from tidelake.config import Duration, Project, Settings
+from tidelake.contracts.source import Source
+from tidelake.engine.base import Engine
+from tidelake.engine.result import Result
+from tidelake.engine.sql import check_expression, check_names_in
+from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.gold.context import Gold, open_gold
+from tidelake.gold.dates import Tables
+from tidelake.gold.sqltext import date_literal, micros
+from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.choosing import Which, event_rows
+from tidelake.metrics.facts import dimensions_of, segment
+from tidelake.metrics.funnel import check_event_names, checked_grain, status_with_window
+from tidelake.metrics.funnel_definition import definition_error, words
+from tidelake.metrics.intervals import wilson
+from tidelake.metrics.periods import Grain, next_period, period_start
+from tidelake.metrics.status import Observed, observe
+
+_DAY = timedelta(days=1)
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+class Activation(Settings):
+    """An activation.
+
+    Attributes:
+        criterion: Events of which an actor does at least `times` within the time; null with `session`.
+        times: How often, at least.
+        within: How long after the first activity, that instant included; null = 7 days. With `session` how long an
+            actor must have been observed; null = the longest that a session can be.
+        session: Condition over the columns of `gold.sessions` that the actor's first session must fulfil
+            (`watch_seconds >= 30`), in place of `criterion`; null counts as false.
+        after_first: Whether the event that makes the actor new does not count as the criterion.
+        warmup: An actor first seen so soon after the data begin may have been there before, and is not new.
+    """
+
+    name: str = "activation"
+    title: str = ""
+    criterion: Which | None = None
+    times: int = 1
+    within: Duration | None = None
+    session: str | None = None
+    after_first: bool = False
+    warmup: Duration = timedelta(days=28)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if (self.criterion is None) == (self.session is None):
+            raise ValueError("name what activates: criterion (events) or session (a condition on the first session)")
+        if self.times < 1:
+            raise ValueError("times must be at least 1")
+        return self
+
+
+def activation_of(criterion: str | Which | None = None, **options: Any) -> Activation:
+    """An activation from texts.
+
+    Raises:
+        DefinitionError: It says no criterion, or options do not go together.
+    """
+    try:
+        which = None if criterion is None else Which.parse(criterion)
+        return Activation.model_validate({"criterion": which, **options})
+    except ValidationError as error:
+        raise definition_error("activation", error) from error
+
+
+def activation(
+    engine: Engine,
+    lake: Tables,
+    project: Project,
+    sources: Mapping[str, Source],
+    definition: Activation,
+    *,
+    by: Sequence[str] = (),
+    start: date | None = None,
+    end: date | None = None,
+    where: str | None = None,
+    grain: str | None = None,
+) -> Result:
+    """The share of new actors who fulfil a criterion within a time of their first activity.
+
+    Args:
+        by: Columns by whose value at the actor's first event rows are cut (`session`: columns of sessions).
+        start: First local date of a first activity.
+        end: Last local date of it.
+        where: SQL over silver's columns (`session`: over those of sessions) that the first event must fulfil.
+        grain: day, week or month of the first activity; None = the whole range.
+
+    Returns:
+        One row a period and segment. `numerator`: activated, `denominator`: new actors whose time has ended,
+        `value`: their ratio with Wilson's interval; `open_actors`: new actors whose time has not ended;
+        `possibly_old`: actors first seen within `warmup` of the first data, who count nowhere else;
+        `seconds_median`: from the first activity to the criterion.
+    """
+    gold = open_gold(engine, lake, project, sources)
+    return _Question.ask(gold, definition, by, start, end, where, grain).answer()
+
+
+def activation_members(
+    engine: Engine,
+    lake: Tables,
+    project: Project,
+    sources: Mapping[str, Source],
+    definition: Activation,
+    *,
+    by: Sequence[str] = (),
+    start: date | None = None,
+    end: date | None = None,
+    where: str | None = None,
+    grain: str | None = None,
+) -> Result:
+    """The new actors behind the numbers: one row each with its cell, `in_numerator` and `in_denominator`."""
+    gold = open_gold(engine, lake, project, sources)
+    return _Question.ask(gold, definition, by, start, end, where, grain).members()
+
+
+@dataclass(frozen=True)
+class _Question:
+    gold: Gold
+    definition: Activation
+    by: tuple[str, ...]
+    where: str | None
+    grain: Grain | None
+    observed: Observed
+    start: date | None
+    end: date | None
+
+    @classmethod
+    def ask(
+        cls,
+        gold: Gold,
+        definition: Activation,
+        by: Sequence[str],
+        start: date | None,
+        end: date | None,
+        where: str | None,
+        grain: str | None,
+    ) -> _Question:
+        by = (by,) if isinstance(by, str) else tuple(by)
+        chosen = checked_grain(grain)
+        observed = observe(gold, [source.name for source in gold.events.sources])
+        first, last = start or observed.first, end or observed.last
+        if first is not None and last is not None and chosen is not None:
+            week = gold.project.week_start
+            first = period_start(first, chosen, week)
+            last = next_period(period_start(last, chosen, week), chosen) - _DAY
+        if observed.first is None:
+            first = last = None
+        question = cls(gold, definition, by, where, chosen, observed, first, last)
+        question._check()
+        return question
+
+    def _check(self) -> None:
+        if self.start is None:
+            return
+        asked = self.definition
+        if asked.session is None:
+            known = dimensions_of(self.gold, "event", None)
+            if self.where is not None:
+                Which(where=self.where).check(self.gold)
+        else:
+            known = dimensions_of(self.gold, "session", None)
+            schema = self.gold.lake.schema("gold.sessions")
+            if schema is None:
+                raise DefinitionError("The lake has no gold.sessions yet.", hint="Run `tide build` first.")
+            for condition in filter(None, (asked.session, self.where)):
+                check_expression(condition)
+                check_names_in(condition, [*schema.names, *self.gold.project.dimensions], {})
+        for name in self.by:
+            if name not in known:
+                raise UnknownNameError("dimension", name, known)
+
+    # --- one row an actor
+
+    def _actors(self) -> str:
+        """SELECT of every actor's first activity.
+
+        Grain: one row per actor first seen in the range. Columns: actor_id, first_date, t, s0 ..., reached_t
+        (microseconds of the criterion, null where it was not reached).
+        """
+        assert self.start is not None
+        assert self.end is not None
+        rows = self._from_events() if self.definition.session is None else self._from_sessions()
+        within = f"first_date BETWEEN {date_literal(self.start)} AND {date_literal(self.end)}"
+        return f"SELECT * FROM ({rows}) AS actors WHERE {within}"
+
+    @property
+    def within(self) -> timedelta:
+        """How long an actor has to fulfil the criterion."""
+        of_session = self.gold.project.session.cap
+        return self.definition.within or (timedelta(days=7) if self.definition.session is None else of_session)
+
+    @property
+    def segments(self) -> list[str]:
+        return [f"s{index}" for index in range(len(self.by))]
+
+    def _from_events(self) -> str:
+        asked = self.definition
+        assert asked.criterion is not None
+        assert self.end is not None
+        last = self.end + timedelta(days=math.ceil(self.within / _DAY) + 1)
+        flags = {"activates": Which(active=True), "fits": asked.criterion}
+        flags |= {"wanted": Which(where=self.where)} if self.where else {}
+        rows = event_rows(self.gold, flags, columns=self.by, last=last)
+        values = "".join(f", {segment(name)} AS s{index}" for index, name in enumerate(self.by))
+        wanted = "wanted" if self.where else "TRUE"
+        order = f"CASE WHEN activates THEN 0 ELSE 1 END, {self.gold.events.order('event_time')}"
+        placed = (
+            f"SELECT actor_id, event_date, epoch_micros(event_time) AS t, activates, fits, {wanted} AS wanted{values}, "
+            f"row_number() OVER (PARTITION BY actor_id ORDER BY {order}) AS place, "
+            "min(CASE WHEN activates THEN epoch_micros(event_time) END) OVER (PARTITION BY actor_id) AS first_t "
+            f"FROM ({rows}) AS events"
+        )
+        fits = f"fits AND t >= first_t AND t - first_t <= {micros(self.within)}"
+        if asked.after_first:
+            fits += " AND NOT (activates AND place = 1)"
+        own = "".join(f", max(CASE WHEN place = 1 THEN {name} END) AS {name}" for name in self.segments)
+        counted = (
+            f"SELECT actor_id, event_date, t, place, activates, wanted{''.join(f', {n}' for n in self.segments)}, "
+            f"CASE WHEN {fits} THEN t END AS fit_t, "
+            f"sum(CASE WHEN {fits} THEN 1 ELSE 0 END) OVER (PARTITION BY actor_id ORDER BY t, place "
+            "ROWS UNBOUNDED PRECEDING) AS done "
+            f"FROM ({placed}) AS placed WHERE first_t IS NOT NULL AND t - first_t <= {micros(self.within)}"
+        )
+        return (
+            "SELECT actor_id, first_date, t, reached_t" + "".join(f", {name}" for name in self.segments) + " FROM ("
+            "SELECT actor_id, max(CASE WHEN place = 1 THEN event_date END) AS first_date, "
+            "max(CASE WHEN place = 1 THEN t END) AS t, max(CASE WHEN place = 1 AND wanted THEN 1 END) AS is_wanted, "
+            f"min(CASE WHEN done >= {asked.times} THEN fit_t END) AS reached_t{own} "
+            f"FROM ({counted}) AS counted GROUP BY actor_id) AS by_actor WHERE is_wanted = 1"
+        )
+
+    def _from_sessions(self) -> str:
+        asked = self.definition
+        named = "".join(f', "first_{name}" AS "{name}"' for name in self.gold.project.dimensions)
+        values = "".join(f", {segment(name)} AS s{index}" for index, name in enumerate(self.by))
+        wanted = f"coalesce(({self.where}), FALSE)" if self.where else "TRUE"
+        ranked = (
+            "SELECT *, row_number() OVER (PARTITION BY actor_id ORDER BY started_at, session_id) AS place "
+            "FROM gold.sessions WHERE active_event_count > 0"
+        )
+        return (
+            f"SELECT actor_id, session_date AS first_date, epoch_micros(started_at) AS t, "
+            f"CASE WHEN coalesce(({asked.session}), FALSE) THEN epoch_micros(ended_at) END AS reached_t{values} "
+            f"FROM (SELECT *{named} FROM ({ranked}) AS ranked WHERE place = 1) AS first_sessions WHERE {wanted}"
+        )
+
+    @property
+    def _state(self) -> str:
+        """`new`, `open` or `possibly_old`, SQL over the rows of `_actors`."""
+        mark = self.observed.watermark
+        closed = micros(mark - self.observed.lateness - _EPOCH) if mark is not None else 0
+        known_from = (self.observed.first or date.min) + timedelta(days=math.ceil(self.definition.warmup / _DAY))
+        return (
+            f"CASE WHEN first_date < {date_literal(known_from)} THEN 'possibly_old' "
+            f"WHEN t > {closed - micros(self.within)} THEN 'open' ELSE 'new' END"
+        )
+
+    @property
+    def _period(self) -> str:
+        assert self.start is not None
+        if self.grain == "day":
+            return "first_date"
+        if self.grain == "week":
+            return f"week_start(first_date, '{self.gold.project.week_start}')"
+        return "month_start(first_date)" if self.grain == "month" else date_literal(self.start)
+
+    # --- answers
+
+    def answer(self) -> Result:
+        if self.start is None or self.end is None:
+            return self._result([], "", ["The lake holds no events yet."])
+        keys = ", ".join(["period_start", *self.segments])
+        sql = (
+            f"SELECT {keys}, count(*) FILTER (WHERE state = 'new') AS observed_actors, "
+            "count(*) FILTER (WHERE state = 'new' AND reached_t IS NOT NULL) AS activated, "
+            "count(*) FILTER (WHERE state = 'open') AS open_actors, "
+            "count(*) FILTER (WHERE state = 'possibly_old') AS possibly_old, "
+            "median(CASE WHEN state = 'new' THEN (reached_t - t) / 1000000 END) AS seconds_median "
+            f"FROM (SELECT *, {self._period} AS period_start, {self._state} AS state "
+            f"FROM ({self._actors()}) AS first_seen) AS placed GROUP BY {keys}"
+        )
+        found = self.gold.query(sql)
+        if self.definition.criterion is not None and not any(row["activated"] for row in found):
+            check_event_names(self.gold, [self.definition.criterion])
+        return self._result(self._rows(found), sql, self._notes(found))
+
+    def members(self) -> Result:
+        """One row an actor of every denominator."""
+        if self.start is None:
+            return Result(pa.table({"actor_id": pa.array([], pa.string())}), title="Members")
+        keys = ", ".join(["period_start", *self.segments])
+        sql = (
+            f"SELECT {keys}, actor_id, CASE WHEN reached_t IS NULL THEN 0 ELSE 1 END AS in_numerator, "
+            f"1 AS in_denominator FROM (SELECT *, {self._period} AS period_start, {self._state} AS state "
+            f"FROM ({self._actors()}) AS first_seen) AS placed WHERE state = 'new' ORDER BY {keys}, actor_id"
+        )
+        table = self.gold.engine.query(sql)
+        named = dict(zip(self.segments, self.by, strict=True))
+        return Result(
+            table.rename_columns([named.get(name, name) for name in table.column_names]),
+            sql=sql,
+            title=f"Members of {self._title}",
+        )
+
+    def _rows(self, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        keyed = {(row["period_start"], *(row[name] for name in self.segments)): row for row in found}
+        segments = sorted({key[1:] for key in keyed}) if self.by else [()]
+        rows = []
+        for first, after in self._periods():
+            status = status_with_window(self.observed, first, after, self.within)
+            is_known = status != "missing"
+            for values in segments:
+                row = keyed.get((first, *values), {})
+                activated, new = int(row.get("activated", 0)), int(row.get("observed_actors", 0))
+                low, high = wilson(activated, new)
+                rows.append(
+                    {
+                        "period_start": first,
+                        "grain": self.grain or "range",
+                        **dict(zip(self.by, values, strict=True)),
+                        "value": activated / new if new else None,
+                        "numerator": float(activated) if is_known else None,
+                        "denominator": float(new) if is_known else None,
+                        "n": new if is_known else None,
+                        "ci_low": low,
+                        "ci_high": high,
+                        "open_actors": int(row.get("open_actors", 0)) if is_known else None,
+                        "possibly_old": int(row.get("possibly_old", 0)) if is_known else None,
+                        "seconds_median": row.get("seconds_median"),
+                        "status": status,
+                    }
+                )
+        return rows
+
+    def _periods(self) -> list[tuple[date, date]]:
+        assert self.start is not None
+        assert self.end is not None
+        if self.grain is None:
+            return [(self.start, self.end + _DAY)]
+        found, first = [], self.start
+        while first <= self.end:
+            found.append((first, next_period(first, self.grain)))
+            first = found[-1][1]
+        return found
+
+    def _notes(self, found: Sequence[Mapping[str, Any]]) -> list[str]:
+        asked, notes = self.definition, []
+        waiting = sum(int(row["open_actors"]) for row in found)
+        old = sum(int(row["possibly_old"]) for row in found)
+        if waiting:
+            notes.append(f"{waiting:,} new actors have been observed for less than {words(self.within)}: left out.")
+        if old:
+            notes.append(
+                f"{old:,} actors were first seen within {words(asked.warmup)} of the first data and may have been "
+                "there before: left out. With a warmup of 0d they count as new."
+            )
+        return notes
+
+    @property
+    def _title(self) -> str:
+        asked = self.definition
+        what = f"first session with {asked.session}" if asked.session else str(asked.criterion)
+        by = f" by {', '.join(self.by)}" if self.by else ""
+        return f"{asked.title or asked.name.capitalize()}: {what}, within {words(self.within)}{by}"
+
+    def _result(self, rows: Sequence[Mapping[str, Any]], sql: str, notes: Sequence[str]) -> Result:
+        fields = [
+            pa.field("period_start", pa.date32()),
+            pa.field("grain", pa.string()),
+            *(pa.field(name, pa.string()) for name in self.by),
+            *number_fields("share"),
+            pa.field("open_actors", pa.int64()),
+            pa.field("possibly_old", pa.int64()),
+            pa.field("seconds_median", pa.float64(), metadata={"unit": "s"}),
+        ]
+        tables = self.gold.events.tables if self.definition.session is None else ["gold.sessions"]
+        return answer(
+            self.gold,
+            rows,
+            fields,
+            name=self.definition.name,
+            version=version_of(self.gold, self.definition),
+            observed=self.observed,
+            sql=sql,
+            tables=tables,
+            title=self._title,
+            notes=notes,
+        )

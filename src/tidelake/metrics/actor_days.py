@@ -1,0 +1,299 @@
+"""Which actors were active on which dates, by dimensions: what lifecycle, power curve and stickiness are made from.
+
+One reading of `gold.user_day` or `gold.user_day_value`; of silver for a condition or a dimension not declared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any, Literal, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from tidelake.config import Project, Settings
+from tidelake.contracts.source import Source
+from tidelake.contracts.table import literal, quoted
+from tidelake.engine.base import Engine
+from tidelake.engine.sql import check_expression
+from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.gold.context import Gold, open_gold
+from tidelake.gold.dates import Tables, dates_behind
+from tidelake.gold.sqltext import date_literal, one_of
+from tidelake.metrics.choosing import Which
+from tidelake.metrics.periods import Grain, dates_between, next_period, period_start
+from tidelake.metrics.status import Observed, Status, observe, worst
+
+SegmentRule = Literal["any", "first", "last"]
+SEGMENT_LIMIT = 50
+OTHER, UNKNOWN = "(other)", "(unknown)"
+_NEVER_DIMENSIONS = frozenset(
+    ("event_time", "event_id", "received_at", "seq", "content_hash", "file_id", "source_position", "batch_id")
+) | {"ingested_at", "event_date", "actor_id", "valid_from", "valid_to", "session_id"}
+Segment = tuple[str, ...]
+Definition = TypeVar("Definition", bound=Settings)
+
+
+@dataclass(frozen=True)
+class ActorDays:
+    """The active dates of every actor.
+
+    Attributes:
+        by: Dimensions.
+        rule: `any`: an actor counts under each value of its active events of a date. `first`, `last`: under one value
+            on all dates, that of the first event of its first active date, or of the last event of its last one.
+        where: Condition over silver's columns.
+        observed: What is complete; dates that wait for a build are in `behind`.
+        kept: Values that keep a row of their own, by dimension; the others are `(other)`. None = all do.
+    """
+
+    gold: Gold
+    by: tuple[str, ...]
+    rule: SegmentRule
+    where: str | None
+    observed: Observed
+    kept: Mapping[int, tuple[str, ...]]
+
+    @property
+    def names(self) -> list[str]:
+        """The columns of the dimensions in `rows`."""
+        return [f"s{index}" for index in range(len(self.by))]
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that are read."""
+        if self._is_from_silver:
+            return self.gold.events.tables
+        return ["gold.user_day" if self._is_by_edge or not self.by else "gold.user_day_value"]
+
+    def rows(self, first: date, last: date) -> str:
+        """SELECT of distinct `day`, columns of the dimensions, and `actor_id`.
+
+        Args:
+            first: First local date.
+            last: Last local date; what comes after it plays no part in `last` values.
+        """
+        found = self._by_edge(first, last) if self._is_by_edge else self._by_any(first, last)
+        if not self.kept:
+            return found
+        columns = [
+            f"CASE WHEN {one_of(name, self.kept[index])} THEN {name} ELSE '{OTHER}' END AS {name}"
+            if index in self.kept
+            else name
+            for index, name in enumerate(self.names)
+        ]
+        return f"SELECT DISTINCT day, {', '.join(columns)}, actor_id FROM ({found}) AS uncut"
+
+    def limited(self, first: date, last: date, limit: int) -> tuple[ActorDays, list[str]]:
+        """The same with the smallest values of each dimension put together, and what to say of it."""
+        kept, said = {}, []
+        for index, (name, column) in enumerate(zip(self.by, self.names, strict=True)):
+            top = self.gold.query(
+                f"SELECT {column} AS segment, count(*) AS weight FROM ({self.rows(first, last)}) AS facts "
+                f"GROUP BY {column} ORDER BY weight DESC, segment LIMIT {limit + 1}"
+            )
+            if len(top) > limit:
+                kept[index] = tuple(row["segment"] for row in top[:limit])
+                said.append(f"{name} has over {limit} values: the {limit} largest are shown, the others are {OTHER}.")
+        return replace(self, kept=kept), said
+
+    def whole(self) -> ActorDays:
+        """The same without dimensions."""
+        return replace(self, by=(), rule="any", kept={})
+
+    # --- by the value at an edge
+
+    @property
+    def _is_by_edge(self) -> bool:
+        return bool(self.by) and self.rule != "any"
+
+    @property
+    def _is_from_silver(self) -> bool:
+        is_declared = set(self.by) <= set(self.gold.project.dimensions)
+        return self.where is not None or not is_declared or (len(self.by) > 1 and not self._is_by_edge)
+
+    def _events(self) -> str:
+        wanted = [name for name in self.by if name not in ("event_name", "source")]
+        return self.gold.events.select(columns=wanted, where=self.where)
+
+    def _by_any(self, first: date, last: date) -> str:
+        days = f"BETWEEN {date_literal(first)} AND {date_literal(last)}"
+        if self._is_from_silver:
+            listed = "".join(f", {_value(name)} AS s{index}" for index, name in enumerate(self.by))
+            return (
+                f"SELECT DISTINCT event_date AS day{listed}, actor_id FROM ({self._events()}) AS read_events "
+                f"WHERE is_active AND event_date {days}"
+            )
+        if not self.by:
+            return f"SELECT activity_date AS day, actor_id FROM gold.user_day WHERE is_active AND activity_date {days}"
+        return (
+            "SELECT activity_date AS day, value AS s0, actor_id FROM gold.user_day_value "
+            f"WHERE dimension = {literal(self.by[0])} AND is_active AND activity_date {days}"
+        )
+
+    def _by_edge(self, first: date, last: date) -> str:
+        """An actor's first value lies at its first date ever, so that all dates before `last` are read for it."""
+        days = "BETWEEN {} AND {}"
+        since = (self.observed.first or first) if self.rule == "first" else first
+        read = days.format(date_literal(min(since, first)), date_literal(last))
+        order = "activity_date" if self.rule == "first" else "activity_date DESC"
+        if not self._is_from_silver:
+            found = (
+                f"SELECT activity_date AS day{self._edges(order, f'{self.rule}_')}, actor_id FROM gold.user_day "
+                f"WHERE is_active AND activity_date {read}"
+            )
+        else:
+            order = self.gold.events.order("event_time", backwards=self.rule == "last")
+            active_days = (
+                "SELECT *, max(CASE WHEN is_active THEN 1 ELSE 0 END) OVER (PARTITION BY actor_id, event_date) "
+                f"AS of_day FROM ({self._events()}) AS read_events WHERE event_date {read}"
+            )
+            valued = (
+                f"SELECT event_date AS day{self._edges(order, '')}, actor_id, is_active "
+                f"FROM ({active_days}) AS days WHERE of_day = 1"
+            )
+            listed = "".join(f", {name}" for name in self.names)
+            found = f"SELECT DISTINCT day{listed}, actor_id FROM ({valued}) AS valued WHERE is_active"
+        return f"SELECT * FROM ({found}) AS valued_days WHERE day >= {date_literal(first)}"
+
+    def _edges(self, order: str, prefix: str) -> str:
+        return "".join(
+            f", first_value({_value(prefix + name)}) OVER (PARTITION BY actor_id ORDER BY {order}) AS s{index}"
+            for index, name in enumerate(self.by)
+        )
+
+
+def _value(name: str) -> str:
+    return f"coalesce(CAST({quoted(name)} AS VARCHAR), '{UNKNOWN}')"
+
+
+def open_actor_days(
+    engine: Engine,
+    lake: Tables,
+    project: Project,
+    sources: Mapping[str, Source],
+    *,
+    by: tuple[str, ...] = (),
+    rule: SegmentRule = "any",
+    where: str | None = None,
+) -> ActorDays:
+    """The active dates that a question is about.
+
+    Raises:
+        UnknownNameError: No event source has the dimension, or the condition's column.
+        DefinitionError: The project has no events.
+        QueryError: `where` is not one portable condition.
+    """
+    gold = open_gold(engine, lake, project, sources)
+    if not any(source.fact == "event" for source in sources.values()):
+        raise DefinitionError(
+            "This project has no source of events, so that nobody is active in it.",
+            hint="`tide metrics list` says what its counts can be asked for.",
+        )
+    if where is not None:
+        check_expression(where)
+        if gold.events.types:  # else no event has come yet: which columns there will be is not known
+            Which(where=where).check(gold)
+    _check_dimensions(gold, by)
+    observed = observe(gold, [source.name for source in gold.events.sources])
+    found = ActorDays(gold, by, rule, where, observed, {})
+    if observed.first is None or observed.last is None:
+        return found
+    behind: set[date] = set()
+    for table in found.tables:
+        days = dates_behind(lake, sources, table)
+        behind |= set(dates_between(observed.first, observed.last)) if days is None else days
+    return replace(found, observed=replace(observed, behind=frozenset(behind)))
+
+
+def _check_dimensions(gold: Gold, by: tuple[str, ...]) -> None:
+    known = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS]
+    known += ["source"] if len(gold.events.sources) > 1 else []
+    for name in by:
+        if name not in known:
+            parts = [part.strip() for part in name.split(",")]
+            more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
+            raise UnknownNameError("dimension", name, known, more=more)
+    if len(set(by)) != len(by):
+        raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
+
+
+def definition_of(model: type[Definition], **given: Any) -> Definition:
+    """A definition from what a caller gave.
+
+    Raises:
+        UnknownNameError: A choice that there is not.
+        DefinitionError: A number that cannot be.
+    """
+    try:
+        return model.model_validate({**given, "by": _names(given.get("by", ()))})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = str(fault["loc"][0])
+        if fault["type"] == "literal_error":
+            choices = get_args(model.model_fields[name].annotation)
+            raise UnknownNameError(name, str(fault["input"]), choices) from error
+        message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        raise DefinitionError(f"{name.replace('_', ' ')} {fault['input']}: {message}.") from error
+
+
+def _names(by: Sequence[str] | str) -> tuple[str, ...]:
+    return (by,) if isinstance(by, str) else tuple(by)
+
+
+def spans(start: date, end: date, grain: Grain, week_start: str) -> list[tuple[date, date]]:
+    """First and last date of each period that holds a date from `start` to `end`."""
+    found, first = [], period_start(start, grain, week_start)
+    while first <= end:
+        after = next_period(first, grain)
+        found.append((first, after - timedelta(days=1)))
+        first = after
+    return found
+
+
+def asked_dates(observed: Observed, start: date | None, end: date | None) -> tuple[date, date] | None:
+    """The dates that are asked for; without bounds, those with data. None where there are none.
+
+    Raises:
+        DefinitionError: The first lies after the last.
+    """
+    if start is not None and end is not None and start > end:
+        raise DefinitionError(f"The first date {start} lies after the last {end}.")
+    if observed.first is None or observed.last is None:
+        return None
+    found = (start or observed.first, end or observed.last)
+    return found if found[0] <= found[1] else None
+
+
+def last_complete(observed: Observed, first: date, last: date) -> date:
+    """The date whose rolling value stands for some: the last complete one, else the last received, else the last."""
+    days = list(dates_between(first, last))
+    complete = [day for day in days if observed.of_day(day) == "complete"]
+    received = [day for day in days if observed.is_received(day)]
+    return (complete or received or days)[-1]
+
+
+def received_days(observed: Observed, last: date, length: int) -> int:
+    """Dates of a window whose zero is a value; 0 where the window holds dates that wait for a build or for data."""
+    first = last - timedelta(days=length - 1)
+    if observed.last is None or last > observed.last or observed.is_behind(first, last + timedelta(days=1)):
+        return 0
+    return sum(observed.is_received(day) for day in dates_between(first, last))
+
+
+def window_status(observed: Observed, day: date, length: int, span: tuple[date, date]) -> Status:
+    """The status of a rolling value that stands for the dates of a span."""
+    own = observed.of_window(day, length)
+    timed = observed.of_period(span[0], span[1] + timedelta(days=1))
+    return worst([own, timed]) if timed in ("open", "provisional") else own
+
+
+def segment_values(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> list[Segment]:
+    """The values that occur, in order; one empty one where there are no dimensions."""
+    return sorted({tuple(row[name] for name in names) for row in rows}) if names else [()]
+
+
+def of_segment(row: Mapping[str, Any], names: Sequence[str]) -> Segment:
+    """A row's values."""
+    return tuple(row[name] for name in names)

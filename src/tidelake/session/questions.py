@@ -1,0 +1,262 @@
+"""The questions that a session answers from the tables of the last finished build."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tidelake.config import Settings
+from tidelake.engine.result import Result
+from tidelake.errors import QueryError
+
+if TYPE_CHECKING:
+    from tidelake.metrics.retention import Retention, RetentionResult
+
+_NARROWING = ("by", "start", "end", "where", "grain")
+Answer = TypeVar("Answer", bound=Result)
+
+
+class Questions:
+    """What a session can be asked; dates may be given as text (`2025-11-17`), the last one is itself included."""
+
+    def _answered(self, ask: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
+        """What `ask(engine, lake, project, sources, *given, **options)` answers."""
+        raise NotImplementedError
+
+    def measure(self, metric: str, **options: Any) -> Result:
+        """A metric by period and dimension, with the status of every number (METRICS section 0).
+
+        Args:
+            metric: Name or alias.
+            options: `by`, `grain` (day, week, month), `start` and `end` (None = all dates), `where`, as
+                `metrics.measure.measure` says.
+
+        Raises:
+            QueryError: A text is no date.
+            UnknownNameError: There is no such metric or dimension.
+        """
+        from tidelake.metrics.measure import measure
+
+        return self._answered(measure, metric, **options)
+
+    def metrics(self, name: str | None = None) -> Result:
+        """The metrics that this project can be asked for, or the definition and the SQL of one.
+
+        Args:
+            name: Name or alias of a metric; None = one row for each of them.
+
+        Raises:
+            UnknownNameError: There is no such metric.
+        """
+        from tidelake.metrics.listing import metrics_of
+
+        return self._answered(metrics_of, name)
+
+    # --- who comes, and who comes back
+
+    def retention(self, definition: Retention | None = None, **options: Any) -> RetentionResult:
+        """Share of each cohort that came back, period by period (METRICS section 5).
+
+        Args:
+            definition: What is asked; None = made from the options (`entry`, `unit`, `periods` ...).
+            options: `by`, `start`, `end`, `where`, `grain` (cohorts by day, week or month of the entry, or `all` in
+                one; None = the unit), and what `metrics.retention.Retention` has.
+
+        Raises:
+            DefinitionError: Settings that do not go together.
+            UnknownNameError: There is no such setting, dimension or event.
+        """
+        from tidelake.metrics.retention import Retention, retention
+
+        settings, narrowed = _split(options)
+        return self._answered(retention, definition or Retention.make(**settings), **narrowed)
+
+    def lifecycle(self, *, members: str | None = None, **options: Any) -> Result:
+        """Who of each period's actors is new, returning, resurrected, and who is gone (METRICS section 4).
+
+        Args:
+            members: A state: then the actors behind it.
+            options: `start`, `end`, `grain`, `by`, `segment`, `where`, `new_by`, `warmup_days`, `signup`, as
+                `metrics.lifecycle` says.
+
+        Raises:
+            UnknownNameError: There is no such choice or dimension.
+            LedgerError: The states do not add up to the actors.
+        """
+        from tidelake.metrics.lifecycle import lifecycle, lifecycle_members
+
+        if members is not None:
+            return self._answered(lifecycle_members, members, **options)
+        return self._answered(lifecycle, **options)
+
+    def power_curve(self, *, at: date | str | None = None, members: bool = False, **options: Any) -> Result:
+        """Actors by their active days of the last 28 complete ones (METRICS section 3).
+
+        Args:
+            at: The window's last local date; None = the last complete one.
+            members: The actors behind it.
+            options: `window_days`, `power_days`, `by`, `segment`, `where`, as `metrics.power_curve` says.
+        """
+        from tidelake.metrics.power_curve import power_curve, power_curve_members
+
+        return self._answered(power_curve_members if members else power_curve, at=at, **options)
+
+    def stickiness(self, *, members: date | str | None = None, **options: Any) -> Result:
+        """Mean DAU of 28 days / MAU_28, or DAU / MAU (METRICS section 2).
+
+        Args:
+            members: A date: then the actors behind it.
+            options: `start`, `end`, `method`, `window_days`, `grain`, `by`, `segment`, `where`, as
+                `metrics.stickiness` says.
+        """
+        from tidelake.metrics.stickiness import stickiness, stickiness_members
+
+        if members is not None:
+            return self._answered(stickiness_members, local_date(members), **options)
+        return self._answered(stickiness, **options)
+
+    def trend(self, metric: str = "dau", *, at: date | str | None = None, **options: Any) -> Result:
+        """Whether a metric of a day rises or falls, and how fast (METRICS section 1).
+
+        Args:
+            metric: Name or alias.
+            at: The last date that is looked at; None = the last complete one.
+            options: `days`, `by`, `where`, `min_change`, as `metrics.trend` says.
+        """
+        from tidelake.metrics.trend import trend
+
+        return self._answered(trend, metric, at=at, **options)
+
+    # --- how far they come
+
+    def funnel(self, steps: Sequence[str], **options: Any) -> Result:
+        """How many of those who began came how far within a window (METRICS section 8).
+
+        Args:
+            steps: Events, as `video_play`, `play,resume where seconds > 3` or `*`.
+            options: `window`, `order`, `attempt`, `exclude`, `hold`, `count`, `simultaneity`, `touch` as in `Funnel`;
+                `by`, `start`, `end`, `where`, `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.funnel import funnel, funnel_members
+        from tidelake.metrics.funnel_definition import funnel_of
+
+        return self._of(funnel, funnel_members, partial(funnel_of, steps), options)
+
+    def activation(self, criterion: str | None = None, **options: Any) -> Result:
+        """The share of new actors who fulfil a criterion soon after they first appear (METRICS section 9).
+
+        Args:
+            criterion: Events; None with `session=`, a condition on the first session.
+            options: `times`, `within`, `session`, `after_first`, `warmup` as in `Activation`; `by`, `start`, `end`,
+                `where`, `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.activation import activation, activation_members, activation_of
+
+        return self._of(activation, activation_members, partial(activation_of, criterion), options)
+
+    def adoption(self, feature: str, **options: Any) -> Result:
+        """The share of actors who could use a feature and did (METRICS section 9).
+
+        Args:
+            feature: The events that are uses of it.
+            options: `introduced_in`, `version`, `exposure`, `weeks` as in `Adoption`; `by`, `start`, `end`, `where`,
+                `grain`; `members=True` = the actors behind the numbers.
+        """
+        from tidelake.metrics.adoption import adoption, adoption_members, adoption_of
+
+        return self._of(adoption, adoption_members, partial(adoption_of, feature), options)
+
+    def _of(
+        self,
+        numbers: Callable[..., Result],
+        members: Callable[..., Result],
+        define: Callable[..., Any],
+        options: Mapping[str, Any],
+    ) -> Result:
+        settings, narrowed = _split(options)
+        ask = members if settings.pop("members", False) else numbers
+        return self._answered(ask, define(**settings), **narrowed)
+
+    def dropoff(self, *, members: bool = False, **options: Any) -> Result:
+        """Sessions with little watched, by two dimensions, each value against the rest (METRICS section 9).
+
+        Args:
+            members: The actors behind the numbers instead.
+            options: `by`, `start`, `end`, `where`, and what `metrics.dropoff.Dropoff` has.
+        """
+        from tidelake.metrics.dropoff import Dropoff, dropoff
+
+        settings, narrowed = _split(options)
+        return self._answered(dropoff, _defined(Dropoff, settings), members=members, **narrowed)
+
+    # --- what it is made of
+
+    def revenue(self, event: str, *, members: bool = False, **options: Any) -> Result:
+        """Quantity times the price at the time less refunds, by category and currency (METRICS section 9).
+
+        Args:
+            event: The events that sell: names, or names where SQL.
+            members: The actors behind the numbers instead, with their part.
+            options: `by`, `start`, `end`, `where`, `grain`, and what `metrics.revenue.Revenue` has.
+        """
+        from tidelake.metrics.revenue import Revenue, revenue
+
+        settings, narrowed = _split(options)
+        return self._answered(revenue, _defined(Revenue, {"event": event, **settings}), members=members, **narrowed)
+
+    def diversity(
+        self, metric: str, *, of: str = "entity", top_k: int = 10, members: bool = False, **options: Any
+    ) -> Result:
+        """How evenly a metric's total is spread over entities or categories, by period (METRICS section 13)."""
+        from tidelake.metrics.diversity import Diversity, diversity
+
+        definition = _defined(Diversity, {"metric": metric, "of": of, "top_k": top_k})
+        return self._answered(diversity, definition, members=members, **options)
+
+    def streaks(self, metric: str, *, threshold: float = 0, each: bool = False, **options: Any) -> Result:
+        """How many days in a row had more than the threshold; with `each` a row a streak (METRICS section 13)."""
+        from tidelake.metrics.streaks import Streaks, streaks
+
+        return self._answered(
+            streaks, _defined(Streaks, {"metric": metric, "threshold": threshold}), each=each, **options
+        )
+
+    def spikes(self, metric: str, *, z: float = 5, **options: Any) -> Result:
+        """Days far from the same weekday's previous values (METRICS section 13)."""
+        from tidelake.metrics.spikes import Spikes, spikes
+
+        return self._answered(spikes, _defined(Spikes, {"metric": metric, "z": z}), **options)
+
+    def weekdays(self, metric: str, **options: Any) -> Result:
+        """How far each weekday lies from the mean of its week (METRICS section 13)."""
+        from tidelake.metrics.weekdays import Weekdays, weekdays
+
+        return self._answered(weekdays, _defined(Weekdays, {"metric": metric}), **options)
+
+
+def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What belongs to a question's definition, and what narrows it."""
+    narrowed = {name: value for name, value in options.items() if name in _NARROWING}
+    return {name: value for name, value in options.items() if name not in narrowed}, narrowed
+
+
+def _defined(kind: type[Settings], values: Mapping[str, Any]) -> Any:
+    from tidelake.metrics.answer import defined
+
+    return defined(kind, values)
+
+
+def local_date(value: date | str | None) -> date | None:
+    """A date that a caller gave as text or as a date.
+
+    Raises:
+        QueryError: The text is no date.
+    """
+    if not isinstance(value, str):
+        return value.date() if isinstance(value, datetime) else value
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise QueryError(f"'{value}' is not a date.", hint="Write it as 2025-11-17.") from error
