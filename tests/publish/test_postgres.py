@@ -201,7 +201,11 @@ def test_what_is_wrong_is_said_without_the_password(project: TinyProject, databa
 
 
 def test_the_command_says_what_it_did(project: TinyProject, database: str) -> None:
-    done = project.tide("publish", "--to", database, "--table", "mart.actors", "--schema", "marts", "--format", "csv")
+    words = ("publish", "--to", "${WAREHOUSE}", "--table", "mart.actors", "--schema", "marts", "--format", "csv")
+    done = project.tide(*words)
+    assert done.returncode == 2
+    assert "${WAREHOUSE}, which is not set" in done.stderr
+    done = project.tide(*words, environment={"WAREHOUSE": database})
     assert done.returncode == 0, done.stderr
     header, row = done.stdout.replace('"', "").splitlines()[:2]
     assert header == "table,target,version,rows,status"

@@ -364,6 +364,28 @@ def test_killed_anywhere_the_same_command_ends_with_the_same_rows(database: str,
         del os.environ["TEST_PG_URL"]
 
 
+def test_a_table_without_cursor_that_was_half_read_is_read_anew(database: str, tmp_path: Path) -> None:
+    """Killed after the second of several groups: these rows give way to the whole table, nothing stands twice."""
+    import os
+
+    os.environ["TEST_PG_URL"] = database
+    try:
+        with at(database) as connection, killer() as run:
+            connection.execute(TABLE)
+            insert(connection, 1, 400)
+            whole = {name: value for name, value in EVENTS.items() if name != "cursor"}
+            root = project(tmp_path / "killed", {"app": {**whole, "dedup": "none"}})
+            done = run(root, "build", group_bytes=9_000, until="bronze.app after")
+            assert done.killed
+            run(root, "build", group_bytes=9_000)
+            assert len({row[0] for row in content(root)}) == len(content(root)) == 360
+            made = ledger(root)
+            assert made["read"] - made["superseded"] == 400
+            digests(root)
+    finally:
+        del os.environ["TEST_PG_URL"]
+
+
 def content(root: Path) -> list[tuple[Any, ...]]:
     """Silver without what tells batches apart."""
     rows = rows_of(root, "SELECT event_id, actor_id, event_time, amount, source_position FROM silver.app")

@@ -22,9 +22,9 @@ from tidelake.cli.options import (
 from tidelake.cli.output import emit
 
 EXAMPLES = examples(
-    'tide publish --to "$PG_URL"',
-    'tide publish --to "$PG_URL" --table gold.user_day --schema marts',
-    'tide publish --to "$REDSHIFT_URL" --stage s3://bucket/stage --iam-role arn:aws:iam::1:role/load --no-execute',
+    "tide publish --to '${PG_URL}'",
+    "tide publish --to '${PG_URL}' --table gold.user_day --schema marts",
+    "tide publish --to '${REDSHIFT_URL}' --stage s3://bucket/stage --iam-role arn:aws:iam::1:role/load --no-execute",
 )
 
 
@@ -32,7 +32,12 @@ def publish(
     *,
     to: Annotated[
         str,
-        typer.Option("--to", metavar="ADDRESS", help="postgresql://... or redshift://...", show_default=False),
+        typer.Option(
+            "--to",
+            metavar="ADDRESS",
+            help="postgresql://... or redshift://..., or '${NAME}': the variable that holds it.",
+            show_default=False,
+        ),
     ],
     table: Annotated[
         list[str] | None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from tidelake.lake import Lake
 from tidelake.postgres.server import Server
 from tidelake.publish.tables import publications
 
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ROWS = pa.schema(
     [
         ("table", pa.string()),
@@ -47,6 +50,7 @@ def publish(
         ProjectError: The address is of a kind that is not known, or a setting is missing.
     """
     items = publications(lake, root, tables)
+    to = _address(to)
     scheme = to.partition("://")[0]
     found: list[dict[str, Any]]
     if scheme in ("postgresql", "postgres"):
@@ -82,3 +86,17 @@ def publish(
         )
     versions = tuple(TableVersion(item.name, item.version) for item in items)
     return Result(pa.Table.from_pylist(found, schema=_ROWS), sources=versions, title="Published")
+
+
+def _address(to: str) -> str:
+    """The address itself, or what the variable holds that `${NAME}` names: so it stands in no list of processes.
+
+    Raises:
+        ProjectError: The variable is not set.
+    """
+    named = _VARIABLE.fullmatch(to)
+    if named is None:
+        return to
+    if named[1] not in os.environ:
+        raise ProjectError(f"--to asks for {to}, which is not set.", hint=f"Set it: export {named[1]}=...")
+    return os.environ[named[1]]
