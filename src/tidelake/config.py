@@ -146,6 +146,9 @@ class Project(Settings):
     identity: Identity = Identity()
     measures: dict[str, Measure] = Field(default_factory=dict, description="by name: what gold counts or adds up")
     dimensions: tuple[str, ...] = Field((), description="silver columns by which numbers can be cut")
+    actors: dict[str, str] = Field(
+        default_factory=dict, description="by name: columns of other actor levels, such as account: account_id"
+    )
     lateness: Duration | None = Field(None, description="null = p99.5 of received_at - event_time")
     targets: dict[str, Target] = Field(default_factory=dict, description="by name: other lakes (`--target prod`)")
     root: Path = Field(Path("."), exclude=True)

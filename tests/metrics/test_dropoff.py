@@ -143,7 +143,7 @@ def test_verdicts() -> None:
         return found["verdict"], found.get("sessions_needed")
 
     assert verdict(0.03, 0.005, 0.01) == ("abnormal", None)
-    assert verdict(-0.03, 0.005, 0.01) == ("abnormal", None)
+    assert verdict(-0.03, 0.005, 0.01) == ("lower", None)
     assert verdict(0.015, 0.005, 0.003) == ("no difference", None)  # significant, and below 2 points
     assert verdict(0.03, 0.005, 0.06) == ("no difference", None)
     assert verdict(0.03, 0.02, 0.13) == ("cannot be told", 1708)

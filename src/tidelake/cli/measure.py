@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from tidelake.cli.opening import opened, say_unfinished
+from tidelake.cli.opening import opened
 from tidelake.cli.options import (
     HERE,
     AsOfOption,
+    ChartOption,
     EngineOption,
     FormatName,
     FormatOption,
@@ -20,15 +21,26 @@ from tidelake.cli.options import (
     ProjectOption,
     TargetOption,
     examples,
+    flag,
 )
-from tidelake.cli.output import emit
+from tidelake.cli.questions import show
 
 EXAMPLES = examples(
     "tide measure dau",
     "tide measure views --grain week --from 2016-01-01 --to 2016-03-31",
     "tide measure dau --by region --by device --output dau.csv",
+    "tide measure dau --by region --chart dau.png",
     "tide measure events --where \"event_name = 'video_play'\"",
+    "tide measure plays_per_user --grain week --compare previous",
+    "tide measure dau --from 2025-11-17 --to 2025-11-17 --members --output actors.csv",
 )
+
+
+class Compared(StrEnum):
+    """The earlier period beside each."""
+
+    previous = "previous"
+    year = "year"
 
 
 class Grain(StrEnum):
@@ -59,6 +71,18 @@ def measure(
     where: Annotated[
         str | None, typer.Option("--where", metavar="SQL", help="Count only rows for which this is true.")
     ] = None,
+    actor: Annotated[
+        str | None,
+        typer.Option("--actor", metavar="LEVEL", help="Count another actor level of tide.yml, such as account."),
+    ] = None,
+    compare: Annotated[
+        Compared | None,
+        typer.Option("--compare", help="Beside the week (month) before, or the year before: same weekdays."),
+    ] = None,
+    elapsed: Annotated[
+        bool, flag("--elapsed", help="With --compare: open periods beside the same elapsed part of the earlier one.")
+    ] = False,
+    members: Annotated[bool, flag("--members", help="The actors behind the numbers, with their parts.")] = False,
     project: ProjectOption = HERE,
     target: TargetOption = None,
     as_of: AsOfOption = None,
@@ -66,6 +90,7 @@ def measure(
     form: FormatOption = FormatName.table,
     output: OutputOption = None,
     limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
     """A metric over time, by any dimension; every row says whether its period is complete."""
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
@@ -76,10 +101,9 @@ def measure(
             start=None if start is None else start.date(),
             end=None if end is None else end.date(),
             where=where,
+            actor=actor,
+            compare=None if compare is None else compare.value,
+            elapsed=elapsed,
+            members=members,
         )
-        if form is FormatName.table:
-            from tidelake.metrics.reading import for_reading
-
-            result = for_reading(result)
-        emit(result, form=form, output=output, limit=limit)
-        say_unfinished(session)
+        show(session, result, form=form, output=output, limit=limit, chart=chart)

@@ -93,7 +93,7 @@ def list_for_reading(result: Result) -> Result:
     for row in result.to_dicts():
         if row["dimensions"]:
             shared.setdefault(", ".join(row["dimensions"]), []).append(row["name"])
-    facts = {row["name"]: row["fact"] for row in result.to_dicts()}
+    facts = {row["name"]: row["fact"] or "other metrics'" for row in result.to_dicts()}
     notes = [f"{_named(names, facts)}: by {dimensions}" for dimensions, names in shared.items()]
     return replace(result, table=result.table.drop_columns(["dimensions"]), notes=(*notes, *result.notes))
 
@@ -114,6 +114,7 @@ def definition_lines(result: Result) -> list[tuple[str, str]]:
     window = row["window_days"]
     words = {
         "window_days": f"{window} days, the last of them the day" if window and window > 1 else "the day",
+        "lineage": "; ".join(row["lineage"] or ()),
         "is_additive": "yes: parts may be added up" if row["is_additive"] else "no: parts do not add up to the whole",
     }
     left_out = ("title", "sql")

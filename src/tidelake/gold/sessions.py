@@ -249,7 +249,7 @@ class _Work:
 
     def _rows(self, sql: SessionSql, days: Sequence[date] | None, name: str, starting: Sequence[date] | None) -> None:
         """`temp.NAME`: the sessions made from the events of some dates."""
-        events = self._bracketed(sql, days) if sql.mode == "bracket" else sql.unit_events(days)
+        events = bracketed(self.gold, sql, days) if sql.mode == "bracket" else sql.unit_events(days)
         self._parts(sql, events)
         self.gold.temp("session_totals", sql.totals())
         if self.has_states:
@@ -277,18 +277,6 @@ class _Work:
         if days is None:
             return None
         return sorted(self._around(days, back=self.rule.cap, ahead=self.rule.cap + self.reach) & set(self.data))
-
-    def _bracketed(self, sql: SessionSql, days: Sequence[date] | None) -> str:
-        """The events that sessions between start and end events hold."""
-        gold = self.gold
-        gold.temp("bracket_events", sql.bracket_events(days))
-        gold.temp("bracket_sessions", sql.bracket_sessions())
-        columns = gold.engine.query(sql.bracket_candidates()).columns
-        given = give_to_sessions(zip(*(column.to_pylist() for column in columns), strict=True))
-        arrays = [list(column) for column in zip(*given, strict=True)] if given else [[]] * 4
-        gold.temp("bracket_given", pa.table(dict(zip(_GIVEN.names, arrays, strict=True)), schema=_GIVEN))
-        gold.temp("session_held", sql.bracket_held())
-        return "SELECT * FROM temp.session_held WHERE unit IS NOT NULL"
 
     def _parts(self, sql: SessionSql, events: str) -> None:
         gold = self.gold
@@ -503,6 +491,18 @@ class _Work:
             note=note,
         )
         return rows
+
+
+def bracketed(gold: Gold, sql: SessionSql, days: Sequence[date] | None) -> str:
+    """SELECT of the events that sessions between start and end events hold; makes the `temp` tables that it reads."""
+    gold.temp("bracket_events", sql.bracket_events(days))
+    gold.temp("bracket_sessions", sql.bracket_sessions())
+    columns = gold.engine.query(sql.bracket_candidates()).columns
+    given = give_to_sessions(zip(*(column.to_pylist() for column in columns), strict=True))
+    arrays = [list(column) for column in zip(*given, strict=True)] if given else [[]] * 4
+    gold.temp("bracket_given", pa.table(dict(zip(_GIVEN.names, arrays, strict=True)), schema=_GIVEN))
+    gold.temp("session_held", sql.bracket_held())
+    return "SELECT * FROM temp.session_held WHERE unit IS NOT NULL"
 
 
 def _cuts(times: pa.Table, cap: timedelta, mode: str) -> pa.Table:

@@ -22,7 +22,7 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, micros
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.choosing import Which, event_rows
-from tidelake.metrics.facts import dimensions_of, segment
+from tidelake.metrics.dimensions import fact_dimensions, segment
 from tidelake.metrics.funnel import check_event_names, checked_grain, status_with_window
 from tidelake.metrics.funnel_definition import definition_error, words
 from tidelake.metrics.intervals import wilson
@@ -169,11 +169,11 @@ class _Question:
             return
         asked = self.definition
         if asked.session is None:
-            known = dimensions_of(self.gold, "event", None)
+            known = fact_dimensions(self.gold, "event")
             if self.where is not None:
                 Which(where=self.where).check(self.gold)
         else:
-            known = dimensions_of(self.gold, "session", None)
+            known = fact_dimensions(self.gold, "session")
             schema = self.gold.lake.schema("gold.sessions")
             if schema is None:
                 raise DefinitionError("The lake has no gold.sessions yet.", hint="Run `tide build` first.")

@@ -22,7 +22,7 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.choosing import Which, event_rows
-from tidelake.metrics.facts import dimensions_of, segment
+from tidelake.metrics.dimensions import fact_dimensions, segment
 from tidelake.metrics.funnel import check_event_names, checked_grain
 from tidelake.metrics.funnel_definition import definition_error
 from tidelake.metrics.intervals import wilson
@@ -194,7 +194,7 @@ class _Question:
         else:
             if where is not None:
                 Which(where=where).check(gold)
-            known = dimensions_of(gold, "event", None)
+            known = fact_dimensions(gold, "event")
             for name in by:
                 if name not in known:
                     raise UnknownNameError("dimension", name, known)

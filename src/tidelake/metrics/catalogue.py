@@ -1,64 +1,22 @@
-"""The metrics that a project can be asked for: built-in ones, and one for each measure it declares."""
+"""The metrics that a project can be asked for: built-in ones, one for each measure it declares, and its own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
-
-from tidelake.config import Project, Settings, load_yaml
+from tidelake.config import Project, load_yaml
 from tidelake.contracts.source import Source
-from tidelake.errors import UnknownNameError
-from tidelake.gold.model import definition_hash
+from tidelake.engine.sql import check_expression
+from tidelake.errors import DefinitionError, QueryError, UnknownNameError
+from tidelake.metrics.definition import DISTINCT, GRAINS, Fact, Grain, Metric
 
-Fact = Literal["event", "session", "actor_day", "count"]
-Grain = Literal["day", "week", "month"]
-GRAINS: tuple[Grain, ...] = ("day", "week", "month")
+__all__ = ["GRAINS", "Fact", "Grain", "Metric", "built_in", "catalogue", "find_metric", "metric_named", "parts_of"]
 FOLDER = Path(__file__).parent / "definitions"
-
-
-class Metric(Settings):
-    """What a metric means.
-
-    Attributes:
-        kind: The mathematics (`metrics/kinds`).
-        fact: What is counted: `event` rows, `session` rows, `actor_day` rows, or `count` facts of entities.
-        column: Column of the gold table that is added up.
-        expression: SQL over the session whose values are added up, averaged or ranked.
-        window_days: Rolling window that ends on the day; null = the calendar period.
-        source: Count facts: the source whose entities are counted.
-    """
-
-    name: str
-    title: str = ""
-    description: str = ""
-    unit: str | None = None
-    kind: Literal["sum", "distinct", "mean_of_days", "ratio", "quantile"]
-    fact: Fact
-    column: str | None = None
-    expression: str | None = None
-    window_days: int | None = Field(None, gt=0)
-    quantile: float | None = Field(None, gt=0, lt=1)
-    grains: tuple[Grain, ...] = GRAINS
-    aliases: tuple[str, ...] = ()
-    source: str | None = None
-
-    @property
-    def is_additive(self) -> bool:
-        """Whether values of segments and periods may be added up."""
-        return self.kind == "sum" and self.fact != "actor_day"
-
-    @property
-    def is_rolling(self) -> bool:
-        return self.window_days is not None
-
-    def version(self, project: Project) -> str:
-        """Hash of the definition and of the settings that it depends on."""
-        settings = project.model_dump(include={"timezone", "week_start", "activity", "session", "watch", "measures"})
-        return definition_hash(self.model_dump(), settings)[:12]
+OWN = "metrics"  # the folder beside tide.yml
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # what a formula can name
 
 
 @lru_cache(maxsize=1)
@@ -68,20 +26,30 @@ def built_in() -> Mapping[str, Metric]:
 
 
 def catalogue(project: Project, sources: Mapping[str, Source]) -> dict[str, Metric]:
-    """Every metric of a project by name; aliases are not listed."""
+    """Every metric of a project by name; aliases are not listed.
+
+    Raises:
+        ProjectError: A file of `metrics/` is wrong (says its line), or takes a name that is taken.
+    """
     found: dict[str, Metric] = {}
     if any(source.fact == "event" for source in sources.values()):
-        found |= built_in()
-        for name, rule in project.measures.items():
-            found[name] = Metric(
-                name=name,
-                title=name.replace("_", " ").capitalize(),
-                description=_measure_words(name, project),
-                kind="sum",
-                fact="actor_day" if rule.distinct else "event",
-                column=name,
-            )
-    return found | _count_metrics(sources)
+        measures = _measure_metrics(project)
+        found |= {name: metric for name, metric in built_in().items() if name not in measures} | measures
+    return _with_own(found | _count_metrics(sources), project)
+
+
+def _measure_metrics(project: Project) -> dict[str, Metric]:
+    return {
+        name: Metric(
+            name=name,
+            title=name.replace("_", " ").capitalize(),
+            description=_measure_words(name, project),
+            kind="sum",
+            fact="actor_day" if rule.distinct else "event",
+            column=name,
+        )
+        for name, rule in project.measures.items()
+    }
 
 
 def _measure_words(name: str, project: Project) -> str:
@@ -90,6 +58,112 @@ def _measure_words(name: str, project: Project) -> str:
     if rule.distinct:
         return f"Distinct {rule.distinct} per actor and day{of}, added up."
     return f"Sum of {rule.sum}{of}." if rule.sum else f"Events{of}."
+
+
+# --- a project's own
+
+
+def _with_own(known: dict[str, Metric], project: Project) -> dict[str, Metric]:
+    """The metrics with those of `metrics/*.yml`, whose names, parts and conditions are checked."""
+    files = {path.stem: path for path in sorted((project.root / OWN).glob("*.yml"))}
+    own = {name: _titled(load_yaml(path, Metric, name=name)) for name, path in files.items()}
+    taken = dict(_names(known.values()))
+    found = {**known, **own}
+    for name, metric in own.items():
+        where = f"{OWN}/{files[name].name}"
+        if not _NAME.fullmatch(metric.name):
+            raise DefinitionError(
+                f"{where}: '{metric.name}' is no name for a metric.", hint="Use letters, digits and _: plays_per_user."
+            )
+        for called in (name, *metric.aliases):
+            if called.lower() in taken:
+                raise DefinitionError(
+                    f"{where}: there is a metric '{called}' already ({taken[called.lower()]}).",
+                    hint="Choose another name; `tide metrics list` has those that are taken.",
+                )
+            taken[called.lower()] = where
+        _check(metric, found, where)
+    return found
+
+
+def _titled(metric: Metric) -> Metric:
+    return metric if metric.title else metric.model_copy(update={"title": metric.name.replace("_", " ").capitalize()})
+
+
+def _names(metrics: Iterable[Metric]) -> Iterable[tuple[str, str]]:
+    for metric in metrics:
+        what = "built-in" if metric.name in built_in() else "a measure of the project"
+        yield metric.name.lower(), what
+        for alias in metric.aliases:
+            yield alias, what
+
+
+def _check(metric: Metric, known: Mapping[str, Metric], where: str) -> None:
+    """Raise for SQL that is not portable, and for parts that are not there or cannot be put together."""
+    texts = {"where": metric.where, "expression": None if metric.kind == "formula" else metric.expression}
+    for key, text in texts.items():
+        if text is not None:
+            try:
+                check_expression(text)
+            except QueryError as error:
+                raise DefinitionError(f"{where}, {key}: {error}", hint=error.hint) from error
+    for name in metric.parts:
+        if _named(name, known) is None:
+            raise UnknownNameError("metric", name, known, where=where)
+    _check_parts(metric, known, where, ())
+
+
+def _check_parts(metric: Metric, known: Mapping[str, Metric], where: str, above: tuple[str, ...]) -> None:
+    if metric.name in above:
+        circle = " -> ".join([*above, metric.name])
+        raise DefinitionError(f"{where}: metrics are made from each other in a circle: {circle}.")
+    parts = [part for name in metric.parts if (part := _named(name, known)) is not None]
+    for part in parts:
+        _check_parts(part, known, where, (*above, metric.name))
+    if metric.kind == "formula":
+        kinds = {name: part.kind for name in metric.parts if (part := _named(name, known)) is not None}
+        try:
+            metric.formula.check_sums(lambda name: kinds.get(name) in DISTINCT)
+        except DefinitionError as error:
+            raise DefinitionError(f"{where}: {error}", hint=error.hint) from error
+    elif parts:
+        for part in parts:
+            _check_part(part, where)
+
+
+def _check_part(part: Metric, where: str) -> None:
+    """A ratio is made of what each actor has: a sum, or the actor itself."""
+    rolls = (part.window_days or 1) > 1
+    if part.kind not in ("sum", "distinct", "typical") or part.fact == "count" or rolls:
+        why = (
+            f"{part.name} looks at a rolling window"
+            if rolls
+            else f"{part.name} is a {part.kind} of {part.fact or 'other metrics'}"
+        )
+        raise DefinitionError(
+            f"{where}: a ratio is made of sums and distinct actors of the same period; {why}.",
+            hint=f"Write `kind: formula` and `expression: a / b`, which divides the values of any two metrics, "
+            f"or name a sum in the place of {part.name}.",
+        )
+
+
+def parts_of(metric: Metric, known: Mapping[str, Metric]) -> dict[str, Metric]:
+    """The metrics that a metric is worked out from, by the names that it uses.
+
+    A built-in metric can name a measure that the project does not declare: that part is left out.
+    """
+    return {name: part for name in metric.parts if (part := _named(name, known)) is not None}
+
+
+def all_parts(metric: Metric, known: Mapping[str, Metric]) -> list[Metric]:
+    """Its parts, theirs, and so on, each once."""
+    found: dict[str, Metric] = {}
+    for part in parts_of(metric, known).values():
+        found |= {part.name: part} | {inner.name: inner for inner in all_parts(part, known)}
+    return list(found.values())
+
+
+# --- count facts
 
 
 def count_measures(source: Source) -> tuple[str, ...]:
@@ -128,6 +202,9 @@ def _count_metrics(sources: Mapping[str, Source]) -> dict[str, Metric]:
     return found
 
 
+# --- by name
+
+
 def find_metric(name: str, project: Project, sources: Mapping[str, Source]) -> Metric:
     """The metric of this name or alias.
 
@@ -143,11 +220,15 @@ def metric_named(name: str, known: Mapping[str, Metric]) -> Metric:
     Raises:
         UnknownNameError: None has it.
     """
+    found = _named(name, known)
+    if found is not None:
+        return found
+    names = [*known, *(alias for metric in known.values() for alias in metric.aliases)]
+    raise UnknownNameError("metric", name, names, more="`tide metrics list` lists them all.")
+
+
+def _named(name: str, known: Mapping[str, Metric]) -> Metric | None:
     if name in known:
         return known[name]
     wanted = name.lower()
-    for metric in known.values():
-        if wanted in metric.aliases or wanted == metric.name:
-            return metric
-    names = [*known, *(alias for metric in known.values() for alias in metric.aliases)]
-    raise UnknownNameError("metric", name, names, more="`tide metrics list` lists them all.")
+    return next((metric for metric in known.values() if wanted in metric.aliases or wanted == metric.name), None)

@@ -23,7 +23,8 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, exact_sum
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, find_metric
-from tidelake.metrics.facts import Facts, check_dimensions, conditional_columns, dimensions_of, segment
+from tidelake.metrics.dimensions import check_dimensions, conditional_columns, fact_dimensions, segment
+from tidelake.metrics.facts import Facts
 from tidelake.metrics.kinds.shares import concentration_sql
 from tidelake.metrics.periods import dates_between, next_period, period_start
 from tidelake.metrics.series import observe_read, span
@@ -180,12 +181,12 @@ class _Question:
         if self.asked.of in self.by:
             raise DefinitionError(f"'{self.asked.of}' is both the category and a dimension.")
         if self.is_declared_watch:
-            known = dimensions_of(self.gold, "event", None)
+            known = fact_dimensions(self.gold, "event")
             for name in names:
                 if name not in known:
                     raise UnknownNameError("dimension", name, known)
         else:
-            check_dimensions(self.gold, metric, names)
+            check_dimensions(self.gold, metric, [metric], names)
         if self.where is not None:
             check_expression(self.where)
             columns = list(self.gold.events.types) if self.is_declared_watch else conditional_columns(self.gold, metric)
@@ -197,7 +198,7 @@ class _Question:
         return [source.name for source in self.gold.events.sources]
 
     def _facts(self, first: date, last: date) -> Facts:
-        return Facts(self.gold, self.metric, (self.asked.of, *self.by), self.where, first, last)
+        return Facts(self.gold, self.metric, (self.asked.of, *self.by), self.where, ((first, last),))
 
     def _tables(self) -> list[str]:
         return self.gold.events.tables if self.is_declared_watch else self._facts(date.min, date.max).tables

@@ -22,7 +22,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import dates_condition
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.facts import UNKNOWN, dimensions_of
+from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions
 from tidelake.metrics.intervals import benjamini_hochberg, moments_bounds
 from tidelake.metrics.kinds.strata import (
     Z_90,
@@ -43,7 +43,7 @@ from tidelake.metrics.status import Observed
 SESSIONS = "gold.sessions"
 CELLS = "temp.dropoff_cells"
 _SUMS = ", ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in ("x", "y", "unwatched"))
-ABNORMAL, SAME, UNTOLD = "abnormal", "no difference", "cannot be told"
+ABNORMAL, LOWER, SAME, UNTOLD = "abnormal", "lower", "no difference", "cannot be told"
 
 
 class Dropoff(Settings):
@@ -93,7 +93,7 @@ def dropoff(
         One row a dimension and value: `value` = `numerator` / `denominator` = sessions below the threshold / sessions,
         `n` = actors, interval by the delta method over actors; `no_watch_share`; `difference` from the rest with its
         90 % interval, `p_value` (at the share of both sides together), `q_value` (Benjamini and Hochberg over the
-        dimension), `verdict` (abnormal, no difference, cannot be told), `sessions_needed` for a verdict where it
+        dimension), `verdict` (abnormal, lower, no difference, cannot be told), `sessions_needed` for a verdict where it
         cannot be told; `heterogeneity_p`: one test of all values of the dimension.
 
     Raises:
@@ -117,7 +117,7 @@ def _check(gold: Gold, by: Sequence[str], where: str | None) -> None:
         )
     if gold.events.sources and not gold.events.has_watch:
         raise DefinitionError("No event tells what was watched.", hint="Say it under `watch:` (docs/settings.md).")
-    known = dimensions_of(gold, "session", None)
+    known = fact_dimensions(gold, "session")
     for name in by:
         if name not in known:
             raise UnknownNameError("dimension", name, known, more="List it under `dimensions:` in tide.yml.")
@@ -330,7 +330,7 @@ def judged(
     low, high = difference - Z_90 * error, difference + Z_90 * error
     found: dict[str, Any] = {"difference": difference, "difference_low": low, "difference_high": high}
     if q is not None and q <= rule.alpha and abs(difference) >= rule.abnormal_difference:
-        return {**found, "verdict": ABNORMAL}
+        return {**found, "verdict": ABNORMAL if difference > 0 else LOWER}
     if -rule.same_margin <= low and high <= rule.same_margin:
         return {**found, "verdict": SAME}
     needed = trials_needed(

@@ -1,28 +1,54 @@
 """The rows that metrics are computed from, as SELECTs: from gold where gold has them, else from silver.
 
 Every SELECT gives `day`, one column `s0`, `s1` ... a dimension, and what the kinds need: `amount` and
-`weight` (rows behind it) for sums, `actor_id` for distinct actors and sessions.
+`weight` (rows behind it) for sums, `actor_id` for distinct actors, sessions, and sums that are asked by actor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import get_args
+from datetime import date, datetime
+from functools import cached_property
+from typing import Literal
 
 from tidelake.contracts.table import literal, quoted
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.engine.sql import columns_of
 from tidelake.gold.builtin import ALL
 from tidelake.gold.context import Gold
-from tidelake.gold.events import CANONICAL
-from tidelake.gold.sqltext import date_literal
-from tidelake.metrics.catalogue import Fact, Metric
+from tidelake.gold.sqltext import date_literal, exact_sum, instant_literal, one_of
+from tidelake.metrics.conditions import conjunction
+from tidelake.metrics.definition import Metric
+from tidelake.metrics.dimensions import UNKNOWN, segment
+from tidelake.metrics.session_events import KEY, TABLE, named_in
 
-UNKNOWN = "(unknown)"
-_NEVER_DIMENSIONS = frozenset(
-    ("event_time", "event_id", "received_at", "seq", "content_hash", "file_id", "source_position", "batch_id")
-) | {"ingested_at", "event_date", "actor_id", "valid_from", "valid_to"}
+__all__ = ["UNKNOWN", "Attributed", "Facts", "Pair", "Rows", "Spans", "segment"]
+_READ = frozenset(("source", "event_date", "event_time", "seq", "event_id", "actor_id", "event_name"))
+Attributed = Literal["no", "known", "all"]
+Spans = tuple[tuple[date, date], ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A SELECT in pieces, so that two that read the same rows can be told to be one.
+
+    Attributes:
+        columns: What tells rows apart: day, segments and, where it is asked, the actor, each as `sql AS name`.
+        amount: What is added up or ranked.
+        weight: Rows behind it.
+        source: FROM and all that follows.
+    """
+
+    columns: tuple[str, ...]
+    amount: str | None
+    weight: str | None
+    source: str
+    is_distinct: bool = False
+
+    def sql(self) -> str:
+        """The SELECT."""
+        named = [(self.amount, "amount"), (self.weight, "weight")]
+        listed = [*self.columns, *(f"{text} AS {name}" for text, name in named if text is not None)]
+        return f"SELECT {'DISTINCT ' if self.is_distinct else ''}{', '.join(listed)} FROM {self.source}"
 
 
 @dataclass(frozen=True)
@@ -32,16 +58,23 @@ class Facts:
     Attributes:
         by: Dimensions.
         where: Condition over silver's columns (sessions: over theirs).
-        first: First local date to read.
-        last: Last local date to read.
+        spans: First and last local dates to read.
+        actor: Column that says who it was, where it is not `actor_id`.
+        attributed: Whether sums of events are given by actor: not, of known actors only, or with the rest in a row
+            whose actor is null.
+        also: Columns to read besides, so that another metric's facts can be read in the same pass.
+        until: Only events up to this instant, and sessions that start by then.
     """
 
     gold: Gold
     metric: Metric
     by: tuple[str, ...]
     where: str | None
-    first: date
-    last: date
+    spans: Spans
+    actor: str | None = None
+    attributed: Attributed = "no"
+    also: tuple[str, ...] = ()
+    until: datetime | None = None
 
     @property
     def segments(self) -> list[str]:
@@ -56,204 +89,299 @@ class Facts:
             return [self._count_table]
         if self._from_silver:
             return self.gold.events.inputs
-        if self.metric.kind == "sum" and self.metric.fact == "event":
+        if self._from_event_day:
             return ["gold.event_day"]
         return ["gold.user_day_value" if self.by else "gold.user_day"]
 
+    @property
+    def carried(self) -> list[str]:
+        """Columns of the rows besides the day and the segments."""
+        if self.metric.kind in ("distinct", "mean_of_days"):
+            return ["actor_id"]
+        return ["amount", "weight", "actor_id"] if self._has_actor else ["amount", "weight"]
+
     def rows(self) -> str:
         """SELECT of the rows."""
+        return self.pieces().sql()
+
+    def pieces(self) -> Rows:
+        """The SELECT of the rows in pieces."""
         if self.metric.fact == "session":
             return self._sessions()
         if self.metric.fact == "count":
             return self._counts()
+        if self.metric.fact == "actor_day":
+            return self._actor_days()
         if self.metric.kind in ("distinct", "mean_of_days"):
             return self._actors()
-        return self._actor_days() if self.metric.fact == "actor_day" else self._events()
+        return self._events() if self.metric.kind == "sum" else self._single_events()
 
-    # --- events
+    @property
+    def _has_actor(self) -> bool:
+        sums = self.metric.kind == "sum" and self.metric.fact == "event"
+        return self.metric.fact != "count" and (not sums or self.attributed != "no")
+
+    # --- what to read
+
+    @cached_property
+    def needs(self) -> tuple[str, ...]:
+        """Columns that the definition names."""
+        named = [self.metric.column] if self.metric.column else []
+        for text in (self.metric.expression, self.metric.where):
+            named += columns_of(text) if text else []
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def _definition_where(self) -> str | None:
+        """The definition's own condition over silver's rows; those of other facts are over theirs."""
+        if self.metric.fact != "event":
+            return None
+        names = one_of("event_name", self.metric.event) if self.metric.event else None
+        return conjunction([names, self.metric.where])
+
+    @property
+    def _silver_where(self) -> str | None:
+        own, until = self._definition_where, self._until("event_time")
+        return conjunction([own, self.where, until]) if own or until else self.where
+
+    def _until(self, column: str) -> str | None:
+        return f"{column} <= {instant_literal(self.until)}" if self.until is not None else None
 
     @property
     def _from_silver(self) -> bool:
-        dimensions = self.gold.project.dimensions
-        return self.where is not None or len(self.by) > 1 or any(name not in dimensions for name in self.by)
+        if self._silver_where is not None or self.actor is not None or len(self.by) > 1:
+            return True
+        if any(name not in self.gold.project.dimensions for name in self.by):
+            return True
+        if self.metric.fact == "event" and self.metric.kind not in ("distinct", "mean_of_days"):
+            is_sum = self.metric.kind == "sum" and self.metric.expression is None
+            return not is_sum or self.attributed == "all"
+        return False
+
+    @property
+    def _from_event_day(self) -> bool:
+        return self.metric.fact == "event" and self.metric.kind == "sum" and self.attributed == "no"
 
     def _within(self, column: str) -> str:
-        return f"{column} BETWEEN {date_literal(self.first)} AND {date_literal(self.last)}"
+        spans = [f"{column} BETWEEN {date_literal(first)} AND {date_literal(last)}" for first, last in self.spans]
+        return spans[0] if len(spans) == 1 else f"({' OR '.join(spans)})"
 
     def _dimension(self) -> str:
         return literal(self.by[0] if self.by else ALL)
 
-    def _events(self) -> str:
+    def _named(self, day: str, *, has_values: bool, has_actor: bool) -> tuple[str, ...]:
+        """The columns that tell rows apart; `has_values`: the segment is the column `value`."""
+        segments = ["value AS s0"] if has_values else self._listed
+        return (f"{day} AS day", *segments, *(["actor_id"] if has_actor else []))
+
+    @property
+    def _listed(self) -> list[str]:
+        return [f"{segment(name)} AS s{index}" for index, name in enumerate(self.by)]
+
+    @property
+    def _grouped(self) -> str:
+        return "".join(f", {segment(name)}" for name in self.by)
+
+    # --- events
+
+    def _events(self) -> Rows:
         column = quoted(self.metric.column or "event_count")
-        if not self._from_silver:
-            segment = ", value AS s0" if self.by else ""
-            return (
-                f"SELECT activity_date AS day{segment}, {column} AS amount, event_count AS weight FROM gold.event_day "
-                f"WHERE dimension = {self._dimension()} AND {self._within('activity_date')}"
+        has_actor = self.attributed != "no"
+        if not self._from_silver and self._from_event_day:
+            return Rows(
+                self._named("activity_date", has_values=bool(self.by), has_actor=False),
+                column,
+                "event_count",
+                f"gold.event_day WHERE dimension = {self._dimension()} AND {self._within('activity_date')}",
             )
-        return (
-            f"SELECT event_date AS day{self._listed()}, {self._amount()} AS amount, count(*) AS weight "
-            f"FROM ({self._silver(everything=True)}) AS events WHERE is_counted GROUP BY event_date{self._grouped()}"
+        if not self._from_silver:
+            return Rows(
+                self._named("activity_date", has_values=bool(self.by), has_actor=True),
+                column,
+                "event_count",
+                f"{self._day_table()} AND {self._within('activity_date')}",
+            )
+        actors = " AND actor_id IS NOT NULL" if self.attributed == "known" else ""
+        return Rows(
+            self._named("event_date", has_values=False, has_actor=has_actor),
+            self._amount(),
+            "count(*)",
+            f"({self._silver(everything=True)}) AS events WHERE is_counted{actors} "
+            f"GROUP BY event_date{self._grouped}{', actor_id' if has_actor else ''}",
         )
 
-    def _actor_days(self) -> str:
-        column = quoted(self.metric.column or "")
-        if not self._from_silver:
-            table, chosen = self._day_table()
-            return (
-                f"SELECT activity_date AS day{chosen}, {column} AS amount, 1 AS weight FROM {table} "
-                f"AND {self._within('activity_date')}"
-            )
-        return (
-            f"SELECT event_date AS day{self._listed()}, {self._amount()} AS amount, 1 AS weight "
-            f"FROM ({self._silver()}) AS events GROUP BY actor_id, event_date{self._grouped()}"
+    def _single_events(self) -> Rows:
+        """A row an event of a known actor."""
+        return Rows(
+            self._named("event_date", has_values=False, has_actor=True),
+            self.metric.expression,
+            "1",
+            f"({self._silver()}) AS events",
         )
 
-    def _actors(self) -> str:
+    def _actors(self) -> Rows:
         if not self._from_silver:
-            table, chosen = self._day_table()
-            return (
-                f"SELECT activity_date AS day{chosen}, actor_id FROM {table} AND is_active "
-                f"AND {self._within('activity_date')}"
+            return Rows(
+                self._named("activity_date", has_values=bool(self.by), has_actor=True),
+                None,
+                None,
+                f"{self._day_table()} AND is_active AND {self._within('activity_date')}",
             )
-        return (
-            f"SELECT DISTINCT event_date AS day{self._listed()}, actor_id "
-            f"FROM ({self._silver()}) AS events WHERE is_active"
+        listed = self._named("event_date", has_values=False, has_actor=self.actor is None)
+        if self.actor is None:
+            return Rows(listed, None, None, f"({self._silver()}) AS events WHERE is_active", is_distinct=True)
+        name = quoted(self.actor)
+        return Rows(
+            (*listed, f"CAST({name} AS VARCHAR) AS actor_id"),
+            None,
+            None,
+            f"({self._silver(everything=True)}) AS events WHERE is_counted AND is_active AND {name} IS NOT NULL",
+            is_distinct=True,
         )
 
-    def _day_table(self) -> tuple[str, str]:
+    def _day_table(self) -> str:
         if not self.by:
-            return "gold.user_day WHERE TRUE", ""
-        return f"gold.user_day_value WHERE dimension = {self._dimension()}", ", value AS s0"
+            return "gold.user_day WHERE TRUE"
+        return f"gold.user_day_value WHERE dimension = {self._dimension()}"
 
     def _amount(self) -> str:
-        column = self.metric.column or "event_count"
+        if self.metric.expression is not None:
+            return f"coalesce({exact_sum(f'({self.metric.expression})', 'WIDE')}, 0)"
+        return self._of_events(self.metric.column or "event_count")
+
+    def _of_events(self, column: str) -> str:
+        """A column of gold as an aggregate over events."""
         if column == "event_count":
             return "count(*)"
         if column == "active_event_count":
             return "count(*) FILTER (WHERE is_active)"
+        if column == "is_active":
+            return "count(*) FILTER (WHERE is_active) > 0"
         return self.gold.events.measure(column)
 
     def _silver(self, *, everything: bool = False) -> str:
         events = self.gold.events
-        provided = {"event_name", "source"}
-        rule = events.project.measures.get(self.metric.column or "")
-        wanted = [name for name in self.by if name not in provided]
-        wanted += [name for name in (rule.sum, rule.distinct) if name] if rule is not None else []
-        inner = events.select(columns=list(dict.fromkeys(wanted)), everything=everything, where=self.where)
+        wanted = [name for name in self.by if name not in _READ]
+        wanted += [self.actor] if self.actor else []
+        for name in (*self.needs, *self.also):
+            rule = events.project.measures.get(name)
+            if rule is not None:
+                wanted += [one for one in (rule.sum, rule.distinct) if one]
+            elif self.metric.fact == "event" and self.metric.expression:
+                wanted += [name] if name in events.types and name not in _READ else []
+        inner = events.select(columns=list(dict.fromkeys(wanted)), everything=everything, where=self._silver_where)
         return f"SELECT * FROM ({inner}) AS read_events WHERE {self._within('event_date')}"
 
-    def _listed(self) -> str:
-        return "".join(f", {segment(name)} AS s{index}" for index, name in enumerate(self.by))
+    # --- actors' days
 
-    def _grouped(self) -> str:
-        return "".join(f", {segment(name)}" for name in self.by)
+    def _actor_days(self) -> Rows:
+        where = conjunction([self.metric.where])
+        condition = f" AND {where}" if where else ""
+        is_distinct = self.metric.kind in ("distinct", "mean_of_days")
+        amount = None if is_distinct else self.metric.expression or quoted(self.metric.column or "")
+        weight = None if is_distinct else "1"
+        if not self._from_silver:
+            listed = self._named("activity_date", has_values=bool(self.by), has_actor=True)
+            source = f"{self._day_table()}{condition} AND {self._within('activity_date')}"
+            return Rows(listed, amount, weight, source)
+        listed = ("event_date AS day", *self.segments, "actor_id")
+        return Rows(listed, amount, weight, f"({self._days_of_silver()}) AS days WHERE TRUE{condition}")
+
+    def _days_of_silver(self) -> str:
+        wanted = dict.fromkeys((*self.needs, *self.also))
+        columns = "".join(f", {self._of_events(name)} AS {quoted(name)}" for name in wanted)
+        listed = "".join(f", {text}" for text in self._listed)
+        return (
+            f"SELECT event_date{listed}, actor_id{columns} FROM ({self._silver()}) AS events "
+            f"GROUP BY actor_id, event_date{self._grouped}"
+        )
 
     # --- sessions
 
-    def _sessions(self) -> str:
+    def _sessions(self) -> Rows:
         dimensions = self.gold.project.dimensions
         named = "".join(f", {quoted('first_' + name)} AS {quoted(name)}" for name in dimensions)
-        condition = f" AND ({self.where})" if self.where else ""
-        return (
-            f"SELECT session_date AS day, actor_id{self._listed()}, {self.metric.expression} AS amount, 1 AS weight "
-            f"FROM (SELECT *{named} FROM gold.sessions) AS sessions WHERE {self._within('session_date')}{condition}"
+        asked = conjunction([self.metric.where, self.where, self._until("started_at")])
+        condition = f" AND {asked}" if asked else ""
+        is_distinct = self.metric.kind in ("distinct", "mean_of_days")
+        counted = named_in(self.gold, (*self.needs, *self.also))
+        joined = _with_counts(counted) if counted else "gold.sessions"
+        expression = self.metric.expression or (quoted(self.metric.column) if self.metric.column else None)
+        return Rows(
+            self._named("session_date", has_values=False, has_actor=True),
+            None if is_distinct else expression,
+            None if is_distinct else "1",
+            f"(SELECT *{named} FROM {joined}) AS sessions WHERE {self._within('session_date')}{condition}",
         )
 
     # --- count facts
 
     @property
     def _count_table(self) -> str:
-        if self.where is None and set(self.by) <= {"entity"}:
+        is_whole = self.where is None and self.metric.where is None and self.until is None
+        if is_whole and set(self.by) <= {"entity"}:
             return "gold.entity_day"
         return f"silver.{self.metric.source}"
 
-    def _counts(self) -> str:
+    def _counts(self) -> Rows:
         column = quoted(self.metric.column or "")
         if self._count_table == "gold.entity_day":
-            segments = ", entity AS s0" if self.by else ""
-            return (
-                f"SELECT activity_date AS day{segments}, {column} AS amount, 1 AS weight FROM gold.entity_day "
-                f"WHERE source = {literal(self.metric.source or '')} AND {column} IS NOT NULL "
-                f"AND {self._within('activity_date')}"
+            return Rows(
+                ("activity_date AS day", *(["entity AS s0"] if self.by else [])),
+                column,
+                "1",
+                f"gold.entity_day WHERE source = {literal(self.metric.source or '')} AND {column} IS NOT NULL "
+                f"AND {self._within('activity_date')}",
             )
         human = "TRUE" if self.gold.project.activity.any else "coalesce(traffic_class, 'human') = 'human'"
-        condition = f" AND ({self.where})" if self.where else ""
-        return (
-            f"SELECT event_date AS day{self._listed()}, {column} AS amount, 1 AS weight "
-            f"FROM silver.{self.metric.source} WHERE {human} AND {self._within('event_date')}{condition}"
+        asked = conjunction([self.metric.where, self.where, self._until("event_time")])
+        condition = f" AND {asked}" if asked else ""
+        return Rows(
+            self._named("event_date", has_values=False, has_actor=False),
+            column,
+            "1",
+            f"silver.{self.metric.source} WHERE {human} AND {self._within('event_date')}{condition}",
         )
 
 
-def segment(name: str) -> str:
-    """A dimension's value as text; null has its own name."""
-    return f"coalesce(CAST({quoted(name)} AS VARCHAR), '{UNKNOWN}')"
+@dataclass(frozen=True)
+class Pair:
+    """The facts of a ratio: `y` above and `x` below the line for each actor; in one pass where both read the same."""
+
+    above: Facts
+    below: Facts
+
+    @property
+    def segments(self) -> list[str]:
+        return self.above.segments
+
+    @property
+    def tables(self) -> list[str]:
+        return list(dict.fromkeys([*self.above.tables, *self.below.tables]))
+
+    @property
+    def carried(self) -> list[str]:
+        return ["actor_id", "y", "x"]
+
+    def rows(self) -> str:
+        """SELECT of the rows."""
+        above, below = self.above.pieces(), self.below.pieces()
+        y, x = above.amount or "1", below.amount or "1"
+        kept = ", ".join(["day", *self.segments, "actor_id"])
+        if (above.columns, above.source) == (below.columns, below.source) and not above.is_distinct:
+            return f"SELECT {', '.join(above.columns)}, {_number(y)} AS y, {_number(x)} AS x FROM {above.source}"
+        none = "CAST(NULL AS DECIMAL(28, 9))"
+        tops = f"SELECT {kept}, {_number('amount' if above.amount else '1')} AS y, {none} AS x FROM ({above.sql()})"
+        bottoms = f"SELECT {kept}, {none} AS y, {_number('amount' if below.amount else '1')} AS x FROM ({below.sql()})"
+        return f"{tops} AS above UNION ALL {bottoms} AS below"
 
 
-def conditional_columns(gold: Gold, metric: Metric) -> list[str]:
-    """The columns that a metric's `where` can ask for."""
-    if metric.fact in ("event", "actor_day"):
-        return list(gold.events.types)
-    table = "gold.sessions" if metric.fact == "session" else f"silver.{metric.source}"
-    schema = gold.lake.schema(table)
-    named = gold.project.dimensions if metric.fact == "session" else ()
-    return [*(schema.names if schema is not None else ()), *named]
+def _with_counts(names: list[str]) -> str:
+    """gold.sessions with what its events add up to, by the columns that tell sessions apart."""
+    columns = "".join(f", coalesce(counts.{quoted(name)}, 0) AS {quoted(name)}" for name in names)
+    keys = " AND ".join(f"counts.{key} = made.{key}" for key in KEY)
+    return f"(SELECT made.*{columns} FROM gold.sessions AS made LEFT JOIN {TABLE} AS counts ON {keys}) AS counted"
 
 
-def check_dimensions(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
-    """Raise for dimensions that the metric's fact does not carry.
-
-    Raises:
-        UnknownNameError: No fact carries it.
-        DefinitionError: Another fact does.
-    """
-    carried = {fact: dimensions_of(gold, fact, metric.source) for fact in get_args(Fact)}
-    for name in by:
-        if name in carried[metric.fact]:
-            continue
-        holders = [fact for fact, names in carried.items() if name in names]
-        if holders:
-            raise DefinitionError(
-                f"'{metric.name}' is made from {metric.fact} facts, which do not carry '{name}'.",
-                hint=f"Carried by: {', '.join(holders)} facts. "
-                f"Dimensions of {metric.name}: {', '.join(carried[metric.fact]) or 'none'}."
-                + (" List it under `dimensions:` in tide.yml." if metric.fact == "session" else ""),
-            )
-        parts = [part.strip() for part in name.split(",")]
-        more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
-        raise UnknownNameError("dimension", name, carried[metric.fact], more=more)
-    if len(set(by)) != len(by):
-        raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
-
-
-def dimensions_of(gold: Gold, fact: Fact, source: str | None) -> list[str]:
-    """The names by which facts can be cut; none of events before the first build, for their columns are not known.
-
-    Args:
-        source: Count facts: the source whose entities are counted.
-    """
-    if fact == "session":
-        return _session_dimensions(gold)
-    if fact == "count":
-        return _count_dimensions(gold, source)
-    events = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS and name != "session_id"]
-    return [*events, "source"] if len(gold.events.sources) > 1 else events
-
-
-def _session_dimensions(gold: Gold) -> list[str]:
-    schema = gold.lake.schema("gold.sessions")
-    own = [] if schema is None else [name for name in schema.names if name.startswith("first_watch_")]
-    return [*gold.project.dimensions, *own, "is_single_event"]
-
-
-def _count_dimensions(gold: Gold, source: str | None) -> list[str]:
-    schema = gold.lake.schema(f"silver.{source}") if source else None
-    if schema is None:
-        return ["entity"]
-    measures = set(gold.sources[source or ""].measures)
-    return [name for name in schema.names if name not in _NEVER_DIMENSIONS and name not in measures] + (
-        [] if "entity" in schema.names else ["entity"]
-    )
-
-
-EVENT_COLUMNS = CANONICAL
+def _number(text: str) -> str:
+    return f"CAST({text} AS DECIMAL(28, 9))"

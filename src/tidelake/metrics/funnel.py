@@ -22,7 +22,7 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.choosing import Which, event_rows
-from tidelake.metrics.facts import UNKNOWN, dimensions_of, segment
+from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions, segment
 from tidelake.metrics.funnel_definition import Funnel, words
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.funnel import (
@@ -140,7 +140,7 @@ class _Question:
     ) -> _Question:
         by = (by,) if isinstance(by, str) else tuple(by)
         chosen = checked_grain(grain)
-        known = dimensions_of(gold, "event", None)
+        known = fact_dimensions(gold, "event")
         if gold.events.sources:
             if where is not None:
                 Which(where=where).check(gold)

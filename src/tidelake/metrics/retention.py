@@ -19,7 +19,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.facts import dimensions_of
+from tidelake.metrics.dimensions import fact_dimensions
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.retention import HOUR, SOURCES, Cell, Plan
 from tidelake.metrics.periods import dates_between, next_period
@@ -122,7 +122,7 @@ def _check(gold: Gold, definition: Retention, by: tuple[str, ...], where: str | 
         return  # nothing was built yet: which columns there will be is not known
     if not gold.events.sources:
         raise DefinitionError("Retention needs a source of events: this project counts entities only.")
-    known = dimensions_of(gold, definition.fact, None)
+    known = fact_dimensions(gold, definition.fact)
     for name in by:
         if name not in known:
             raise UnknownNameError("dimension", name, known)

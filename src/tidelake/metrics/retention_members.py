@@ -20,7 +20,7 @@ from tidelake.gold.context import Gold
 from tidelake.gold.dates import dates_behind
 from tidelake.gold.sqltext import date_literal, day_start
 from tidelake.metrics.choosing import event_rows
-from tidelake.metrics.facts import segment
+from tidelake.metrics.dimensions import segment
 from tidelake.metrics.kinds.retention import Clock, Plan, in_micros
 from tidelake.metrics.periods import next_period, period_start
 from tidelake.metrics.retention_definition import EVERY, Retention, cells_of

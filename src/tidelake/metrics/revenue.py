@@ -22,7 +22,7 @@ from tidelake.gold.sqltext import date_literal, exact_sum
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.catalogue import GRAINS, Grain
 from tidelake.metrics.choosing import Which
-from tidelake.metrics.facts import UNKNOWN
+from tidelake.metrics.dimensions import UNKNOWN
 from tidelake.metrics.periods import dates_between, next_period, period_start
 from tidelake.metrics.series import observe_read, span
 from tidelake.metrics.status import Observed

@@ -16,8 +16,9 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal
-from tidelake.metrics.catalogue import Metric, find_metric
-from tidelake.metrics.facts import check_dimensions
+from tidelake.metrics.catalogue import Metric, catalogue, metric_named
+from tidelake.metrics.dimensions import check_dimensions
+from tidelake.metrics.knowing import leaves_of
 from tidelake.metrics.measure import measure
 from tidelake.metrics.periods import dates_between
 from tidelake.metrics.status import Observed, Status, observe, worst
@@ -98,9 +99,10 @@ def daily_series(
         QueryError: `where` is not one portable condition.
     """
     gold = open_gold(engine, lake, project, sources)
-    definition = find_metric(metric, project, sources)
+    known = catalogue(project, sources)
+    definition = metric_named(metric, known)
     by = (by,) if isinstance(by, str) else tuple(by)
-    check_dimensions(gold, definition, by)
+    check_dimensions(gold, definition, leaves_of(definition, known), by)
     if definition.fact == "count" and by == ("entity",) and where is None:
         return _of_entities(gold, definition, start, end)
     found = measure(engine, lake, project, sources, metric, by=by, start=start, end=end, where=where)

@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any, get_args
 from tidelake.config import Project, Settings
 from tidelake.contracts.source import Source
 from tidelake.contracts.table import TableSpec
+from tidelake.metrics.definition import Metric
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-FILES: dict[str, type[Settings]] = {"tide.yml": Project, "sources/*.yml": Source, "models/*.yml": TableSpec}
-SCHEMAS: dict[str, type[Settings]] = {"tide": Project, "source": Source, "model": TableSpec}
+FILES: dict[str, type[Settings]] = {
+    "tide.yml": Project,
+    "sources/*.yml": Source,
+    "models/*.yml": TableSpec,
+    "metrics/*.yml": Metric,
+}
+SCHEMAS: dict[str, type[Settings]] = {"tide": Project, "source": Source, "model": TableSpec, "metric": Metric}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
@@ -88,7 +94,7 @@ def _words(model: type[Settings]) -> str:
 
 
 def _default(name: str, field: FieldInfo, model: type[Settings]) -> str:
-    if name == "name" and model in (Source, TableSpec):
+    if name == "name" and model in (Source, TableSpec, Metric):
         return "the file's name"
     if field.is_required():
         return "required"

@@ -30,8 +30,9 @@ class Questions:
 
         Args:
             metric: Name or alias.
-            options: `by`, `grain` (day, week, month), `start` and `end` (None = all dates), `where`, as
-                `metrics.measure.measure` says.
+            options: `by`, `grain` (day, week, month), `start` and `end` (None = all dates), `where`, `actor` (another
+                level of tide.yml's `actors:`), `compare` (`previous` or `year`) with `elapsed`, `members` (the actors
+                behind the numbers, with their parts), as `metrics.measure.measure` says.
 
         Raises:
             QueryError: A text is no date.

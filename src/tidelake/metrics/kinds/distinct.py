@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_CENSUS = (
+CENSUS = (
     "CAST(value AS DOUBLE) AS numerator, CAST(NULL AS DOUBLE) AS denominator, CAST(value AS BIGINT) AS n, "
     "CAST(NULL AS DOUBLE) AS ci_low, CAST(NULL AS DOUBLE) AS ci_high"
 )
@@ -14,7 +14,7 @@ def distinct_sql(rows: str, segments: Sequence[str]) -> str:
     """Distinct actors by period and segment."""
     names = "".join(f", {name}" for name in segments)
     return (
-        f"SELECT period_start{names}, CAST(value AS DOUBLE) AS value, {_CENSUS} FROM ("
+        f"SELECT period_start{names}, CAST(value AS DOUBLE) AS value, {CENSUS} FROM ("
         f"SELECT days.period_start{names}, count(DISTINCT actor_id) AS value "
         f"FROM ({rows}) AS facts JOIN temp.metric_days AS days ON days.day = facts.day "
         f"GROUP BY days.period_start{names}) AS counted"
@@ -44,7 +44,7 @@ def rolling_distinct_sql(rows: str, segments: Sequence[str], *, window_days: int
         f"daily AS (SELECT {names}at_day, sum(step) AS step FROM steps GROUP BY {names}at_day), "
         f"running AS (SELECT {names}at_day, sum(step) OVER ({parts}ORDER BY at_day ROWS UNBOUNDED PRECEDING) AS value "
         "FROM daily) "
-        f"SELECT days.period_start{after}, CAST(value AS DOUBLE) AS value, {_CENSUS} "
+        f"SELECT days.period_start{after}, CAST(value AS DOUBLE) AS value, {CENSUS} "
         "FROM running JOIN temp.metric_days AS days ON days.day = running.at_day"
     )
 

@@ -1,0 +1,119 @@
+"""By what a metric can be cut, and what its conditions can ask for: the columns that its facts carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
+
+from tidelake.contracts.table import quoted
+from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.gold.context import Gold
+from tidelake.gold.events import CANONICAL
+from tidelake.metrics.definition import Fact, Metric
+from tidelake.metrics.session_events import names_of
+
+UNKNOWN = "(unknown)"
+OF_DAY = ("event_count", "active_event_count", "is_active")  # of an actor's day, also of one value of a dimension
+_NEVER_DIMENSIONS = frozenset(
+    ("event_time", "event_id", "received_at", "seq", "content_hash", "file_id", "source_position", "batch_id")
+) | {"ingested_at", "event_date", "actor_id", "valid_from", "valid_to"}
+
+
+def segment(name: str) -> str:
+    """A dimension's value as text; null has its own name."""
+    return f"coalesce(CAST({quoted(name)} AS VARCHAR), '{UNKNOWN}')"
+
+
+def conditional_columns(gold: Gold, metric: Metric) -> list[str]:
+    """The columns that a question's condition can ask for; none before the first build."""
+    if metric.fact in ("event", "actor_day"):
+        return [*gold.events.types, *CANONICAL] if gold.events.types else []
+    counts = set(names_of(gold)) if metric.fact == "session" else set()
+    return [name for name in defined_columns(gold, metric) if name not in counts]
+
+
+def defined_columns(gold: Gold, metric: Metric) -> list[str]:
+    """The columns that a definition's own condition and expression can name; none before the first build."""
+    if metric.fact == "event":
+        return conditional_columns(gold, metric)
+    if metric.fact == "actor_day":
+        schema = gold.lake.schema("gold.user_day")
+        return [] if schema is None else [*schema.names, *gold.project.measures]
+    table = "gold.sessions" if metric.fact == "session" else f"silver.{metric.source}"
+    schema = gold.lake.schema(table)
+    named = [*gold.project.dimensions, *names_of(gold)] if metric.fact == "session" else []
+    return [] if schema is None else [*schema.names, *named]
+
+
+def check_dimensions(gold: Gold, metric: Metric, leaves: Iterable[Metric], by: Sequence[str]) -> None:
+    """Raise for dimensions that the metric, or one of the metrics it is made from, does not have.
+
+    Raises:
+        UnknownNameError: No fact carries it.
+        DefinitionError: Another fact does, or the metric's definition leaves it out.
+    """
+    for leaf in leaves:
+        _check_carried(gold, leaf, by)
+    for name in by:
+        if metric.dimensions is not None and name not in metric.dimensions:
+            raise DefinitionError(
+                f"The definition of '{metric.name}' does not list '{name}' among its dimensions.",
+                hint=f"It can be asked by: {', '.join(metric.dimensions) or 'none'}.",
+            )
+    if len(set(by)) != len(by):
+        raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
+
+
+def _check_carried(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
+    carried: Mapping[str, list[str]] = {fact: fact_dimensions(gold, fact, metric.source) for fact in get_args(Fact)}
+    own = carried[metric.fact or "event"]
+    for name in by:
+        if name in own:
+            continue
+        holders = [fact for fact, names in carried.items() if name in names]
+        if holders:
+            raise DefinitionError(
+                f"'{metric.name}' is made from {metric.fact} facts, which do not carry '{name}'.",
+                hint=f"Carried by: {', '.join(holders)} facts. "
+                f"Dimensions of {metric.name}: {', '.join(own) or 'none'}."
+                + (" List it under `dimensions:` in tide.yml." if metric.fact == "session" else ""),
+            )
+        parts = [part.strip() for part in name.split(",")]
+        more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
+        raise UnknownNameError("dimension", name, own, more=more)
+
+
+def dimensions_of(gold: Gold, metric: Metric, leaves: Sequence[Metric]) -> list[str]:
+    """The names by which a metric can be cut: those that all of the metrics it is made from have.
+
+    None of events before the first build, for their columns are not known.
+    """
+    found = [fact_dimensions(gold, leaf.fact or "event", leaf.source) for leaf in leaves]
+    shared = [name for name in found[0] if all(name in others for others in found[1:])] if found else []
+    return [name for name in shared if metric.dimensions is None or name in metric.dimensions]
+
+
+def fact_dimensions(gold: Gold, fact: Fact, source: str | None = None) -> list[str]:
+    """The names by which rows of a fact can be cut; none of events before the first build."""
+    if fact == "session":
+        return _session_dimensions(gold)
+    if fact == "count":
+        return _count_dimensions(gold, source)
+    events = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS and name != "session_id"]
+    return [*events, "source"] if len(gold.events.sources) > 1 else events
+
+
+def _session_dimensions(gold: Gold) -> list[str]:
+    schema = gold.lake.schema("gold.sessions")
+    own = [] if schema is None else [name for name in schema.names if name.startswith("first_watch_")]
+    return [*gold.project.dimensions, *own, "is_single_event"]
+
+
+def _count_dimensions(gold: Gold, source: str | None) -> list[str]:
+    schema = gold.lake.schema(f"silver.{source}") if source else None
+    if schema is None:
+        return ["entity"]
+    measures = set(gold.sources[source or ""].measures)
+    return [name for name in schema.names if name not in _NEVER_DIMENSIONS and name not in measures] + (
+        [] if "entity" in schema.names else ["entity"]
+    )
