@@ -146,6 +146,24 @@ def s3_environment(s3_server: servers.S3Server, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture(scope="session")
+def postgres_server() -> Iterator[servers.Postgres]:
+    """A real PostgreSQL for the session; mark the test `server`."""
+    programs = servers.find_postgres()
+    if programs is None:
+        pytest.skip("no PostgreSQL: Debian: apt-get install postgresql")
+    if importlib.util.find_spec("psycopg") is None:
+        pytest.skip("no psycopg: pip install 'tidelake[postgres]'")
+    with servers.postgres_server(programs) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: servers.Postgres) -> str:
+    """The address of an empty PostgreSQL database of the test's own."""
+    return postgres_server.new_database()
+
+
+@pytest.fixture(scope="session")
 def ordinary_user() -> Callable[..., subprocess.CompletedProcess[str]]:
     """A function that runs a command for which file modes hold, also when the tests run as root.
 

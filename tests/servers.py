@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote
 from urllib.request import urlopen
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 60.0
+USER, PASSWORD = "tide", "se:cr/et@1"
+# Nothing here outlives the tests: no waiting for disks.
+SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_wal_size=2GB", "timezone=Asia/Tokyo")
 
 
 class ServerError(RuntimeError):
@@ -118,7 +128,7 @@ def _wait_for_answer(process: subprocess.Popen[bytes], address: str, log: Path) 
             return
         except (URLError, OSError):
             time.sleep(0.1)
-    raise _not_started(log)
+    raise _not_started("SeaweedFS", log)
 
 
 def _make_bucket(server: S3Server, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -143,9 +153,112 @@ def _make_bucket(server: S3Server, process: subprocess.Popen[bytes], log: Path) 
             return
         except OSError:
             time.sleep(0.2)
-    raise _not_started(log)
+    raise _not_started("SeaweedFS", log)
 
 
-def _not_started(log: Path) -> ServerError:
+def _not_started(name: str, log: Path) -> ServerError:
     tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
-    return ServerError(f"SeaweedFS did not answer within {START_SECONDS:.0f} s. Its log ends:\n{tail}")
+    return ServerError(f"{name} did not answer within {START_SECONDS:.0f} s. Its log ends:\n{tail}")
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server.
+
+    Attributes:
+        port: Where it listens on loopback.
+    """
+
+    port: int
+
+    def url(self, database: str = "postgres", *, password: str = PASSWORD, user: str = USER) -> str:
+        return f"postgresql://{user}:{quote(password, safe='')}@{LOOPBACK}:{self.port}/{database}"
+
+    def connect(self, database: str = "postgres") -> Any:
+        import psycopg
+
+        return psycopg.connect(self.url(database), autocommit=True)
+
+    def new_database(self) -> str:
+        """An empty database of its own; its address."""
+        name = f"t{uuid.uuid4().hex[:12]}"
+        with self.connect() as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return self.url(name)
+
+
+def find_postgres() -> Path | None:
+    """The folder of the server's programs: Debian keeps them off the path."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    found = shutil.which("initdb")
+    places = [Path(found).resolve().parent, *places] if found else places
+    return next((place for place in reversed(places) if (place / "postgres").exists()), None)
+
+
+def _ordinary() -> Mapping[str, Any]:
+    """Who runs the server: PostgreSQL refuses root, so that then it is `postgres` or `nobody`."""
+    if os.geteuid() != 0:
+        return {}
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    entry = names.get("postgres") or names["nobody"]
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def postgres_server(programs: Path) -> Iterator[Postgres]:
+    """A server with one user, who must give a password."""
+    who = _ordinary()
+    # Not in pytest's folders: these are closed to the ordinary user.
+    home = Path(tempfile.mkdtemp(prefix="tidelake-postgres-"))
+    try:
+        if who:
+            os.chown(home, who["user"], who["group"])
+        secret = home / "password"
+        secret.write_text(PASSWORD + "\n", encoding="utf-8")
+        if who:
+            os.chown(secret, who["user"], who["group"])
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(home)}
+        options: dict[str, Any] = {"cwd": home, "env": environment, **who}
+        made = subprocess.run(
+            [
+                *(programs / "initdb", "-D", home / "data", "-U", USER, f"--pwfile={secret}", "--no-sync"),
+                *("-E", "UTF8", "--auth-host=scram-sha-256", "--auth-local=scram-sha-256"),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            **options,
+        )
+        if made.returncode:
+            raise ServerError(f"initdb failed:\n{made.stdout}{made.stderr}")
+        (port,) = free_ports(1)
+        flags = [f"-c{setting}" for setting in SETTINGS]
+        log = home / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [programs / "postgres", "-D", home / "data", "-h", LOOPBACK, "-p", str(port), "-k", home, *flags],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                **options,
+            )
+        try:
+            _wait_for_postgres(process, Postgres(port), log)
+            yield Postgres(port)
+        finally:
+            process.send_signal(signal.SIGQUIT)  # ends at once: nothing is to be kept
+            process.wait(timeout=30)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _wait_for_postgres(process: subprocess.Popen[bytes], server: Postgres, log: Path) -> None:
+    import psycopg
+
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            server.connect().close()
+            return
+        except psycopg.OperationalError:
+            time.sleep(0.05)
+    raise _not_started("PostgreSQL", log)

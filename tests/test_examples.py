@@ -14,7 +14,7 @@ PROJECTS = sorted(path.parent.name for path in EXAMPLES.glob("*/tide.yml"))
 
 
 def test_there_are_examples() -> None:
-    assert {"collapse", "wikimedia"} <= set(PROJECTS)
+    assert {"collapse", "shop", "wikimedia"} <= set(PROJECTS)
 
 
 @pytest.mark.parametrize("name", PROJECTS)

@@ -72,7 +72,7 @@ def test_the_examples_meet_their_schemas(path: Path, schemas: dict[str, dict[str
         ("name: a\nsession: {timeout: half an hour}", "tide", "does not match"),
         ("name: a\nweek_start: friday", "tide", "is not allowed"),
         ("path: x\ncontract: {fields: {a: {type: text}}}", "source", "is not allowed"),
-        ("mapping: {event_time: t}", "source", "path is missing"),
+        ("path: x\ncontract: {rules: [{name: a}]}", "source", "where is missing"),
         ("path: x\nmapping: {event_tim: t}", "source", "event_tim is unknown"),
     ],
 )

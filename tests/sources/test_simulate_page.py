@@ -12,6 +12,7 @@ import pytest
 from tidelake.sources.simulate import SCENARIOS
 from tidelake.sources.simulate.app_events import simulate_app_events
 from tidelake.sources.simulate.collapse import simulate_collapse
+from tidelake.sources.simulate.shop import simulate_shop
 from tidelake.sources.simulate.streampro import simulate_streampro
 
 PAGE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text()
@@ -28,6 +29,7 @@ def test_every_scenario_is_named() -> None:
         ("A video app's clickstream", simulate_collapse),
         ("StreamPro", simulate_streampro),
         ("Pings", simulate_app_events),
+        ("Shop", simulate_shop),
     ],
 )
 def test_settings_and_defaults_are_those_of_the_simulator(heading: str, simulator: object) -> None:

@@ -31,6 +31,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "adoption": (USE, "funnel", "ADOPTION_"),
     "sql": (USE, "sql", ""),
     "docs": (USE, "docs", ""),
+    "publish": (USE, "publish", ""),
     "check": (TRUST, "check", "CHECK_"),
     "identity": (TRUST, "identity", ""),
     "ledger": (TRUST, "check", "LEDGER_"),

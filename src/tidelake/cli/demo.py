@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,8 +30,11 @@ EXAMPLES = examples(
     "tide demo wikimedia",
     "tide demo collapse --dir /tmp/collapse",
     "tide demo collapse --from my-logs/",
+    "tide demo shop --from postgresql://user:password@host/shop",
 )
 DEFAULT = "collapse"
+DATABASE = ("postgresql://", "postgres://")
+DATABASE_VARIABLE = "PG_URL"
 
 
 def demo(
@@ -44,7 +48,9 @@ def demo(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option("--from", metavar="DIR|URL", help="Your own data in the example's format, instead of its own."),
+        typer.Option(
+            "--from", metavar="DIR|URL|DATABASE", help="Your own data in the example's format, instead of its own."
+        ),
     ] = None,
     list_all: Annotated[bool, flag("--list", help="List the examples and stop.")] = False,
     engine: EngineOption = None,
@@ -69,6 +75,11 @@ def demo(
 
 def _bring_data(place: Path, what: Demo, data: str | None) -> None:
     """Simulate the input where it does not ship, or point the project at the user's own."""
+    if data is not None and data.startswith(DATABASE):
+        point_to_database(place, what.data)
+        os.environ[DATABASE_VARIABLE] = data
+        say(f"The sources read ${{{DATABASE_VARIABLE}}}; for further commands: export {DATABASE_VARIABLE}=...")
+        return
     if data is not None:
         point_sources(place, what.data, _fetched(data, place) if data.startswith("http") else own_data(data))
         return
@@ -115,17 +126,42 @@ def point_sources(place: Path, shipped: str, own: str) -> None:
     Raises:
         ProjectError: No source reads the example's data folder.
     """
+    changed = _changed(place, shipped, lambda match: _own_path(own, match["rest"]), own)
+    if not changed:
+        raise ProjectError(f"No source of {place} reads {shipped}/.", hint="Set `path:` in its sources/*.yml by hand.")
+
+
+def point_to_database(place: Path, shipped: str) -> None:
+    """Let the copied sources read tables in place of the files of the same names; the address stays outside.
+
+    Raises:
+        ProjectError: No source reads a single file of the example's data folder.
+    """
+    dsn = f"dsn: ${{{DATABASE_VARIABLE}}}"
+
+    def table(match: re.Match[str]) -> str:
+        name = Path(match["rest"]).stem
+        return f"kind: postgres\n{dsn}\ntable: {name}" if name.isidentifier() else match[0]
+
+    if not _changed(place, shipped, table, dsn):
+        raise ProjectError(
+            f"No source of {place} reads a table.",
+            hint="Set `kind: postgres`, `dsn:` and `table:` in its sources/*.yml.",
+        )
+
+
+def _changed(place: Path, shipped: str, replaced: Callable[[re.Match[str]], str], own: str) -> int:
+    """How many sources read something else than the example's own data, once their `path:` is replaced."""
     pattern = re.compile(
         rf"^path: *['\"]?{re.escape(shipped)}/?(?P<rest>[^'\"\n#]*?)['\"]? *(?P<note>#.*)?$", re.MULTILINE
     )
     changed = 0
     for path in sorted((place / "sources").glob("*.yml")):
         text = path.read_text(encoding="utf-8")
-        made, count = pattern.subn(lambda match: _own_path(own, match["rest"]), text)
-        changed += count or (own in text)
+        made = pattern.sub(replaced, text)
+        changed += own in made
         path.write_text(made, encoding="utf-8")
-    if not changed:
-        raise ProjectError(f"No source of {place} reads {shipped}/.", hint="Set `path:` in its sources/*.yml by hand.")
+    return changed
 
 
 def _own_path(own: str, rest: str) -> str:

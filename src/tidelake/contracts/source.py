@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as Dictionary
 from datetime import date
 from pathlib import Path
@@ -139,6 +140,7 @@ class Coverage(Settings):
     first: date | None = Field(None, description="first local date expected, as a whole; null = from the first file on")
 
 
+_OF_POSTGRES = ("dsn", "table", "query", "cursor", "lag")
 _TIME_FORMATS = ("auto", "iso", "epoch_s", "epoch_ms", "epoch_us")
 _HOURLY_MAPPING = {"event_time": "hour", "entity": "domain_code"}
 _HOURLY_FIELDS: dict[str, dict[str, Any]] = {
@@ -150,17 +152,20 @@ _HOURLY_FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
+_PASSWORD = re.compile(r"^\s*dsn\s*:.*(?:://[^/@\s]*:(?!\$\{)[^@\s]+@|password\s*=\s*(?!\$\{)\S)")
+
+
 class Source(Settings):
     """`sources/NAME.yml`: one stream of facts or one dimension table."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    kind: Literal["files", "projectviews"] = "files"
+    kind: Literal["files", "projectviews", "postgres"] = "files"
     fact: Literal["event", "count", "dimension"] = Field(
         "event",
         description="event: somebody did something; count: an entity had a quantity in a period; dimension: what is "
         "known of a user or a thing",
     )
-    path: str = Field(description="file, folder, pattern or s3:// address (docs/sources.md)")
+    path: str = Field("", description="files: file, folder, pattern or s3:// address (docs/sources.md)")
     format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet"] = "auto"
     header: Annotated[
         Literal["yes", "no"], BeforeValidator(_yes_no, json_schema_input_type=Literal["yes", "no"] | bool)
@@ -171,6 +176,22 @@ class Source(Settings):
         None, description="regular expression over the path whose named groups become fields of each record"
     )
     pattern: str | None = Field(None, description="projectviews: file name pattern; null = both names")
+    dsn: str | None = Field(None, repr=False, description="postgres: address of the database, as ${NAME}")
+    table: str | None = Field(None, description="postgres: table or view, with its schema where it needs one")
+    query: str | None = Field(None, description="postgres: SELECT in place of `table:`")
+    cursor: str | None = Field(
+        None,
+        description="postgres: column that grows with new rows (whole number or time), by which only new rows are "
+        "read; null = all rows, whenever any changed",
+    )
+    recheck: Literal["count", "none"] = Field(
+        "count",
+        description="postgres with cursor: count what was read before, and read all anew where that number changed; "
+        "none = never look back",
+    )
+    lag: Duration | None = Field(
+        None, description="postgres with a time as cursor: leave rows younger than this for a later build"
+    )
     timezone: str = Field("UTC", description="zone of timestamps that carry none")
     time_format: str = Field(
         "auto", description="auto, iso, epoch_s, epoch_ms, epoch_us, or strptime codes such as %d/%m/%Y"
@@ -221,12 +242,33 @@ class Source(Settings):
         return {"fact": "count", "mapping": _HOURLY_MAPPING, "measures": ["count_views"], **value, "contract": contract}
 
     @model_validator(mode="after")
+    def _place_known(self) -> Source:
+        if self.kind != "postgres":
+            if not self.path:
+                raise ValueError("a source of files needs `path:`")
+            if strange := [name for name in _OF_POSTGRES if getattr(self, name) is not None]:
+                raise ValueError(f"`{strange[0]}:` is for `kind: postgres`")
+        elif not self.dsn or (self.table is None) == (self.query is None):
+            raise ValueError("a source of kind postgres needs `dsn: ${NAME}`, and either `table:` or `query:`")
+        elif self.lag is not None and self.cursor is None:
+            raise ValueError("`lag:` needs `cursor:`")
+        return self
+
+    @property
+    def place(self) -> str:
+        """Where its rows come from, for readers; never an address with a password."""
+        if self.kind == "postgres":
+            return f"PostgreSQL: {self.table or f'query {self.name}'}"
+        return f"hourly files: {self.path}" if self.kind == "projectviews" else self.path
+
+    @model_validator(mode="after")
     def _parts_present(self) -> Source:
         if self.fact == "event" and self.mapping.event_time is None:
             raise ValueError("an event source needs `mapping: event_time:`, the field with the instant")
         if self.fact != "event" and self.mapping.anonymous_id is not None:
             raise ValueError("`mapping: anonymous_id:` is for events, which somebody did")
-        if self.fact == "count" and self.kind == "files" and not (self.mapping.entity and self.mapping.event_time):
+        has_parts = self.mapping.entity and self.mapping.event_time
+        if self.fact == "count" and self.kind != "projectviews" and not has_parts:
             raise ValueError("a count source needs `mapping:` with `entity:` and `event_time:`")
         if self.history != "none" and not self.key:
             raise ValueError("a dimension with `history:` needs `key:`, the fields that identify a row")
@@ -251,11 +293,22 @@ def load_sources(root: Path) -> dict[str, Source]:
     """
     found: dict[str, Source] = {}
     for path in sorted((root / "sources").glob("*.yml")):
+        _refuse_password(path)
         found[path.stem] = load_yaml(path, Source, name=path.stem)
     if not found:
         raise DefinitionError(f"{root / 'sources'} holds no source.", hint="Add one with `tide init DIR --from GLOB`.")
     _check_references(found)
     return found
+
+
+def _refuse_password(path: Path) -> None:
+    """Raise where an address with a password stands in a project's file."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if _PASSWORD.search(line):
+            raise DefinitionError(
+                f"{path}:{number}: dsn: a password must not stand in a project's files.",
+                hint="Write `dsn: ${PG_URL}` and set that variable: export PG_URL=postgresql://...",
+            )
 
 
 def _check_references(sources: dict[str, Source]) -> None:

@@ -61,7 +61,7 @@ def document(
 def source_section(source: Source) -> str:
     """One source: where its rows come from, what makes a row one row, and its fields."""
     facts = [
-        f"`{source.path}`",
+        f"`{source.path}`" if source.path else source.place,
         {"event": "one row is an event", "count": "one row is a count in a period", "dimension": "a dimension"}[
             source.fact
         ],

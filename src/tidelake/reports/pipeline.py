@@ -22,7 +22,7 @@ def pipeline(
         built_in: Built-in gold tables (`gold.name`) with the tables that each reads.
         models: The project's own tables with the tables that each reads.
     """
-    nodes = [Node(f"input.{name}", "input", _place(source)) for name, source in sources.items()]
+    nodes = [Node(f"input.{name}", "input", source.place) for name, source in sources.items()]
     nodes += [Node(f"bronze.{name}", "bronze", f"bronze.{name}") for name in sources]
     nodes += [Node(f"silver.{name}", "silver", f"silver.{name}") for name in sources]
     nodes.append(Node(QUARANTINE, "quarantine", QUARANTINE))
@@ -48,9 +48,3 @@ def _through(name: str, source: Source) -> list[Edge]:
     ]
     referred = {rule.references.split(".")[0] for rule in source.contract.fields.values() if rule.references}
     return edges + [Edge(f"silver.{other}", f"silver.{name}", "references") for other in sorted(referred - {name})]
-
-
-def _place(source: Source) -> str:
-    if source.kind == "projectviews":
-        return f"hourly files: {source.path}"
-    return source.path

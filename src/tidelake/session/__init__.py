@@ -223,6 +223,51 @@ class Session(Questions):
         with self.lake.lock():
             return compact(self.engine, self.lake, tables, progress or silent)
 
+    def publish(
+        self,
+        to: str,
+        *,
+        tables: Sequence[str] = (),
+        schema: str = "tidelake",
+        stage: str | None = None,
+        iam_role: str | None = None,
+        sql_file: Path | None = None,
+        execute: bool = True,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Bring tables of a warehouse to the state that the last finished build left (docs/publish.md).
+
+        Args:
+            to: `postgresql://...` or `redshift://...`.
+            tables: `layer.table`; none = gold and the project's own tables.
+            stage: Redshift: `s3://bucket/prefix` for Parquet files.
+            iam_role: Redshift: the role that reads them.
+            sql_file: Redshift: where the SQL goes; None = `target/publish_redshift.sql`.
+            execute: Redshift: run the SQL, and do not only write it.
+
+        Raises:
+            ProjectError: The address is of a kind that is not known, or a setting is missing.
+            SourceError: No server, or no right.
+            LedgerError: The warehouse holds other numbers of rows than the lake.
+        """
+        from tidelake.publish.choosing import publish
+
+        self._read_finished()
+        with self._past_explained():
+            return publish(
+                self.engine,
+                self.lake,
+                self.project.root,
+                to,
+                tables=tables,
+                schema=schema,
+                stage=stage,
+                iam_role=iam_role,
+                sql_file=sql_file,
+                execute=execute,
+                progress=progress or silent,
+            )
+
     def vacuum(self, *, keep_hours: int = 168, dry_run: bool = False) -> Result:
         """Delete files that nothing has referred to for a while; a note says which builds can no longer be read."""
         from tidelake.lake.upkeep import vacuum

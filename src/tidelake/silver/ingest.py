@@ -129,7 +129,7 @@ class Ingest:
             "source": self.source.name,
             **{f"files_{name}": number for name, number in counts.items()},
             "files_unchanged": step.unchanged + len(step.touched),
-            "bytes": sum(item.take.look.size - item.take.start_byte for item in step.planned),
+            "bytes": sum(item.take.bytes for item in step.planned),
             "restates": restates,
             "is_pending": restates or bool(step.planned) or self._is_behind(),
             "messages": [] if looks or step.vanished else [self._without_files()],
@@ -316,14 +316,15 @@ class Ingest:
         planned = self._without_large_copies(step.planned)
         by_path = {item.take.look.source_path: item for item in planned}
         lines_before: dict[str, int] = {}
-        total = sum(item.take.look.size - item.take.start_byte for item in planned)
+        # How many bytes a table's rows make, nobody knows before.
+        total = sum(item.take.bytes for item in planned) or None
         done = 0
         for group in self.reader.groups([item.take for item in planned], group_bytes=self.group_bytes):
             self._take_group(lanes, group, by_path, lines_before)
             done += group.bytes_read
-            self.progress(f"reading {self.source.name}", min(done, total), total, "bytes")
+            self.progress(f"reading {self.source.name}", min(done, total or done), total, "bytes")
             del group  # the next one is read meanwhile
-        self.progress(f"reading {self.source.name}", total, total, "bytes")
+        self.progress(f"reading {self.source.name}", total or done, total or done, "bytes")
 
     def _without_large_copies(self, planned: Sequence[Planned]) -> list[Planned]:
         """What to read, without files larger than a group whose content is known or planned already.

@@ -1,4 +1,4 @@
-"""Where rows come from: files and how to read them, and generated ones."""
+"""Where rows come from: files and databases, how to read them, and generated ones."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ def make_reader(source: Source, root: Path, *, storage: Mapping[str, str] | None
         root: The project's folder, from which relative paths start.
         storage: Settings for `s3://` beyond the environment (AWS_ENDPOINT_URL and the like).
     """
+    if source.kind == "postgres":
+        from tidelake.sources.postgres import PostgresReader
+
+        return PostgresReader(source)
     from tidelake.sources.listing import find_listing
 
     listing = find_listing(source.path, root=root, storage=storage)

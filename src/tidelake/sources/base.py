@@ -32,6 +32,7 @@ class Look:
     Attributes:
         path: Absolute path or `s3://` address.
         source_path: Path below the source's root, with `/`; what bronze records.
+        size: Bytes, or where `counts_bytes` is false how far a table goes: its greatest cursor or its rows.
         stamp: Size, time and inode or ETag, and a hash of head and tail, as one text.
     """
 
@@ -40,6 +41,7 @@ class Look:
     size: int
     modified_us: int
     stamp: str
+    counts_bytes: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ class Group:
     """Lines of several files, or a part of one, small enough for memory.
 
     `lines` follows LINES; `file_index` points into `files`. A file larger than a group comes in
-    several groups; `done[i]` says whether file i ends here.
+    several groups; `done[i]` says whether file i ends here (a table that is read by a cursor ends in every group: each
+    is a step from which the next build can go on).
     """
 
     files: tuple[FileRead, ...]
@@ -105,6 +108,11 @@ class Take:
     look: Look
     start_byte: int = 0
     first_line: int = 1
+
+    @property
+    def bytes(self) -> int:
+        """How much is to be read; 0 where nobody knows (tables)."""
+        return self.look.size - self.start_byte if self.look.counts_bytes else 0
 
 
 class Reader(Protocol):

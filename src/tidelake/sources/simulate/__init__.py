@@ -2,7 +2,7 @@
 
 The names of the scenarios are what `tide simulate` takes. `collapse` is R0's story
 (`regional_model_failure`); the other five stories of that clickstream go by their own names.
-`streampro` is R1's platform, `app_events` are R2's pings.
+`streampro` is R1's platform, `app_events` are R2's pings, `shop` is R3's shop.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tidelake.sources.simulate.app_events import simulate_app_events
 from tidelake.sources.simulate.collapse import simulate_collapse
 from tidelake.sources.simulate.output import SimulationResult
 from tidelake.sources.simulate.planted import PLANTS
+from tidelake.sources.simulate.shop import simulate_shop
 from tidelake.sources.simulate.streampro import simulate_streampro
 
 __all__ = ["SCENARIOS", "SimulationResult", "check_settings", "settings_of", "simulate"]
@@ -30,7 +31,7 @@ Simulator = Callable[..., SimulationResult]
 # Name to simulator; every one takes `out`, and by keyword `seed`, `truth` and `progress`.
 SCENARIOS: dict[str, Simulator] = {"collapse": partial(simulate_collapse, "regional_model_failure")}
 SCENARIOS |= {name: partial(simulate_collapse, name) for name in PLANTS}
-SCENARIOS |= {"streampro": simulate_streampro, "app_events": simulate_app_events}
+SCENARIOS |= {"streampro": simulate_streampro, "app_events": simulate_app_events, "shop": simulate_shop}
 _OF_EVERY_SCENARIO = ("out", "seed", "truth", "progress")
 # What a setting takes, by the annotation of the simulator's parameter.
 _TAKES: dict[str, tuple[str, tuple[type, ...]]] = {

@@ -1,0 +1,1 @@
+"""PostgreSQL, as a place that rows come from and go to: connections, names, and errors that keep secrets."""

@@ -1,0 +1,1 @@
+"""Publication of gold and the project's own tables to warehouses that others read."""
