@@ -227,3 +227,12 @@ def test_a_project_of_files_is_asked_by_the_session_and_the_command(tmp_path: Pa
     assert main([*asked, "--project", str(root)]) == 0
     header, row = capsys.readouterr().out.splitlines()
     assert float(row.split(",")[header.split(",").index("value")]) == 22
+
+
+def test_the_event_s_price_may_be_called_otherwise_than_the_product_s(shop: Shop) -> None:
+    """3 March, the events' `quantity` taken for their price: 2 of p1, and p2, which has none, at its list price 3."""
+    asked = Revenue(event="buy", price="quantity", quantity="pieces")  # type: ignore[arg-type]
+    found = values(shop.ask(asked, by=["category"]), "category", "currency")
+    assert found[3, "toys", "EUR"] == 5
+    with pytest.raises(DefinitionError, match="no price"):
+        shop.ask(Revenue(event="buy", price="paid", list_price="cost"), by=["category"])  # type: ignore[arg-type]

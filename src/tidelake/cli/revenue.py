@@ -45,6 +45,9 @@ def revenue(
     price: Annotated[
         str, typer.Option("--price", metavar="COLUMN", help="The price, of the event or else of the product.")
     ] = "price",
+    list_price: Annotated[
+        str | None, typer.Option("--list-price", metavar="COLUMN", help="The product's, where it is called otherwise.")
+    ] = None,
     quantity: Annotated[
         str, typer.Option("--quantity", metavar="COLUMN", help="Events: how many; below 0: a refund; none: 1.")
     ] = "quantity",
@@ -71,6 +74,7 @@ def revenue(
             refund=refund,
             product=product,
             price=price,
+            list_price=list_price,
             quantity=quantity,
             currency=currency,
             by=tuple(by or ()),

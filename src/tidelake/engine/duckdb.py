@@ -9,7 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from dataclasses import replace as replace_fields
 from datetime import date, datetime
@@ -86,7 +86,8 @@ class DuckEngine:
         settings["threads"] = threads or os.cpu_count() or 2
         self._connection = duckdb.connect(config=settings)
         self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET enable_progress_bar = false")
+        with suppress(duckdb.InvalidInputException):  # a notebook without ipywidgets has no bar, and no setting of it
+            self._connection.execute("SET enable_progress_bar = false")
         for schema in (*LAYERS, self._scratch):
             self._connection.execute(f"CREATE SCHEMA {schema}")
         self._cursors = [self._connection.cursor() for _ in range(min(4, settings["threads"]))]

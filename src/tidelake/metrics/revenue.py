@@ -37,8 +37,10 @@ class Revenue(Settings):
     Attributes:
         event: Events that sell.
         refund: Events that give money back; a sale with a quantity below 0 is a refund too.
-        product: Events' column with what was sold; None = the one whose contract refers to a dimension with `price`.
+        product: Events' column with what was sold; None = the one whose contract refers to a dimension that has a
+            price, or what is asked `by`.
         price: Column of the event, else of the product.
+        list_price: Column of the product, where it is called otherwise; None = `price` as given, else `price`.
         quantity: Column of the event; where there is none or it is null, 1.
         currency: Column of the event, else of the product; where neither has one, `(unknown)`.
     """
@@ -47,6 +49,7 @@ class Revenue(Settings):
     refund: Which | None = None
     product: str | None = None
     price: str = "price"
+    list_price: str | None = None
     quantity: str = "quantity"
     currency: str = "currency"
 
@@ -58,6 +61,7 @@ class _Products:
     Attributes:
         column: The events' column that holds its key.
         has_history: Whether its rows say from when to when they hold.
+        price: Its column with the price; None = it has none.
     """
 
     name: str
@@ -65,6 +69,7 @@ class _Products:
     column: str
     columns: tuple[str, ...]
     has_history: bool
+    price: str | None
 
     @property
     def table(self) -> str:
@@ -118,14 +123,14 @@ def revenue(
     chosen: Grain = next(known for known in GRAINS if known == grain)
     observed = observe_read(gold, [source.name for source in gold.events.sources], [])
     first, last = span(observed, start, end)
-    question = _Question(gold, asked, names, chosen, where, observed, _products(gold, asked))
+    question = _Question(gold, asked, names, chosen, where, observed, _products(gold, asked, names))
     if gold.events.sources:
         question.check()
     return question.answer(first, last, members=members)
 
 
-def _products(gold: Gold, asked: Revenue) -> _Products | None:
-    """The dimension that the events' product column refers to; without a column given, the first one with prices."""
+def _products(gold: Gold, asked: Revenue, by: Sequence[str]) -> _Products | None:
+    """The dimension that the events' product column refers to; without a column given, the first one of use."""
     for event_source in gold.events.sources:
         source = gold.sources[event_source.name]
         columns = {field: column for column, field in source.mapping.items()}
@@ -135,7 +140,10 @@ def _products(gold: Gold, asked: Revenue) -> _Products | None:
                 continue
             name, _, key = rule.references.partition(".")
             schema = gold.lake.schema(f"silver.{name}")
-            if schema is None or (asked.product is None and asked.price not in schema.names):
+            if schema is None:
+                continue
+            price = _list_price(asked, schema.names)
+            if asked.product is None and price is None and not set(by) & set(schema.names):
                 continue
             dimension = gold.sources[name]
             if len(dimension.key) != 1:
@@ -144,8 +152,14 @@ def _products(gold: Gold, asked: Revenue) -> _Products | None:
                 )
             own = {given: part for part, given in dimension.mapping.items()}
             has_history = {"valid_from", "valid_to"} <= set(schema.names)
-            return _Products(name, own.get(key, key), column, tuple(schema.names), has_history)
+            return _Products(name, own.get(key, key), column, tuple(schema.names), has_history, price)
     return None
+
+
+def _list_price(asked: Revenue, columns: Sequence[str]) -> str | None:
+    """The product's column with its price."""
+    wanted = [asked.list_price] if asked.list_price is not None else [asked.price, "price"]
+    return next((name for name in wanted if name in columns), None)
 
 
 @dataclass(frozen=True)
@@ -181,7 +195,7 @@ class _Question:
                 raise UnknownNameError("dimension", name, [*events, *self.product_columns])
         if asked.product is not None and asked.product not in events and self.products is None:
             raise UnknownNameError("column", asked.product, events, where="the events")
-        if asked.price not in events and asked.price not in self.product_columns:
+        if asked.price not in events and (self.products is None or self.products.price is None):
             raise DefinitionError(
                 f"There is no price: neither the events nor a product dimension have a column '{asked.price}'.",
                 hint="Name it with --price. A field of the events that holds the product says "
@@ -230,10 +244,13 @@ class _Question:
                 f"SELECT day, actor_id, quantity, own_price AS price, FALSE AS is_present, "
                 f"coalesce(own_currency, '{UNKNOWN}') AS currency{kept} FROM ({sales}) AS sales"
             )
-        wanted = {"price": (self.asked.price, "DOUBLE"), "currency": (self.asked.currency, "VARCHAR")}
+        wanted: dict[str, tuple[str | None, str]] = {
+            "price": (products.price, "DOUBLE"),
+            "currency": (self.asked.currency, "VARCHAR"),
+        }
         wanted |= {f"s{index}": (name, "VARCHAR") for index, name in enumerate(self.by) if f"s{index}" not in own}
         found = ", ".join(
-            f"CAST({quoted(name) if name in products.columns else 'NULL'} AS {kind}) AS {given}"
+            f"CAST({quoted(name) if name is not None and name in products.columns else 'NULL'} AS {kind}) AS {given}"
             for given, (name, kind) in wanted.items()
         )
         key = f"CAST({quoted(products.key)} AS VARCHAR) AS product"
