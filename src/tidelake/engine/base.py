@@ -33,6 +33,7 @@ class Capabilities:
     distributed: bool = False
     streaming: bool = False
     fast_files: bool = False  # writes Parquet files itself and only commits through Delta
+    intake: bool = False  # runs silver's own SELECTs, which read text, JSON and keys beyond the portable subset
 
 
 @dataclass(frozen=True)

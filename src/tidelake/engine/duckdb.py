@@ -60,7 +60,7 @@ class DuckEngine:
         threads: None = one a core.
     """
 
-    capabilities = Capabilities(dialect="duckdb", fast_files=True)
+    capabilities = Capabilities(dialect="duckdb", fast_files=True, intake=True)
 
     def __init__(
         self,

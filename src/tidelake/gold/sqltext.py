@@ -38,6 +38,11 @@ def one_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({listed})" if listed else "FALSE"
 
 
+def real(value: float) -> str:
+    """A number as SQL, not a decimal."""
+    return f"{float(value):.17g}e0" if "e" not in f"{float(value):.17g}" else f"{float(value):.17g}"
+
+
 def date_literal(day: date) -> str:
     """A date as SQL."""
     return f"DATE '{day.isoformat()}'"

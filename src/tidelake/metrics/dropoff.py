@@ -20,7 +20,7 @@ from tidelake.engine.sql import check_expression, check_names_in
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
-from tidelake.gold.sqltext import dates_condition
+from tidelake.gold.sqltext import dates_condition, real
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions
 from tidelake.metrics.intervals import benjamini_hochberg, moments_bounds
@@ -37,7 +37,7 @@ from tidelake.metrics.kinds.strata import (
 )
 from tidelake.metrics.measure import OTHER
 from tidelake.metrics.periods import dates_between
-from tidelake.metrics.series import observe_read, real, span
+from tidelake.metrics.series import observe_read, span
 from tidelake.metrics.status import Observed
 
 SESSIONS = "gold.sessions"

@@ -171,10 +171,5 @@ def span(observed: Observed, start: date | None, end: date | None) -> tuple[date
     return start or observed.first, end or observed.last
 
 
-def real(value: float) -> str:
-    """A number as SQL, not a decimal."""
-    return f"{float(value):.17g}e0" if "e" not in f"{float(value):.17g}" else f"{float(value):.17g}"
-
-
 def _source_names(gold: Gold, metric: Metric) -> list[str]:
     return [metric.source or ""] if metric.fact == "count" else [source.name for source in gold.events.sources]

@@ -14,9 +14,10 @@ from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
+from tidelake.gold.sqltext import real
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.kinds.medians import robust_z_sql
-from tidelake.metrics.series import DAYS, daily_series, real
+from tidelake.metrics.series import DAYS, daily_series
 
 
 class Spikes(Settings):
@@ -66,7 +67,10 @@ def spikes(
         )
         every = robust_z_sql(complete, series.segments, history=asked.history)
         within = f"day >= DATE '{start.isoformat()}'" if start is not None else "TRUE"
-        sql = f"SELECT * FROM ({every}) AS judged WHERE {within} AND abs(z) > {real(asked.z)}"
+        is_far = f"{within} AND abs(z) > {real(asked.z)}"
+        sql = f"SELECT * FROM ({every}) AS judged WHERE {is_far}"
+        # Made before it is filtered: Spark would write the condition out down to the sources, layer within layer.
+        series.gold.temp("spikes_judged", every)
         order = "".join(f", {name}" for name in series.segments)
         rows = [
             {
@@ -77,9 +81,11 @@ def spikes(
                 "direction": "up" if row["z"] > 0 else "down",
                 "status": "complete",
             }
-            for row in series.gold.query(f"{sql} ORDER BY day, abs(z) DESC{order}")
+            for row in series.gold.query(
+                f"SELECT * FROM temp.spikes_judged WHERE {is_far} ORDER BY day, abs(z) DESC{order}"
+            )
         ]
-        judged = series.gold.query(f"SELECT count(*) AS n FROM ({every}) AS judged WHERE {within} AND z IS NOT NULL")
+        judged = series.gold.query(f"SELECT count(*) AS n FROM temp.spikes_judged WHERE {within} AND z IS NOT NULL")
         held = series.gold.query(f"SELECT count(*) AS n FROM ({complete}) AS held WHERE {within}")
         short = held[0]["n"] - judged[0]["n"]
         notes.append(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from tidelake.contracts.table import literal
 from tidelake.gold.context import Gold
 from tidelake.gold.coverage import calendars, watermark
-from tidelake.gold.sqltext import day_start
+from tidelake.gold.sqltext import day_start, real
 from tidelake.lake.ledger import JUDGED, LEDGER, one_of
 from tidelake.metrics.periods import dates_between
 
@@ -129,7 +129,7 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
 
 def _failed(gold: Gold, name: str) -> list[date]:
     """Dates whose rows failed the contract's gate: too large a share of their files' rows waits in quarantine."""
-    limit = gold.sources[name].contract.max_quarantined_share
+    limit = real(gold.sources[name].contract.max_quarantined_share)
     if gold.lake.version(LEDGER) is None:
         return []
     own = f"SELECT file_id, quarantined, {JUDGED} AS judged FROM {LEDGER} WHERE source = {literal(name)}"

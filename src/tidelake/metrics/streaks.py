@@ -15,9 +15,10 @@ from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
+from tidelake.gold.sqltext import real
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.kinds.runs import kaplan_meier_median, runs_sql
-from tidelake.metrics.series import DAYS, Series, daily_series, real
+from tidelake.metrics.series import DAYS, Series, daily_series
 
 _CENSORED = "NOT (is_start_known AND is_end_known)"
 

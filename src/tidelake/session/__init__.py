@@ -83,6 +83,7 @@ class Session(Questions):
     target: str | None = None
     as_of: str | None = None
     _closed: bool = field(default=False, repr=False)
+    _intake: Engine | None = field(default=None, repr=False)
     _read: list[str] = field(default_factory=list, repr=False)  # by the last question
 
     def __enter__(self) -> Session:
@@ -95,7 +96,18 @@ class Session(Questions):
         """Let go of the engine; a second call does nothing."""
         if not self._closed:
             self._closed = True
+            if self._intake is not None:
+                self._intake.close()
             self.engine.close()
+
+    @property
+    def intake(self) -> Engine:
+        """What takes files into bronze and silver and counts their rows: the engine, or DuckDB where that cannot."""
+        if self.engine.capabilities.intake:
+            return self.engine
+        if self._intake is None:
+            self._intake = _engine("duckdb", self.lake, self.project)
+        return self._intake
 
     def build(
         self,
@@ -176,7 +188,7 @@ class Session(Questions):
         from tidelake.session.checks import check
 
         self._read_newest()
-        return check(self.engine, self.lake, self.project, self.sources, deep=deep, digest=digest)
+        return check(self.intake, self.lake, self.project, self.sources, deep=deep, digest=digest)
 
     def identity(self) -> Result:
         """How many actors there are before and after anonymous ids are stitched to known ones, and what was moved."""
@@ -199,7 +211,7 @@ class Session(Questions):
         self._read_newest()
         with self._past_explained():
             return list_rows(
-                self.engine, self.lake, source=source, reason=reason, summary=summary, known=list(self.sources)
+                self.intake, self.lake, source=source, reason=reason, summary=summary, known=list(self.sources)
             )
 
     def compact(self, *, select: Sequence[str] = (), progress: Progress | None = None) -> Result:
@@ -221,7 +233,7 @@ class Session(Questions):
         sort = {f"silver.{name}": source.sort for name, source in self.sources.items()}
         tables = {name: sort.get(name, ()) for name in (select or known)}
         with self.lake.lock():
-            return compact(self.engine, self.lake, tables, progress or silent)
+            return compact(self.intake, self.lake, tables, progress or silent)
 
     def publish(
         self,
@@ -274,7 +286,7 @@ class Session(Questions):
 
         self._writable()
         with self.lake.lock():
-            return vacuum(self.engine, self.lake, keep_hours=keep_hours, dry_run=dry_run)
+            return vacuum(self.intake, self.lake, keep_hours=keep_hours, dry_run=dry_run)
 
     def migrate(self) -> Result:
         """Bring the lake to the format that this Tidelake writes."""
@@ -290,7 +302,7 @@ class Session(Questions):
             raise LakeError(f"The lake has no {table} yet.", hint="Run `tide build` first.")
         sql = f"SELECT * FROM {table} ORDER BY {order}"
         with self._past_explained():
-            rows = self.engine.query(sql)
+            rows = self.intake.query(sql)
         return Result(rows, sql=sql, sources=(TableVersion(table, version),), title=title)
 
     @contextmanager
@@ -322,7 +334,7 @@ class Session(Questions):
         if writes:
             self._writable()
         self._read_newest()
-        return Pipeline(self.engine, self.lake, self.project, self.sources, progress or silent)
+        return Pipeline(self.engine, self.intake, self.lake, self.project, self.sources, progress or silent)
 
     def _writable(self) -> None:
         if self.lake.is_past:

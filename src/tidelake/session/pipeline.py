@@ -82,9 +82,15 @@ class BuildResult:
 
 @dataclass
 class Pipeline:
-    """One build of one project."""
+    """One build of one project.
+
+    Attributes:
+        engine: Makes gold and the project's models.
+        intake: Reads files, makes bronze and silver, and writes down what was done.
+    """
 
     engine: Engine
+    intake: Engine
     lake: Lake
     project: Project
     sources: Mapping[str, Source]
@@ -170,15 +176,15 @@ class Pipeline:
             if f"silver.{source.name}" in unfinished:
                 run.healed.append("everything was counted again, since the last build did not come to its end")
         is_changed = any(run.is_changed for _, run, _ in runs)
-        records = {name: load_records(self.engine, name) for name in self.sources} if is_changed else {}
+        records = {name: load_records(self.intake, name) for name in self.sources} if is_changed else {}
         ledgers = [
-            reconcile(self.engine, self.lake, source, run, records[source.name], since=since) if run.is_changed else []
+            reconcile(self.intake, self.lake, source, run, records[source.name], since=since) if run.is_changed else []
             for source, run, since in runs
         ]
         if is_changed:
-            keep_coverage(self.engine, self.lake, self.project, self.sources, records)
+            keep_coverage(self.intake, self.lake, self.project, self.sources, records)
         reports = [
-            quality_report(self.engine, self.lake, source, run, rows)
+            quality_report(self.intake, self.lake, source, run, rows)
             for (source, run, _), rows in zip(runs, ledgers, strict=True)
         ]
         restated = self._keep_restatements(unfinished & set(RESTATED))
@@ -192,12 +198,12 @@ class Pipeline:
             progress=self.progress,
         )
         if unfinished and not models:  # build_gold has looked at the dates that it made, this looks at all
-            refuse_imbalance(self.engine, self.lake, self.project, self.sources)
+            refuse_imbalance(self.intake, self.lake, self.project, self.sources)
         restated += self._keep_restatements(model.name for model in made if model.restatements)
         build = None
         if is_changed or unfinished or any(not model.is_current for model in made):
             keep_reports(
-                self.engine,
+                self.intake,
                 self.run_id,
                 self.now,
                 [r for r, (_, run, _) in zip(reports, runs, strict=True) if run.is_changed],
@@ -206,7 +212,7 @@ class Pipeline:
             if unfinished and models:  # other tables may be behind silver: readers stay with the last finished build
                 self.progress.say("Some tables are still as a build that was cut off left them: `tide build` ends it.")
             else:
-                build = record_build(self.engine, self.lake, self.run_id, self.now)
+                build = record_build(self.intake, self.lake, self.run_id, self.now)
         faults = self._faults(reports)
         return BuildResult(
             run_id=self.run_id,
@@ -225,7 +231,7 @@ class Pipeline:
         """Measures of events that there are none of; looked at where their table is made for the first time or anew."""
         if not any(run.name == "gold.event_day" and run.rows and run.reason in _ANEW for run in made):
             return []
-        return absent_event_names(open_gold(self.engine, self.lake, self.project, self.sources))
+        return absent_event_names(open_gold(self.intake, self.lake, self.project, self.sources))
 
     def _faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
         """Contract limits that this run's data broke."""
@@ -274,7 +280,7 @@ class Pipeline:
     def _ingest(self, source: Source) -> Ingest:
         reader = make_reader(source, self.project.root, storage=self.lake.location.storage)
         return Ingest(
-            self.engine, self.lake, self.project, source, reader, self.now, self.project.root, progress=self.progress
+            self.intake, self.lake, self.project, source, reader, self.now, self.project.root, progress=self.progress
         )
 
     def _keep_restatements(self, tables: Iterable[str]) -> list[Restatement]:
@@ -286,7 +292,7 @@ class Pipeline:
                 continue
             found = from_note(said)
             rows = [{"run_id": self.run_id, "recorded_at": self.now, **asdict(item)} for item in found]
-            self.engine.write(
+            self.intake.write(
                 pa.Table.from_pylist(rows, schema=RESTATEMENT_SCHEMA),
                 RESTATEMENTS,
                 transaction=Transaction(table, said["number"]),
@@ -298,7 +304,7 @@ class Pipeline:
         """Small tables that grow by a file a build are written as one file now and then."""
         for table in ("ops.files", "ops.dq_reports", "ops.restatements", "ops.builds"):
             if len(self.lake.files(table)) > _MANY_FILES:
-                self.engine.write(f"SELECT * FROM {table}", table, "overwrite")
+                self.intake.write(f"SELECT * FROM {table}", table, "overwrite")
 
     def _keep_results(self, result: BuildResult) -> None:
         """Write `target/run_results.json`, for whatever comes after a build."""
