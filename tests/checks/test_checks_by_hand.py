@@ -277,16 +277,17 @@ def test_lifecycle_of_four_actors_over_five_weeks() -> None:
     assert {row["status"] for row in rows} == {"complete"}
 
 
-def test_warmup_is_28_days_half_open_and_a_signup_date_ends_the_doubt() -> None:
+def test_warmup_is_28_days_half_open_and_a_signup_date_within_history_ends_the_doubt() -> None:
+    """Older signed up half a year before the data begin and was seen on their first day: it is not new."""
     events = visits("early: 27; late: 28; known: 0; older: 0")
     coverage = covered("2025-01-01", "2025-03-01")
     signup = {"known": day("2025-01-01"), "older": day("2024-06-01")}
     january, february = lifecycle(events, coverage, grain="month", signup=signup).values()
-    assert (january["new"], january["new_or_existing"]) == (3, 1)  # late, known, older; early
+    assert (january["new"], january["new_or_existing"]) == (2, 2)  # late, known; early, older
     assert (february["churned"], february["active"]) == (4, 0)
     by_signup = lifecycle(events, coverage, grain="month", signup=signup, new_by="signup_date")
     first = by_signup[day("2025-01-01")]
-    assert (first["new"], first["new_or_existing"]) == (2, 2)  # known, late; early, older
+    assert (first["new"], first["new_or_existing"]) == (1, 3)  # known; of early and late no signup is known
     assert first["quick_ratio"] is None
 
 
