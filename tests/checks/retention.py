@@ -263,16 +263,16 @@ def retention(
         if cohort == NO_COHORT:
             found[NO_COHORT] = {"size": len(own)}
             continue
+        units_of = [{unit_of_return(member, item, **rule) for item in member.returns} for member in own]
         for key in keys:
             eligible, returned, early = 0, 0, 0
             pairs: dict[str, list[int]] = {}
-            for member in own:
+            for member, units in zip(own, units_of, strict=True):
                 if criterion == "within":
                     low, high = key
                     until = member.entered_at + high
                     is_back = any(low < item.at - member.entered_at <= high for item in member.returns)
                 else:
-                    units = {unit_of_return(member, item, **rule) for item in member.returns}
                     last = {"bracket": key[1] if criterion == "bracket" else 0, "on_or_after": horizon}.get(
                         criterion, key
                     )
