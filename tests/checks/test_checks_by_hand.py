@@ -649,7 +649,9 @@ def test_exclusion_ends_the_attempt_at_the_step_before() -> None:
     assert depth(bought, exclusions=[Exclusion(2, 3, "X")]) == 3
     later = steps("A 1:00", "B 1:10", "X 1:20", "C 1:30")
     assert depth(later, exclusions=[Exclusion(1, 2, "X")]) == 3
-    assert depth(later, exclusions=[Exclusion(1, 3, "X")]) == 1
+    assert depth(later, exclusions=[Exclusion(1, 3, "X")]) == 2  # where it was when X came
+    second = steps("A 1:00", "B 1:10", "X 1:20", "B 1:25", "C 1:30")
+    assert depth(second, exclusions=[Exclusion(2, 3, "X")]) == 2  # the attempt was at B already
     again = [*bought, *steps("A 2:00", "B 2:10")]
     assert depth(again, exclusions=[Exclusion(1, 2, "X")]) == 2  # the second entry
 
