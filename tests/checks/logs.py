@@ -25,6 +25,7 @@ from tests.checks.events import Coverage, Event, start_of
 from tests.checks.real import read_collegemsg, read_online_retail, read_streampro
 from tidelake.sources.simulate import simulate
 
+KEPT = ("device", "version", "amount", "price", "quantity", "currency", "interactive")
 NAMES = ("open", "play", "pause", "buy")
 SOURCE = {
     "path": "data/*.jsonl",
@@ -43,6 +44,9 @@ SOURCE = {
             "device": {"type": "string"},
             "version": {"type": "string"},
             "amount": {"type": "number"},
+            "price": {"type": "number"},
+            "quantity": {"type": "integer"},
+            "currency": {"type": "string"},
             "interactive": {"type": "boolean"},
             "agent": {"type": "string"},
         }
@@ -96,6 +100,9 @@ def _row(rng: random.Random, actor: str | None, at: datetime, name: str, **known
         "device": rng.choice(("phone", "phone", "tv", None)),
         "version": rng.choice(("1.9", "1.10", "2.0", None)),
         "amount": rng.choice((0, 3, 7, 12.5, 40, None)) if name == "play" else None,
+        "price": rng.choice((2.5, 10, 0.1, None)) if name == "buy" else None,
+        "quantity": rng.choice((1, 2, 3, None, -1)) if name == "buy" else None,
+        "currency": rng.choice(("EUR", "EUR", "USD", None)) if name == "buy" else None,
         "interactive": rng.choice((True, None, None, None, False)),
         "agent": rng.choice(("app", None, None, None, None, None, None, "crawler")),
     }
@@ -194,7 +201,7 @@ def events_of(made: Made) -> list[Event]:
             row["seq"],
             row["id"],
             {
-                **{name: row[name] for name in ("device", "version", "amount", "interactive")},
+                **{name: row[name] for name in KEPT},
                 "traffic_class": "bot" if row["agent"] == "crawler" else "human",
             },
         )

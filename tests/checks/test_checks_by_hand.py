@@ -804,7 +804,8 @@ def test_benjamini_hochberg_and_verdicts() -> None:
     assert dropoff.benjamini_hochberg([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
     assert dropoff.verdict(0.05, 0.02, (0.001, 0.04)) == "abnormal"
     assert dropoff.verdict(0.01, 0.019, (0.01, 0.03)) == "no difference"
-    assert dropoff.verdict(0.01, -0.2, (-0.3, -0.1)) == "cannot be told"
+    assert dropoff.verdict(0.01, -0.2, (-0.3, -0.1)) == "abnormal"  # to the other side: its sign says so
+    assert dropoff.verdict(0.06, -0.2, (-0.3, -0.1)) == "cannot be told"
     assert dropoff.verdict(0.9, 0.0, (-0.05, 0.05)) == "no difference"
     assert dropoff.verdict(None, None, None) == "cannot be told"
 
