@@ -21,7 +21,7 @@ from tests.checks.logs import LOGS, Log, agree, bounds, keyed, make, open_log
 from tests.checks.revenue import priced, revenue
 from tests.checks.spikes import spikes
 from tests.checks.streaks import streak_lengths, streaks
-from tests.checks.weekdays import weekday_profile
+from tests.checks.weekdays import gaps, weekday_profile
 from tidelake.metrics.inactive import Inactive
 from tidelake.metrics.inactive import inactive as ask_inactive
 
@@ -83,6 +83,11 @@ def test_streaks_spikes_and_weekdays(log: Log, by: str | None) -> None:
                 "longest_days": max((run.length for run in runs), default=None),
                 "value": numbers["kaplan_meier_median"] if is_any else numbers["median"],
                 "zero_days": sum(pair == ("complete", 0) for pair in days.values()),
+                "longest_gap_days": gaps(
+                    {day: pair if pair[0] == "complete" else ("open", None) for day, pair in days.items()},
+                    first=min(days),
+                    last=max(days),
+                )["longest_zero"],
                 "missing_days": sum(status == "missing" for status, _ in days.values()),
             }
         agree(got, want, next(iter(want.values())), (by, threshold))

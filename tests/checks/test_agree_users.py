@@ -202,8 +202,8 @@ def test_dropoff(log: Log) -> None:
     for session in sessions_of(log.acting, day=lambda at: at.astimezone(zone).date()):
         if log.coverage.day_status(session[0].local_date) != "complete":
             continue
-        plays = [item for item in session if item.name == "play"]
-        seconds = sum(item.props["amount"] or 0 for item in plays) if plays else None
+        plays = [item for item in session if item.name == "play" and item.props["amount"] is not None]
+        seconds = sum(item.props["amount"] for item in plays) if plays else None
         # Of declared watch time sessions keep the sum, and the values of the first watch event: where the one is 0 and
         # the others are null, it cannot be told that there was one.
         if plays and not seconds and plays[0].props["device"] is None and plays[0].props["version"] is None:
