@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from itertools import product
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.checks.bounce import sessions_of
 from tests.checks.events import Choice, Event, by_actor, default_active, period_days, start_of
 from tests.checks.intervals import wilson
 from tests.checks.lifecycle import first_kind
 from tests.checks.logs import LOGS, Log, agree, keyed, open_log
-from tests.checks.retention import retention
+from tests.checks.retention import pooled, retention
 
 SEED = int(os.environ.get("AGREE_SEED", "1"))
 
@@ -139,3 +142,131 @@ def test_within(log: Log) -> None:
     for entry, return_ in (("*", "*"), ("open", "play"), ("play", "play")):
         for by in (None, "version"):
             compare(log, log.human, criterion="within", within=WITHIN, entry=entry, return_=return_, grain="week", by=by)
+
+
+def adjusted(log: Log, rows: dict[Any, Any], got: dict[Any, Any], grain: str) -> dict[Any, Any]:
+    """The check's rows with `status` as the product says it of cohorts that grow and of cells that were not received."""
+    return {
+        key: {**row, "status": "partial_cohort"}
+        if row["status"] == "complete" and is_growing(log, key[0], grain)
+        else {**row, "status": "missing"}
+        if got[key]["status"] == "missing"
+        else row
+        for key, row in rows.items()
+        if isinstance(key, tuple)
+    }
+
+
+@pytest.mark.parametrize("cohort", ["first", "recurring"])
+def test_averages(log: Log, cohort: str) -> None:
+    """Over complete cells: pooled with its interval, and simple."""
+    for unit, anchor, grain in (("week", "calendar", "week"), ("day", "elapsed", "day")):
+        asked = {"unit": unit, "anchor": anchor, "cohort": cohort, "entry": "open", "return": "play", "grain": grain}
+        result = log.session.retention(warmup_days=0, **asked)
+        got = keyed(result.to_dicts(), "cohort_start", "period")
+        rows = retention(
+            log.human, log.coverage, unit=unit, anchor=anchor, cohort=cohort, cohort_grain=grain, warmup=0,
+            entry="open", return_="play",
+        )
+        averages = keyed(result.averages.to_pylist(), "period")
+        want = {}
+        for number, row in pooled(adjusted(log, rows, got, grain)).items():
+            both = wilson(row["numerator"], row["denominator"])
+            if cohort == "recurring":
+                both = (row["interval"] or (None, None, None))[1:]
+            low, high = both or (None, None)
+            want[number] = {
+                **row, "pooled": row["value"], "cohorts": len(row["cohorts"]), "ci_low": low, "ci_high": high
+            }
+        names = ("pooled", "simple", "numerator", "denominator", "cohorts", "ci_low", "ci_high")
+        agree(averages, want, names, asked)
+
+
+def test_early_entries_stand_apart(log: Log) -> None:
+    """Whose first entry lies within the warmup is `new_or_existing`, the others are `entry`."""
+    is_early = {}
+    for actor, own in by_actor(log.human).items():
+        entries = [item for item in own if item.name == "open"]
+        if entries:
+            kind = first_kind(entries, log.coverage, warmup=28, active=lambda _: True)
+            is_early[actor] = kind == "new_or_existing"
+    for source, early in (("entry", False), ("new_or_existing", True)):
+        events = [item for item in log.human if is_early.get(str(item.actor)) is early]
+        if events:
+            compare(
+                log, events, source=source, unit="week", criterion="on", entry="open", return_="*", grain="week",
+                anchor="calendar", warmup=28,
+            )
+
+
+def test_by_signup(log: Log) -> None:
+    """Cohorts that begin within the history; before it nothing could be seen of anybody."""
+    for unit, anchor, criterion, grain in (
+        ("week", "elapsed", "on", "month"),
+        ("day", "calendar", "on_or_before", "week"),
+        ("week", "calendar", "streak", "week"),
+        ("month", "elapsed", "on", "week"),
+    ):
+        asked = {"unit": unit, "anchor": anchor, "criterion": criterion}
+        result = log.session.retention(cohort_by="users.signup_date", grain=grain, warmup_days=0, **asked)
+        for source in ("signup_date", "first_seen"):
+            is_signup = source == "signup_date"
+            events = [item for item in log.human if (item.actor in log.signups) is is_signup]
+            want = naive(
+                events, log, grain=grain, cohort_by="signup_date", signup=log.signups if is_signup else {}, **asked
+            )
+            want = {key: row for key, row in want.items() if key[0] >= log.coverage.first}
+            got = keyed([row for row in result.to_dicts() if row["cohort_source"] == source], "cohort_start", "period")
+            got = {key: row for key, row in got.items() if key[0] >= log.coverage.first}
+            for key, row in want.items():
+                if is_growing(log, key[0], grain) and row["status"] == "complete":
+                    row["status"] = "partial_cohort"
+                if key in got and got[key]["status"] == "missing":
+                    want[key] = {**row, **{name: got[key][name] for name in NAMES}}
+            if want or got:
+                agree(got, want, NAMES, (source, asked))
+
+
+def test_return_with_the_value_of_the_entry(log: Log) -> None:
+    for unit, anchor in (("day", "calendar"), ("week", "elapsed"), ("week", "calendar")):
+        for entry, return_ in (("open", "play"), ("*", "*")):
+            compare(
+                log, log.human, by="device", unit=unit, anchor=anchor, criterion="on", match_on_return=True,
+                entry=entry, return_=return_, grain="month",
+            )
+
+
+def test_another_session(log: Log) -> None:
+    """`fact: session`: an entry and a return are sessions."""
+    zone = ZoneInfo(log.coverage.timezone)
+    made = sessions_of(log.acting, day=lambda at: at.astimezone(zone).date())
+    events = [replace(own[0], name="session", seq=None, event_id=None) for own in made]
+    asked: dict[str, Any] = {"criterion": "within", "within": WITHIN}
+    want = naive(events, log, grain="week", entry="session", return_="session", **asked)
+    rows = log.session.retention(fact="session", grain="week", warmup_days=0, **asked).to_dicts()
+    for key, row in want.items():
+        if is_growing(log, key[0], "week") and row["status"] == "complete":
+            row["status"] = "partial_cohort"
+    got = keyed(rows, "cohort_start", "period")
+    for key, row in got.items():
+        if row["status"] == "missing" and key in want:
+            want[key] = {**want[key], **{name: row[name] for name in NAMES}}
+    agree(got, want, NAMES, "sessions")
+
+
+def test_conditions_and_dates(log: Log) -> None:
+    """`where` chooses the events, `start` and `end` the cohorts."""
+    phone = [item for item in log.human if item.props["device"] == "phone"]
+    first, last = date(2024, 11, 4), date(2024, 12, 8)
+    for cohort in ("first", "recurring"):
+        asked: dict[str, Any] = {"unit": "day", "anchor": "calendar", "criterion": "on", "cohort": cohort}
+        rows = log.session.retention(
+            where="device = 'phone'", start=first, end=last, grain="day", warmup_days=0, **asked
+        ).to_dicts()
+        want = naive(phone, log, grain="day", entry=default_active, return_=default_active, **asked)
+        want = {key: row for key, row in want.items() if first <= key[0] <= last}
+        got = keyed(rows, "cohort_start", "period")
+        for key, row in got.items():
+            if row["status"] == "missing" and key in want:
+                want[key] = {**want[key], **{name: row[name] for name in NAMES}}
+        agree(got, want, NAMES, asked)
