@@ -24,7 +24,7 @@ from tidelake.metrics.kinds.ratios import mean_sql, quantile_sql
 from tidelake.metrics.kinds.sums import sum_sql
 from tidelake.metrics.periods import dates_between, next_period, period_start
 from tidelake.metrics.reading import for_reading
-from tidelake.metrics.status import Observed, Status, observe, worst
+from tidelake.metrics.status import Observed, Status, observe
 
 SEGMENT_LIMIT = 50
 OTHER = "(other)"
@@ -216,9 +216,7 @@ class _Question:
     def _status(self, first: date, span: tuple[date, date]) -> Status:
         end = next_period(first, self.grain)
         if self.metric.is_rolling:
-            own = self.observed.of_window(self._represents(span), self.metric.window_days or 1)
-            timed = self.observed.of_period(first, end)
-            return worst([own, timed]) if timed in ("open", "provisional") else own
+            return self.observed.of_window_in(self._represents(span), self.metric.window_days or 1, first, end)
         return self.observed.of_period(first, end)
 
     def _is_received(self, span: tuple[date, date]) -> bool:
