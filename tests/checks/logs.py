@@ -26,11 +26,13 @@ from tests.checks.real import read_collegemsg, read_online_retail, read_streampr
 from tidelake.sources.simulate import simulate
 
 KEPT = ("device", "version", "amount", "price", "quantity", "currency", "interactive")
+LATENESS = timedelta(hours=50)
 NAMES = ("open", "play", "pause", "buy")
 SOURCE = {
     "path": "data/*.jsonl",
     "format": "jsonl",
-    "mapping": {"event_id": "id", "event_time": "at", "actor_id": "user", "event_name": "name", "seq": "seq"},
+    "mapping": {"event_id": "id", "event_time": "at", "actor_id": "user", "event_name": "name", "seq": "seq"}
+    | {"received_at": "received"},
     "traffic": [{"where": "agent = 'crawler'", "class": "bot"}],
     "dedup": "key",
     "complete": "event_time",
@@ -49,6 +51,7 @@ SOURCE = {
             "currency": {"type": "string"},
             "interactive": {"type": "boolean"},
             "agent": {"type": "string"},
+            "received": {"type": "timestamp"},
         }
     },
 }
@@ -180,8 +183,15 @@ def simulated(folder: Path, seed: int) -> Made:
     return squeezed(seed, "Europe/Berlin", found, lambda item: kinds.get(item.name, "buy"))
 
 
+def late(seed: int) -> Made:
+    """The log by hand, of which every row comes 50 hours late: its last days are provisional."""
+    zone, week_start, rows = by_hand(seed + 100)
+    return zone, week_start, [{**row, "received": row["at"] + LATENESS} for row in rows]
+
+
 LOGS: Mapping[str, tuple[str | None, Callable[[Path, int], Made]]] = {
     "by_hand": (None, lambda _, seed: by_hand(seed)),
+    "late": (None, lambda _, seed: late(seed)),
     "simulated": (None, simulated),
     "collegemsg": ("collegemsg", college),
     "online_retail": ("online_retail_uci", retail),
@@ -225,7 +235,7 @@ def write(root: Path, made: Made, signups: Mapping[str, date], **settings: Any) 
     (root / "sources" / "users.yml").write_text(yaml.safe_dump(USERS, sort_keys=False))
     (root / "users.csv").write_text("user,signup_date\n" + "".join(f"{name},{day}\n" for name, day in signups.items()))
     for number, part in enumerate((rows[::2], rows[1::2])):
-        lines = [json.dumps({**row, "at": row["at"].isoformat()}) + "\n" for row in part]
+        lines = [json.dumps(row, default=datetime.isoformat) + "\n" for row in part]
         (root / "data" / f"{number}.jsonl").write_text("".join(lines))
     return root
 
@@ -254,7 +264,8 @@ def make(name: str, root: Path, folder: Path, seed: int, **settings: Any) -> Log
     signups = signups_of(rows, seed)
     session = tidelake.open(write(root, made, signups, **settings))
     session.build()
-    coverage = Coverage.of(events, timezone=zone, week_start=week_start)
+    lateness = LATENESS if "received" in rows[0] else timedelta()
+    coverage = Coverage.of(events, timezone=zone, week_start=week_start, lateness=lateness)
     return Log(name, events, coverage, session, signups)
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from tests.checks.active import average_daily, by_segment, calendar, daily, rolling, rolling_by_period
-from tests.checks.events import UNKNOWN, WORST_FIRST, Event, default_active, period_days, text
+from tests.checks.events import UNKNOWN, WORST_FIRST, Event, default_active, period_days, start_of, text
 from tests.checks.lifecycle import lifecycle
 from tests.checks.logs import LOGS, Log, agree, keyed, open_log
 from tests.checks.power_curve import power_curve
@@ -51,8 +50,10 @@ def naive_active(log: Log, metric: str, grain: str, events: list[Event]) -> dict
     for first, row in rolling_by_period(events, coverage, length=METRICS[metric], grain=grain).items():
         if row is None:
             continue
-        is_over = row["period_status"] not in ("open", "provisional")
-        status = row["status"] if is_over else min(row["status"], "open", key=WORST_FIRST.index)
+        last = period_days(first, grain, week_start=coverage.week_start)[-1]
+        end = start_of(last + timedelta(days=1), coverage.timezone)
+        timed = "open" if end > coverage.watermark else "provisional" if end > coverage.observed_until else "complete"
+        status = min(row["status"], timed, key=WORST_FIRST.index)
         found[first] = {**row, "status": status}
     return found
 
@@ -207,3 +208,63 @@ def test_power_curve(log: Log) -> None:
                 for j in want["exactly"]
             }
             agree(keyed(result.to_dicts(), "active_days"), rows, next(iter(rows.values())), (length, at))
+
+
+def test_measure_with_conditions_dates_and_two_dimensions(log: Log) -> None:
+    """Active users where a condition holds; by two dimensions; their sum and what overlaps."""
+    first, last = log.coverage.days()[20], log.coverage.days()[50]
+    phone = [item for item in log.events if item.props["device"] == "phone"]
+    for metric, grain in (("dau", "day"), ("mau_28", "day"), ("active_users", "week"), ("wau", "month")):
+        rows = log.session.measure(metric, grain=grain, where="device = 'phone'", start=first, end=last).to_dicts()
+        want = naive_active(log, metric, grain, phone)
+        got = {day: row for day, row in keyed(rows, "period_start").items() if day in want}
+        agree(got, {day: want[day] for day in got}, ("value", "status"), (metric, grain))
+    for metric, grain in (("dau", "day"), ("active_users", "month"), ("wau", "day")):
+        result = log.session.measure(metric, grain=grain, by=["device", "version"])
+        rows = result.to_dicts()
+        for device, version in sorted({(row["device"], row["version"]) for row in rows}):
+            own = with_value(with_value(log.events, "device", device), "version", version)
+            got = keyed([row for row in rows if (row["device"], row["version"]) == (device, version)], "period_start")
+            want = naive_active(log, metric, grain, own)
+            got = {day: row for day, row in got.items() if day in want}
+            agree(got, {day: want[day] for day in got}, ("value", "status"), (metric, grain, device, version))
+    totals = keyed(log.session.measure("active_users", grain="week", by="device").totals.to_pylist(), "period_start")
+    for day, row in totals.items():
+        days = period_days(day, "week", week_start=log.coverage.week_start)
+        told = by_segment(log.events, days, dimension="device")
+        if row["total"] is not None:
+            assert [row[name] for name in ("total", "sum_of_segments", "overlap")] == [
+                told[name] for name in ("total", "sum_of_segments", "overlap")
+            ]
+
+
+def test_lifecycle_where(log: Log) -> None:
+    """A condition makes only some events active: the partition is of those."""
+    phone = [item for item in log.human if item.props["device"] == "phone"]
+    rows = log.session.lifecycle(grain="week", where="device = 'phone'").to_dicts()
+    want = lifecycle_rows(log, phone, grain="week", signup=log.signups)
+    agree(keyed(rows, "period_start", "state"), want, COLUMNS, "where")
+
+
+def test_stickiness_of_periods_and_its_interval(log: Log) -> None:
+    """A week's value is that of its last complete day; the interval is that of a mean over actors' active days."""
+    by_day = log.session.stickiness(window_days=7).to_dicts()
+    got = keyed(by_day, "period_start")
+    received = [day for day in log.coverage.days() if log.coverage.day_status(day) != "missing"]
+    for day, row in got.items():
+        window = [one for one in received if 0 <= (day - one).days < 7]
+        days_of: dict[str, set[date]] = {}
+        for item in log.human:
+            if item.actor is not None and default_active(item) and item.local_date in window:
+                days_of.setdefault(item.actor, set()).add(item.local_date)
+        told = ratio_of_sums([(len(days) / len(window), 1) for days in days_of.values()]) if window else None
+        low, high = told[1:] if told else (None, None)
+        low, high = (None if low is None else max(0.0, low)), (None if high is None else min(1.0, high))
+        for name, bound in (("ci_low", low), ("ci_high", high)):  # where all are alike, sums of squares cancel
+            assert row[name] == (None if bound is None else pytest.approx(bound, abs=1e-7)), (day, name)
+    weeks = keyed(log.session.stickiness(window_days=7, grain="week").to_dicts(), "period_start")
+    for first, row in weeks.items():
+        days = period_days(first, "week", week_start=log.coverage.week_start)
+        complete = [day for day in days if log.coverage.day_status(day) == "complete"]
+        if complete and complete[-1] in got:
+            assert (row["value"], row["denominator"]) == tuple(got[complete[-1]][name] for name in ("value", "denominator"))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.checks.events import period_days
 from tests.checks.funnels import Exclusion, funnel
 from tests.checks.logs import LOGS, Log, agree, bounds, keyed, open_log
 
@@ -106,3 +107,44 @@ def ask(log: Log, asked: Mapping[str, Any]) -> dict[Any, Any]:
 def test_funnels(log: Log) -> None:
     for asked in questions(random.Random(SEED), int(os.environ.get("AGREE_N", 40 if log.name == "by_hand" else 15))):
         agree(ask(log, asked), naive(log, asked), NAMES, asked)
+
+
+def test_periods_of_the_entry(log: Log) -> None:
+    """In each period an actor counts once, by its best or first entry there."""
+    steps, window = ["open", "play", "buy"], 2 * DAY
+    for attempt in ("best", "first"):
+        for order in ("ordered", "any"):
+            options: dict[str, Any] = {"window": window, "attempt": attempt, "order": order, "grain": "week"}
+            rows = [row for row in log.session.funnel(steps, **options).to_dicts() if row["n"]]
+            got = keyed(rows, "period_start", "step")
+            for first in sorted({key[0] for key in got}):
+                days = set(period_days(first, "week", week_start=log.coverage.week_start))
+                found = funnel(
+                    log.human,
+                    steps=steps,
+                    observed_until=log.coverage.observed_until,
+                    order_=order,
+                    window=window,
+                    attempt=attempt,
+                    in_range=lambda item, days=days: item.local_date in days,
+                )
+                want = {(first, step): judged(row, step) for step, row in found.items()}
+                agree({key: row for key, row in got.items() if key[0] == first}, want, NAMES, (options, first))
+
+
+def test_by_the_value_at_a_step(log: Log) -> None:
+    """By the value at step 2 of those who reached it."""
+    steps, window = ["open", "play", "buy"], 2 * DAY
+    rows = log.session.funnel(steps, window=window, by="device", touch=2).to_dicts()
+    found = funnel(
+        log.human,
+        steps=steps,
+        observed_until=log.coverage.observed_until,
+        window=window,
+        breakdown="device",
+        breakdown_by=2,
+    )
+    for value in ("phone", "tv"):
+        got = keyed([row for row in rows if row["device"] == value], "step")
+        want = {key[1]: judged(row, key[1]) for key, row in found.items() if key[0] == value}
+        agree(got, want, ("numerator", "denominator", "value", "ci_low", "seconds_median"), value)

@@ -40,6 +40,8 @@ def with_window(log: Log, first: date, grain: str, window: timedelta) -> str:
     found = [status, "complete"]
     if end > coverage.watermark:
         found.append("open")
+    elif end > coverage.observed_until:
+        found.append("provisional")
     day = last + DAY
     while start_of(day, coverage.timezone) < end:
         found += ["degraded"] if day in coverage.missing else []
