@@ -86,17 +86,20 @@ def dropoff(
 def against_the_rest(
     sessions: Sequence[WatchedSession], *, by: str, value: str, stratify_by: str | None, threshold: float
 ) -> dict[str, Any]:
-    """The Mantel–Haenszel difference of shares, over strata that hold both sides, with an error by actor.
+    """The Mantel–Haenszel difference of shares, over strata that hold both sides, with errors by actor.
 
-    Each stratum's difference weighs n1·n0/(n1+n0). The error adds up, actor by actor, what each contributes to the
-    weighted difference when weights are taken as given.
+    Each stratum's difference weighs n1·n0/(n1+n0). An error adds up, actor by actor, what each contributes to the
+    weighted difference when weights are taken as given: "behind p at the share of both sides together (so three
+    sessions that all dropped off prove nothing), behind the 90 % interval the larger of that and the one at each side's
+    own share". Every actor of the table counts among the n of n / (n − 1).
     """
     strata: dict[str, list[WatchedSession]] = {}
     for session in sessions:
         stratum = text(session.values.get(stratify_by)) if stratify_by else ""
         strata.setdefault(stratum, []).append(session)
     total, difference = 0.0, 0.0
-    parts: dict[str, float] = {}
+    own_parts: dict[str, float] = {}
+    common_parts: dict[str, float] = {}
     for own in strata.values():
         inside = [session for session in own if text(session.values.get(by)) == value]
         outside = [session for session in own if text(session.values.get(by)) != value]
@@ -104,21 +107,28 @@ def against_the_rest(
             continue
         weight = len(inside) * len(outside) / len(own)
         total += weight
+        common = sum(session.is_dropped(threshold) for session in own) / len(own)
         for sign, side in ((1, inside), (-1, outside)):
             share = sum(session.is_dropped(threshold) for session in side) / len(side)
             difference += sign * weight * share
             for session in side:
-                part = sign * weight * (session.is_dropped(threshold) - share) / len(side)
-                parts[session.actor] = parts.get(session.actor, 0.0) + part
-    if not total or len(parts) < 2:
+                scaled = sign * weight / len(side)
+                for parts, expected in ((own_parts, share), (common_parts, common)):
+                    part = scaled * (session.is_dropped(threshold) - expected)
+                    parts[session.actor] = parts.get(session.actor, 0.0) + part
+    number = len({session.actor for session in sessions})
+    if not total or number < 2:
         return {"difference": None, "p": None, "interval_90": None}
     difference /= total
-    number = len(parts)
-    error = sqrt(sum(part**2 for part in parts.values()) * number / (number - 1)) / total
+    own_error, error = (
+        sqrt(sum(part**2 for part in parts.values()) * number / (number - 1)) / total
+        for parts in (own_parts, common_parts)
+    )
     normal = NormalDist()
-    p = 2 * (1 - normal.cdf(abs(difference) / error)) if error else float(difference == 0)
-    z = normal.inv_cdf(0.95)
-    return {"difference": difference, "p": p, "interval_90": (difference - z * error, difference + z * error)}
+    p = 2 * (1 - normal.cdf(abs(difference) / error)) if error else None
+    spread = normal.inv_cdf(0.95) * max(error, own_error)
+    interval = (difference - spread, difference + spread) if spread else None
+    return {"difference": difference, "p": p, "interval_90": interval}
 
 
 def benjamini_hochberg(values: Sequence[float]) -> list[float]:
@@ -140,9 +150,9 @@ def verdict(
     margin: float = 0.05,
     level: float = 0.05,
 ) -> str:
-    """ "`abnormal` (q ≤ 0.05 and difference ≥ 2 pp), `no difference` (the whole 90 % interval of the difference within
+    """ "`abnormal` (q ≤ 0.05 and difference ≥ 2 pp, to either side), `no difference` (the whole 90 % interval of the difference within
     ± 5 pp), else `cannot be told`"."""
-    if q is not None and difference is not None and q <= level and difference >= least_difference:
+    if q is not None and difference is not None and q <= level and abs(difference) >= least_difference:
         return "abnormal"
     if interval_90 is not None and interval_90[0] >= -margin and interval_90[1] <= margin:
         return "no difference"

@@ -17,7 +17,7 @@ NONE = timedelta()
 
 @dataclass(frozen=True)
 class Exclusion:
-    """ "Exclusions between i and j end the attempt at i"; steps are numbered from 1."""
+    """ "Exclusions between i and j end the attempt": `with_exclusions` says where; steps are numbered from 1."""
 
     after: int
     before: int
@@ -81,20 +81,30 @@ def chains(
     yield from grow((place,))
 
 
-def depth_with_exclusions(
-    own: Sequence[Event], chain: tuple[int, ...], exclusions: Sequence[Exclusion], window: timedelta
-) -> int:
-    """How deep a chain counts: an excluded event after step i, and before step j or the window's end, ends it at i."""
-    depth = len(chain)
-    for rule in exclusions:
-        if len(chain) <= rule.after:
-            continue
-        begin = chain[rule.after - 1]
-        reaches = len(chain) >= rule.before
-        for place in range(begin + 1, chain[rule.before - 1] if reaches else len(own)):
-            if own[place].at - own[chain[0]].at <= window and chosen(rule.event, own[place]):
-                depth = min(depth, rule.after)
-    return depth
+def with_exclusions(
+    own: Sequence[Event],
+    place: int,
+    *,
+    steps: Sequence[Choice],
+    window: timedelta,
+    exclusions: Sequence[Exclusion],
+) -> tuple[int, ...]:
+    """The chain that an entry makes, event by event, until an excluded event ends it "at the step that it has reached".
+
+    The definition of the product's page: "when the excluded event comes after step i and before step j (between
+    neighbours: at i; once a step is reached, what comes later does not undo it)". So only the chain that takes each
+    next step as early as it comes is an attempt: another one, that would leave a step out until the excluded event is
+    past, is none. An event that fills a step ends nothing.
+    """
+    chain = (place,)
+    for later in range(place + 1, len(own)):
+        if own[later].at - own[place].at > window or len(chain) == len(steps):
+            break
+        if chosen(steps[len(chain)], own[later]):
+            chain = (*chain, later)
+        elif any(rule.after <= len(chain) < rule.before and chosen(rule.event, own[later]) for rule in exclusions):
+            break
+    return chain
 
 
 def any_order_depth(own: Sequence[Event], place: int, steps: Sequence[Choice], window: timedelta) -> tuple[int, ...]:
@@ -134,15 +144,12 @@ def attempt_at(
     if kind == "any":
         best = any_order_depth(own, place, steps, window)
         return Attempt(own[place], len(best), tuple(own[one] for one in best), is_open)
-    found: list[tuple[int, tuple[int, ...]]] = []
-    for chain in chains(own, place, steps=steps, kind=kind, window=window, simultaneity=simultaneity):
-        depth = depth_with_exclusions(own, chain, exclusions, window)
-        if depth == len(chain):
-            found.append((depth, chain))
-        else:
-            found.append((depth, chain[:depth]))
-    depth, best = min(found, key=lambda pair: (-pair[0], [own[one].at for one in reversed(pair[1])], pair[1]))
-    return Attempt(own[place], depth, tuple(own[one] for one in best), is_open)
+    if exclusions:
+        found = [with_exclusions(own, place, steps=steps, window=window, exclusions=exclusions)]
+    else:
+        found = list(chains(own, place, steps=steps, kind=kind, window=window, simultaneity=simultaneity))
+    best = min(found, key=lambda chain: (-len(chain), [own[one].at for one in reversed(chain)], chain))
+    return Attempt(own[place], len(best), tuple(own[one] for one in best), is_open)
 
 
 def attempt_by_reach(

@@ -22,16 +22,20 @@ def first_kind(
     """Whether an actor's first activity is `new` or `new_or_existing`.
 
     "An actor whose first observed activity is within `warmup` (default 28 days) of the start of history and has no
-    signup date is `new_or_existing`". "`signup_date`: a first is new iff it signed up within the history".
+    signup date is `new_or_existing`". "`signup_date`: a first is new iff it signed up within the history". A signup date
+    speaks for an early first only where it lies within the history ("each new iff not within the warmup, or else signed
+    up within the history"): who signed up before the data begin may have been active then. By signup alone, "a first
+    whose signup is not known is `new_or_existing`".
 
     Args:
         own: All events of the actor, in order.
         new_by: `first_activity`, `signup_date` or `first_any_event` (its first event of any kind takes the place of the
             first active one).
     """
-    if new_by == "signup_date" and signup is not None:
-        return "new" if signup >= coverage.first else "new_or_existing"
-    if signup is not None:
+    signed_up_within = signup is not None and signup >= coverage.first
+    if new_by == "signup_date":
+        return "new" if signed_up_within else "new_or_existing"
+    if signed_up_within:
         return "new"
     counted = own if new_by == "first_any_event" else [item for item in own if active(item)]
     is_early = counted[0].local_date - coverage.first < timedelta(days=warmup)

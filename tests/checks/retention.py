@@ -108,7 +108,8 @@ def members_of(
     `first`: "each actor in exactly one cohort (first entry ever; if entry precedes history → rule section 4)".
     `recurring`: "actor may be in many": once in each cohort period, from its first entry there.
     "A return event MUST come after the entry event in `(event_time, seq, event_id)`": it stands later in that order.
-    "No signup date: fallback `first_seen`, reported as `cohort_source`; actors neither → row `(no cohort)`".
+    "No signup date: fallback `first_seen`, reported as `cohort_source`; actors neither → row `(no cohort)`": who did not
+    sign up enters, as others do, with the first entry event.
     A signup date enters at its local midnight; what is at or after it counts as after.
 
     Args:
@@ -129,10 +130,14 @@ def members_of(
         entries = [place for place, item in enumerate(own) if chosen(entry, item)]
         known = (signup or {}).get(actor)
         if cohort_by == "signup_date":
-            instant, day = _signup_instant(known, own[0], coverage)
-            returns = [item for place, item in enumerate(own) if item.at >= instant and chosen(return_, item)]
+            if known is None and not entries:
+                found.append(Member(actor, NO_COHORT, own[0].at, own[0].local_date, (), "none", False, None))
+                continue
+            seen_at = own[entries[0]] if entries else None
+            instant, day = _signup_instant(known, seen_at, coverage)
+            returns = [item for item in own if item.at >= instant and chosen(return_, item)]
             if known is None:  # first seen: an event, which is no return of itself
-                returns = [item for item in own[1:] if chosen(return_, item)]
+                returns = [item for item in own[entries[0] + 1 :] if chosen(return_, item)]
             value = text(own[0].props.get(segment)) if segment else None
             source = "first_seen" if known is None else "signup_date"
             found.append(
@@ -263,16 +268,16 @@ def retention(
         if cohort == NO_COHORT:
             found[NO_COHORT] = {"size": len(own)}
             continue
+        units_of = [{unit_of_return(member, item, **rule) for item in member.returns} for member in own]
         for key in keys:
             eligible, returned, early = 0, 0, 0
             pairs: dict[str, list[int]] = {}
-            for member in own:
+            for member, units in zip(own, units_of, strict=True):
                 if criterion == "within":
                     low, high = key
                     until = member.entered_at + high
                     is_back = any(low < item.at - member.entered_at <= high for item in member.returns)
                 else:
-                    units = {unit_of_return(member, item, **rule) for item in member.returns}
                     last = {"bracket": key[1] if criterion == "bracket" else 0, "on_or_after": horizon}.get(
                         criterion, key
                     )

@@ -277,16 +277,17 @@ def test_lifecycle_of_four_actors_over_five_weeks() -> None:
     assert {row["status"] for row in rows} == {"complete"}
 
 
-def test_warmup_is_28_days_half_open_and_a_signup_date_ends_the_doubt() -> None:
+def test_warmup_is_28_days_half_open_and_a_signup_date_within_history_ends_the_doubt() -> None:
+    """Older signed up half a year before the data begin and was seen on their first day: it is not new."""
     events = visits("early: 27; late: 28; known: 0; older: 0")
     coverage = covered("2025-01-01", "2025-03-01")
     signup = {"known": day("2025-01-01"), "older": day("2024-06-01")}
     january, february = lifecycle(events, coverage, grain="month", signup=signup).values()
-    assert (january["new"], january["new_or_existing"]) == (3, 1)  # late, known, older; early
+    assert (january["new"], january["new_or_existing"]) == (2, 2)  # late, known; early, older
     assert (february["churned"], february["active"]) == (4, 0)
     by_signup = lifecycle(events, coverage, grain="month", signup=signup, new_by="signup_date")
     first = by_signup[day("2025-01-01")]
-    assert (first["new"], first["new_or_existing"]) == (2, 2)  # known, late; early, older
+    assert (first["new"], first["new_or_existing"]) == (1, 3)  # known; of early and late no signup is known
     assert first["quick_ratio"] is None
 
 
@@ -648,7 +649,9 @@ def test_exclusion_ends_the_attempt_at_the_step_before() -> None:
     assert depth(bought, exclusions=[Exclusion(2, 3, "X")]) == 3
     later = steps("A 1:00", "B 1:10", "X 1:20", "C 1:30")
     assert depth(later, exclusions=[Exclusion(1, 2, "X")]) == 3
-    assert depth(later, exclusions=[Exclusion(1, 3, "X")]) == 1
+    assert depth(later, exclusions=[Exclusion(1, 3, "X")]) == 2  # where it was when X came
+    second = steps("A 1:00", "B 1:10", "X 1:20", "B 1:25", "C 1:30")
+    assert depth(second, exclusions=[Exclusion(2, 3, "X")]) == 2  # the attempt was at B already
     again = [*bought, *steps("A 2:00", "B 2:10")]
     assert depth(again, exclusions=[Exclusion(1, 2, "X")]) == 2  # the second entry
 
@@ -801,7 +804,8 @@ def test_benjamini_hochberg_and_verdicts() -> None:
     assert dropoff.benjamini_hochberg([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
     assert dropoff.verdict(0.05, 0.02, (0.001, 0.04)) == "abnormal"
     assert dropoff.verdict(0.01, 0.019, (0.01, 0.03)) == "no difference"
-    assert dropoff.verdict(0.01, -0.2, (-0.3, -0.1)) == "cannot be told"
+    assert dropoff.verdict(0.01, -0.2, (-0.3, -0.1)) == "abnormal"  # to the other side: its sign says so
+    assert dropoff.verdict(0.06, -0.2, (-0.3, -0.1)) == "cannot be told"
     assert dropoff.verdict(0.9, 0.0, (-0.05, 0.05)) == "no difference"
     assert dropoff.verdict(None, None, None) == "cannot be told"
 

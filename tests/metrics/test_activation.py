@@ -92,6 +92,17 @@ def test_the_first_event_may_not_count(tiny: Tiny) -> None:
     assert activated(tiny, after_first=True) == {"ann": 1, "bob": 1, "cyd": 0, "dan": 0, "eve": 0}
 
 
+def test_what_stands_before_the_first_activity_does_not_activate(tmp_path: Path) -> None:
+    """Both at 10:00, the play passive. By seq ann's play comes before what makes her new, and bob's after it."""
+    with Tiny(tmp_path, SETTINGS, columns={**COLUMNS, "interactive": pa.bool_()}) as tiny:
+        for actor, open_, play in (("ann", 2, 1), ("bob", 1, 2)):
+            opened = event(actor, "03-03 10:00", seq=open_)
+            tiny.add([opened, event(actor, "03-03 10:00", "play", seq=play, interactive=False)])
+        tiny.add([event("zed", "01-01 12:00"), event("zed", "03-09 12:00")])
+        row = ask(tiny, within="1d").to_dicts()[0]
+    assert (row["numerator"], row["denominator"]) == (1, 2)
+
+
 def test_it_may_take_several_times(tiny: Tiny) -> None:
     """Ann's second play comes 23 hours after her first event."""
     assert activated(tiny, times=2) == {"ann": 1, "bob": 0, "cyd": 0, "dan": 0, "eve": 0}

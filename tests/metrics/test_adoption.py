@@ -95,6 +95,15 @@ def test_an_exposure_makes_eligible_from_then_on(tiny: Tiny) -> None:
     assert users(tiny, exposure="shown", **until_9) == {"ann": 1}
 
 
+def test_of_first_uses_at_one_instant_the_order_of_events_tells_the_segment(tmp_path: Path) -> None:
+    """Twice at one instant, by seq the one in the south first, though north comes first in the alphabet."""
+    with Tiny(tmp_path, columns=COLUMNS) as tiny:
+        north = event("ann", "03-04 00:00", "share", region="north", seq=2)
+        tiny.add([north, {**north, "region": "south", "seq": 1, "event_id": "z"}, event("zed", "04-30 12:00")])
+        rows = ask(tiny, by=["region"]).to_dicts()
+    assert {row["region"]: row["triers"] for row in rows} == {"north": 0, "south": 1}
+
+
 def test_retained_adoption_counts_those_whose_week_has_ended(tiny: Tiny) -> None:
     """Five weeks after the first use end on 7 April for cyd, 8 April for ann, 5 May for fay: 1 of 2."""
     row = ask(tiny).to_dicts()[0]

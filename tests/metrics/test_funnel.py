@@ -168,6 +168,16 @@ def test_strict_knows_no_event_between_and_any_knows_no_order(tiny: Tiny) -> Non
     assert times == [None, 600, 1200]
 
 
+def test_of_first_attempts_only_those_that_would_count_are_open(tiny: Tiny) -> None:
+    """At 12:00 the windows from 11:30 and 11:40 run. Of ann 9:00 counts, so that her 11:30 is no attempt of `first`;
+    bob's 11:30 is one, and his 11:40 none. Under `best` each of the three could have got deepest."""
+    end = {"event_time": "2025-03-03 12:00", "actor_id": "zed", "event_name": "other"}
+    tiny.add([*story("ann", "A 9:00", "B 9:10", "A 11:30"), *story("bob", "A 11:30", "A 11:40"), end])
+    for attempt, waiting in (("first", 1), ("best", 3)):
+        rows = ask(tiny, ["A", "B"], attempt=attempt).to_dicts()
+        assert [(row["numerator"], row["open_entries"]) for row in rows] == [(1, waiting), (1, waiting)]
+
+
 def test_an_exclusion_ends_the_attempt_where_it_is(tiny: Tiny) -> None:
     tiny.add(
         [

@@ -136,6 +136,15 @@ def test_rolling_windows_count_an_actor_once(tiny: Tiny) -> None:
     assert statuses(ask(tiny, "wau"))[4] == "partial_left"
 
 
+def test_dau_of_a_month_that_goes_on_is_open_though_days_of_it_are_missing(tmp_path: Path) -> None:
+    """Events on 3 and 5 March, nothing on the 4th, the 6th open: today the 5th stands for March, which goes on."""
+    with Tiny(tmp_path, SETTINGS, columns=COLUMNS) as tiny:
+        tiny.add([play(day, "ann", "north") for day in (3, 5, 6)])
+        tiny.build()
+        (row,) = ask(tiny, "dau", grain="month").to_dicts()
+    assert (row["value"], row["status"]) == (1, "open")
+
+
 def test_dau_of_a_week_is_its_last_complete_day(tiny: Tiny) -> None:
     result = ask(tiny, "dau", grain="week")
     assert values(result) == {(3,): 1, (10,): 1}

@@ -110,6 +110,16 @@ def test_one_row_an_entity_with_zero_and_missing_days_and_the_longest_gap(sites:
     assert b["status"] == "degraded"
 
 
+def test_a_zero_of_an_open_day_is_none_yet(tmp_path: Path) -> None:
+    """a: 1 0 0, and day 2 is open: one day of 0 is known, and the gap may go on."""
+    with Sites(tmp_path) as made:
+        made.series("a", FIRST, [1, 0, 0])
+        made.series("b", FIRST, [1, 1, 1])
+        made.build()
+        row = made.ask(streaks, "views", by=["entity"]).to_dicts()[0]
+    assert (row["entity"], row["zero_days"], row["longest_gap_days"], row["is_gap_censored"]) == ("a", 1, 1, True)
+
+
 def test_dates_asked_for_are_edges(sites: Sites) -> None:
     found = sites.ask(streaks, "views", by=["entity"], each=True, start=day(7), end=day(8)).to_dicts()
     assert [(row["entity"], row["value"], row["is_censored"]) for row in found] == [("a", 2, True)]

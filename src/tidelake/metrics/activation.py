@@ -218,28 +218,33 @@ class _Question:
         rows = event_rows(self.gold, flags, columns=self.by, last=last)
         values = "".join(f", {segment(name)} AS s{index}" for index, name in enumerate(self.by))
         wanted = "wanted" if self.where else "TRUE"
-        order = f"CASE WHEN activates THEN 0 ELSE 1 END, {self.gold.events.order('event_time')}"
+        # The first activity is the active event of which `begun` counts one; what stands before it has 0.
+        begun = (
+            "sum(CASE WHEN activates THEN 1 ELSE 0 END) OVER (PARTITION BY actor_id "
+            f"ORDER BY {self.gold.events.order('event_time')} ROWS UNBOUNDED PRECEDING)"
+        )
         placed = (
             f"SELECT actor_id, event_date, epoch_micros(event_time) AS t, activates, fits, {wanted} AS wanted{values}, "
-            f"row_number() OVER (PARTITION BY actor_id ORDER BY {order}) AS place, "
+            f"{begun} AS begun, "
             "min(CASE WHEN activates THEN epoch_micros(event_time) END) OVER (PARTITION BY actor_id) AS first_t "
             f"FROM ({rows}) AS events"
         )
-        fits = f"fits AND t >= first_t AND t - first_t <= {micros(self.within)}"
+        is_first = "(activates AND begun = 1)"
+        fits = f"fits AND begun > 0 AND t - first_t <= {micros(self.within)}"
         if asked.after_first:
-            fits += " AND NOT (activates AND place = 1)"
-        own = "".join(f", max(CASE WHEN place = 1 THEN {name} END) AS {name}" for name in self.segments)
+            fits += f" AND NOT {is_first}"
+        own = "".join(f", max(CASE WHEN is_first THEN {name} END) AS {name}" for name in self.segments)
         counted = (
-            f"SELECT actor_id, event_date, t, place, activates, wanted{''.join(f', {n}' for n in self.segments)}, "
+            f"SELECT actor_id, event_date, t, {is_first} AS is_first, wanted{''.join(f', {n}' for n in self.segments)}, "
             f"CASE WHEN {fits} THEN t END AS fit_t, "
-            f"sum(CASE WHEN {fits} THEN 1 ELSE 0 END) OVER (PARTITION BY actor_id ORDER BY t, place "
+            f"sum(CASE WHEN {fits} THEN 1 ELSE 0 END) OVER (PARTITION BY actor_id ORDER BY t, begun "
             "ROWS UNBOUNDED PRECEDING) AS done "
             f"FROM ({placed}) AS placed WHERE first_t IS NOT NULL AND t - first_t <= {micros(self.within)}"
         )
         return (
             "SELECT actor_id, first_date, t, reached_t" + "".join(f", {name}" for name in self.segments) + " FROM ("
-            "SELECT actor_id, max(CASE WHEN place = 1 THEN event_date END) AS first_date, "
-            "max(CASE WHEN place = 1 THEN t END) AS t, max(CASE WHEN place = 1 AND wanted THEN 1 END) AS is_wanted, "
+            "SELECT actor_id, max(CASE WHEN is_first THEN event_date END) AS first_date, "
+            "max(CASE WHEN is_first THEN t END) AS t, max(CASE WHEN is_first AND wanted THEN 1 END) AS is_wanted, "
             f"min(CASE WHEN done >= {asked.times} THEN fit_t END) AS reached_t{own} "
             f"FROM ({counted}) AS counted GROUP BY actor_id) AS by_actor WHERE is_wanted = 1"
         )

@@ -23,7 +23,7 @@ from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal, one_of
 from tidelake.metrics.choosing import Which
 from tidelake.metrics.periods import Grain, dates_between, next_period, period_start
-from tidelake.metrics.status import Observed, Status, observe, worst
+from tidelake.metrics.status import Observed, Status, observe
 
 SegmentRule = Literal["any", "first", "last"]
 SEGMENT_LIMIT = 50
@@ -284,9 +284,7 @@ def received_days(observed: Observed, last: date, length: int) -> int:
 
 def window_status(observed: Observed, day: date, length: int, span: tuple[date, date]) -> Status:
     """The status of a rolling value that stands for the dates of a span."""
-    own = observed.of_window(day, length)
-    timed = observed.of_period(span[0], span[1] + timedelta(days=1))
-    return worst([own, timed]) if timed in ("open", "provisional") else own
+    return observed.of_window_in(day, length, span[0], span[1] + timedelta(days=1))
 
 
 def segment_values(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> list[Segment]:

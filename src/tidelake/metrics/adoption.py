@@ -215,7 +215,7 @@ class _Question:
         return [row["version"] for row in found]
 
     def _events(self, eligible: Sequence[str] | None) -> str:
-        """SELECT of the events with actor_id, period_start (null outside of the range), t, used, is_eligible, s0 ..."""
+        """SELECT of the events: actor_id, period_start (null outside of the range), t, used, is_eligible, s0 ..., order."""
         assert self.start is not None
         assert self.end is not None
         asked = self.definition
@@ -239,8 +239,8 @@ class _Question:
         within = f"event_date BETWEEN {date_literal(self.start)} AND {date_literal(self.end)}"
         return (
             f"SELECT actor_id, CASE WHEN {within} THEN {self._period} END AS period_start, event_time, "
-            f"epoch_micros(event_time) AS t, active_one, used, {fits} AS is_eligible, {exposed} AS exposed_t{values} "
-            f"FROM ({rows}) AS events"
+            f"epoch_micros(event_time) AS t, active_one, used, {fits} AS is_eligible, {exposed} AS exposed_t{values}, "
+            f"{', '.join(['seq', 'event_id', *self.gold.events.tie_names])} FROM ({rows}) AS events"
         )
 
     @property
@@ -287,8 +287,8 @@ class _Question:
             f"min(first_use) AS first_use, min({could}) AS eligible_from, "
             f"max(CASE WHEN used AND t - first_use >= {after} AND t - first_use < {before} THEN 1 ELSE 0 END) AS again "
             "FROM (SELECT *, min(CASE WHEN used THEN t END) OVER (PARTITION BY actor_id) AS first_use, "
-            "row_number() OVER (PARTITION BY actor_id, used ORDER BY t, period_start"
-            f"{''.join(f', {name}' for name in self.segments)}) AS place FROM ({events}) AS events) AS placed "
+            f"row_number() OVER (PARTITION BY actor_id, used ORDER BY {self.gold.events.order('t')}) AS place "
+            f"FROM ({events}) AS events) AS placed "
             "WHERE first_use IS NOT NULL GROUP BY actor_id"
         )
 

@@ -20,7 +20,7 @@ from tidelake.metrics.facts import Attributed, Facts, Pair, Spans
 from tidelake.metrics.knowing import check_whole_days, leaves_of, not_known
 from tidelake.metrics.periods import dates_between, next_period, period_start
 from tidelake.metrics.session_events import named_in, write_counts
-from tidelake.metrics.status import Observed, Status, observe, worst
+from tidelake.metrics.status import Observed, Status, observe
 
 Periods = dict[date, tuple[date, date]]
 
@@ -193,9 +193,7 @@ class Question:
         end = next_period(first, self.grain)
         if self.metric.is_rolling:
             day = self.represents((first, end - timedelta(days=1)))
-            own = self.observed.of_window(day, self.metric.window_days or 1)
-            timed = self.observed.of_period(first, end)
-            return worst([own, timed]) if timed in ("open", "provisional") else own
+            return self.observed.of_window_in(day, self.metric.window_days or 1, first, end)
         return self.observed.of_period(first, end)
 
     def is_received(self, span: tuple[date, date]) -> bool:

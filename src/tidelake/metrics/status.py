@@ -82,6 +82,14 @@ class Observed:
             found.append("partial_left")
         return worst(found)
 
+    def of_window_in(self, day: date, length: int, start: date, end: date) -> Status:
+        """The status of the rolling value of a date that stands for the period from `start` up to, not including, `end`.
+
+        That of its window; while the period goes on another date may yet stand for it, whatever else befell its days.
+        """
+        timed: Status = "open" if self.is_behind(start, end) else self._by_time(end)
+        return worst([self.of_window(day, length), timed])
+
     def _by_time(self, end: date) -> Status:
         instant = day_start(end, self.zone)
         if self.watermark is None or instant > self.watermark:

@@ -130,18 +130,27 @@ def _key(series: Series, row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in series.segments)
 
 
+def _known_zeros(series: Series) -> str:
+    """SELECT of the series without the zeros of days that are not complete: more may come of them."""
+    return (
+        f"SELECT {series.listed}series.day AS day, is_closed, value IS NULL AND NOT is_closed AS is_missing, "
+        "CASE WHEN value <> 0 OR days.status = 'complete' THEN value END AS value "
+        f"FROM ({series.rows}) AS series JOIN {DAYS} AS days ON days.day = series.day"
+    )
+
+
 def _days_sql(series: Series) -> str:
     grouped = f"GROUP BY {', '.join(series.segments)} ORDER BY {', '.join(series.segments)}" if series.by else ""
     return (
         f"SELECT {series.listed}count(*) FILTER (WHERE value = 0) AS zero_days, "
-        "count(*) FILTER (WHERE value IS NULL AND NOT is_closed) AS missing_days "
-        f"FROM ({series.rows}) AS series {grouped}"
+        "count(*) FILTER (WHERE is_missing) AS missing_days "
+        f"FROM ({_known_zeros(series)}) AS known {grouped}"
     )
 
 
 def _gaps(series: Series) -> dict[tuple[Any, ...], tuple[int, bool]]:
     """The longest run of days with 0 of each segment, and whether it may have been longer."""
-    runs = runs_sql(series.rows, series.segments, "value = 0", days=DAYS, is_final=True)
+    runs = runs_sql(_known_zeros(series), series.segments, "value = 0", days=DAYS, is_final=True)
     grouped = f"GROUP BY {', '.join([*series.segments, 'length_days'])}"
     found: dict[tuple[Any, ...], tuple[int, bool]] = {}
     sql = (

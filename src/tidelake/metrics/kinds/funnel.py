@@ -197,7 +197,7 @@ def _any_sql(chain: Chain, placed: str, entry: str) -> str:
 def attempts_sql(
     chain: Chain, entries: str, *, period: str, per: Sequence[str], attempt: Literal["best", "first"]
 ) -> str:
-    """The entry that counts for each unit and period, and every open entry.
+    """The entry that counts for each unit and period, and open entries: every one, of `first` those that would count.
 
     Columns: those of `entries_sql` and period_start.
 
@@ -214,11 +214,12 @@ def attempts_sql(
     if not per:
         return f"SELECT {listed} FROM ({entries}) AS entries"
     depth = " + ".join(["1", *(f"CASE WHEN t{step} IS NULL THEN 0 ELSE 1 END" for step in chain.later)])
-    chosen = f"{depth} DESC, place" if attempt == "best" else "place"
+    is_best = attempt == "best"
+    parts = ", ".join([*per, period, *(["is_open"] if is_best else [])])
     return (
         f"SELECT {', '.join(['period_start', *columns])} FROM (SELECT {listed}, row_number() OVER ("
-        f"PARTITION BY {', '.join([*per, period, 'is_open'])} ORDER BY {chosen}) AS choice "
-        f"FROM ({entries}) AS entries) AS ranked WHERE choice = 1 OR is_open"
+        f"PARTITION BY {parts} ORDER BY {f'{depth} DESC, place' if is_best else 'place'}) AS choice "
+        f"FROM ({entries}) AS entries) AS ranked WHERE choice = 1{' OR is_open' if is_best else ''}"
     )
 
 
