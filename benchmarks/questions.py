@@ -47,7 +47,7 @@ def retention_weekly(session: Any) -> Rows:
 
 def funnel(session: Any) -> Rows:
     rows = session.funnel(list(STEPS), window="1d").to_dicts()
-    return [(row["step_name"], int(row["numerator"])) for row in rows]
+    return [(row["step"], str(row["step_name"]), int(row["numerator"])) for row in rows]
 
 
 def drop_off(session: Any) -> Rows:
@@ -104,10 +104,10 @@ def compare(session: Any, connection: Any, files: Any, question: str, repeat: in
 
 def agrees(question: str, own: Rows, hand: Rows) -> bool:
     """Whether both say the same; entries and sessions of the last, open days are the product's to leave out."""
-    if question == "funnel":
-        return len(own) == len(hand) and all(mine[1] <= other[1] for mine, other in zip(own, hand, strict=True))
-    if question == "drop_off":
-        return all(mine[1] <= other[1] for mine, other in zip(sorted(own), sorted(hand), strict=True))
+    if question in ("funnel", "drop_off"):
+        number = 2 if question == "funnel" else 1
+        pairs = list(zip(sorted(own), sorted(hand), strict=True))
+        return all(mine[0] == other[0] and mine[number] <= other[number] for mine, other in pairs)
     return sorted(own) == sorted(tuple(row) for row in hand)
 
 

@@ -94,6 +94,11 @@ class Facts:
         return ["gold.user_day_value" if self.by else "gold.user_day"]
 
     @property
+    def is_distinct(self) -> bool:
+        """Whether an actor has one row a day and value: those of distinct actors have, of gold and of silver."""
+        return self.metric.kind in ("distinct", "mean_of_days") and self.metric.fact == "event"
+
+    @property
     def carried(self) -> list[str]:
         """Columns of the rows besides the day and the segments."""
         if self.metric.kind in ("distinct", "mean_of_days"):

@@ -55,10 +55,14 @@ def numbers_of(question: Question, limit: int, kept: Kept | None = None) -> Numb
         return Numbers(_unknown(question), notes=tuple(_notes(question)))
     question = question.without_dates_behind()
     question.prepare()
-    facts, chosen, said = limited_rows(question, question.facts(), limit, kept)
     names = question.facts().segments
+    facts, chosen, said = question.facts().rows(), dict[int, list[str]](), list[str]()
     sql = select_of(question, facts, names)
-    found = question.rows_of(sql)
+    found = _counted_at_once(question, sql, limit) if kept is None else None
+    if found is None:
+        facts, chosen, said = limited_rows(question, question.facts(), limit, kept)
+        sql = select_of(question, facts, names, is_merged=bool(chosen))
+        found = question.rows_of(sql)
     rows = _filled(question, found, _occurring(question, facts, names, found))
     totals = _totals(question, found) if question.by else None
     overlaps = tuple(_total_notes(question, totals))
@@ -66,13 +70,37 @@ def numbers_of(question: Question, limit: int, kept: Kept | None = None) -> Numb
     return Numbers(rows, sql, (*_notes(question), *said), overlaps, totals, tables, chosen)
 
 
-def select_of(question: Question, rows: str, segments: Sequence[str]) -> str:
-    """The SELECT of the values by period and segment."""
+def _counted_at_once(question: Question, sql: str, limit: int) -> list[dict[str, Any]] | None:
+    """The numbers by one dimension, where rows need only be counted; None where it has too many values for that.
+
+    That saves to look first how many values there are: beyond `limit` of them, no more rows are made than were asked.
+    """
+    if len(question.by) != 1 or not _is_counted_once(question):
+        return None
+    most = limit * len(question.periods)
+    found = question.rows_of(f"SELECT * FROM ({sql}) AS numbers ORDER BY period_start, s0 LIMIT {most + 1}")
+    return found if len(found) <= most and len({row["s0"] for row in found}) <= limit else None
+
+
+def _is_counted_once(question: Question) -> bool:
+    """Whether an actor has one row in each period and segment."""
+    metric = question.metric
+    is_plain = metric.kind == "distinct" and (metric.window_days or 1) == 1 and question.grain == "day"
+    return is_plain and _only(question.facts()).is_distinct
+
+
+def select_of(question: Question, rows: str, segments: Sequence[str], *, is_merged: bool = False) -> str:
+    """The SELECT of the values by period and segment.
+
+    Args:
+        is_merged: Several values of a dimension were given one name, so that rows may stand twice.
+    """
     metric = question.metric
     if metric.kind == "distinct" and (metric.window_days or 0) > 1:
-        return rolling_distinct_sql(rows, segments, window_days=metric.window_days or 1)
+        spans = question.facts().spans
+        return rolling_distinct_sql(rows, segments, window_days=metric.window_days or 1, spans=spans)
     if metric.kind == "distinct":
-        return distinct_sql(rows, segments)
+        return distinct_sql(rows, segments, is_counted_once=not is_merged and _is_counted_once(question))
     if metric.kind == "mean_of_days":
         return mean_of_days_sql(rows, segments)
     if metric.numerator is not None:

@@ -165,10 +165,16 @@ class _Question:
         mark = self._ended_by()
         if self.observed.first is None or mark is None or not self._is_there():
             return self._result([], [], "", ["The lake holds no rows for this yet."], None)
-        self.who.write_members()
+        kinds = self.who.write_kinds()
+        if kinds is None:
+            self.who.write_members()
         plan = self.who.plan(mark)
         self.who.write_cells(plan)
-        reached = plan.reached(self.who.hits(plan))
+        self.memo["plan"], self.memo["reached"] = plan, plan.reached(self.who.hits(plan))
+        reached = self.memo["reached"]
+        if kinds is not None:
+            plan = kinds.plan(plan)
+            reached = plan.reached(kinds.hits(plan))
         counted = plan.numerators(reached)
         sizes = self.gold.query(plan.sizes())
         found = self.gold.query(counted)
@@ -180,7 +186,6 @@ class _Question:
         if without and without[0]["n"]:
             rows.append(self._no_cohort(without[0]["n"]))
         notes = [*self.who.memo["notes"], *self._notes(rows)]
-        self.memo["plan"], self.memo["reached"] = plan, reached
         return self._result(rows, averages, counted, notes, self)
 
     def members(self, period: int | None) -> Result:

@@ -24,6 +24,7 @@ from tidelake.metrics.dimensions import segment
 from tidelake.metrics.kinds.retention import Clock, Plan, in_micros
 from tidelake.metrics.periods import next_period, period_start
 from tidelake.metrics.retention_definition import EVERY, Retention, cells_of
+from tidelake.metrics.retention_kinds import Kinds
 from tidelake.metrics.status import Observed
 
 OTHER = "(other)"
@@ -143,24 +144,37 @@ class Members:
                 " JOIN temp.retention_values AS values ON values.actor_id = entered.actor_id "
                 "AND values.anchor = entered.anchor"
             )
-        warm = (self.observed.first or date.max) + timedelta(days=definition.warmup_days)
-        is_unsure = definition.cohort == "first" and definition.warmup_days > 0
-        origin = "entered.origin"
-        if is_unsure:
-            origin = (
-                f"CASE WHEN entered.origin = 0 AND entered.entry_date < {date_literal(warm)} THEN 1 "
-                "ELSE entered.origin END"
-            )
-        first, last = self._first(), self._last()
-        conditions = [f"entered.entry_date >= {date_literal(first)}"] if first else []
-        conditions += [f"entered.entry_date <= {date_literal(last)}"] if last else []
         gold.temp(
             "retention_members",
             f"SELECT entered.actor_id, entered.unit_number, entered.anchor, entered.after, {self._cohort()} AS cohort, "
-            f"{origin} AS origin, entered.entry_date{values} FROM ({entered}) AS entered{join} "
-            f"WHERE {' AND '.join(conditions) or 'TRUE'}",
+            f"{self._origin('entered.origin')} AS origin, entered.entry_date{values} FROM ({entered}) AS entered{join} "
+            f"WHERE {self._condition()}",
         )
         self.memo["notes"] = self._limit_segments()
+
+    def write_kinds(self) -> Kinds | None:
+        """`temp.retention_kinds` in the place of `temp.retention_members`, where counts are enough; else None."""
+        is_counted = self._is_short and self.definition.cohort == "first"
+        kinds = Kinds.of(self.gold, self.clock) if is_counted else None
+        if kinds is not None:
+            kinds.write(cohort=self._cohort(), origin=self._origin("0"), condition=self._condition())
+            self.memo["notes"] = self._limit_segments()
+        return kinds
+
+    def _origin(self, given: str) -> str:
+        """The number of where an entry's cohort comes from: a first entry in the warm-up may not be the first."""
+        definition = self.definition
+        if definition.cohort != "first" or not definition.warmup_days:
+            return given
+        warm = (self.observed.first or date.max) + timedelta(days=definition.warmup_days)
+        return f"CASE WHEN {given} = 0 AND entered.entry_date < {date_literal(warm)} THEN 1 ELSE {given} END"
+
+    def _condition(self) -> str:
+        """Which entries are asked for."""
+        first, last = self._first(), self._last()
+        conditions = [f"entered.entry_date >= {date_literal(first)}"] if first else []
+        conditions += [f"entered.entry_date <= {date_literal(last)}"] if last else []
+        return " AND ".join(conditions) or "TRUE"
 
     def _units(self) -> str:
         """SELECT of the entries from gold alone; `temp.retention_units` gets each actor's units with active days."""

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, timedelta
+
+from tidelake.gold.sqltext import date_literal
+
+_BLOCKS = 12  # as many windows' lengths are held side by side for an actor
 
 CENSUS = (
     "CAST(value AS DOUBLE) AS numerator, CAST(NULL AS DOUBLE) AS denominator, CAST(value AS BIGINT) AS n, "
@@ -10,43 +15,117 @@ CENSUS = (
 )
 
 
-def distinct_sql(rows: str, segments: Sequence[str]) -> str:
-    """Distinct actors by period and segment."""
+def distinct_sql(rows: str, segments: Sequence[str], *, is_counted_once: bool = False) -> str:
+    """Distinct actors by period and segment.
+
+    Args:
+        rows: SELECT of day, segments and actor_id.
+        segments: Columns to cut by.
+        is_counted_once: No row stands twice and each date is a period of its own, so counting rows is enough.
+    """
     names = "".join(f", {name}" for name in segments)
+    value = f"SELECT period_start{names}, CAST(value AS DOUBLE) AS value, {CENSUS} FROM ("
+    if is_counted_once:
+        return (
+            f"{value}SELECT days.period_start{names}, value FROM (SELECT facts.day{names}, count(*) AS value "
+            f"FROM ({rows}) AS facts GROUP BY facts.day{names}) AS daily "
+            "JOIN temp.metric_days AS days ON days.day = daily.day) AS counted"
+        )
     return (
-        f"SELECT period_start{names}, CAST(value AS DOUBLE) AS value, {CENSUS} FROM ("
-        f"SELECT days.period_start{names}, count(DISTINCT actor_id) AS value "
-        f"FROM ({rows}) AS facts JOIN temp.metric_days AS days ON days.day = facts.day "
-        f"GROUP BY days.period_start{names}) AS counted"
+        f"{value}SELECT period_start{names}, count(actor_id) AS value FROM ("
+        f"SELECT DISTINCT days.period_start{names}, actor_id FROM ({rows}) AS facts "
+        f"JOIN temp.metric_days AS days ON days.day = facts.day) AS once GROUP BY period_start{names}) AS counted"
     )
 
 
-def rolling_distinct_sql(rows: str, segments: Sequence[str], *, window_days: int) -> str:
+def rolling_distinct_sql(
+    rows: str, segments: Sequence[str], *, window_days: int, spans: Sequence[tuple[date, date]]
+) -> str:
     """Distinct actors of the window that ends on a date, for every date of `temp.metric_days`.
 
-    An actor counts from each active date until the window has passed or the next active date takes over:
-    +1 on the date, -1 on the earlier of both, added up along the calendar. Exact, and no self-join.
+    Days are put into blocks as long as the window, so that a window is the end of one block and the beginning of the
+    next. An actor is in it whose last day in the one or first day in the other is: with places from 0 in each block,
+    an actor is missing from the window that ends on place p while last <= p < first. So first and last day per actor
+    and block are enough, and how many actors have which pair of them is added up along the calendar. Exact, without a
+    sort of the rows or a self-join.
+
+    Args:
+        rows: SELECT of day, segments and actor_id.
+        segments: Columns to cut by.
+        window_days: Length of the window.
+        spans: First and last dates that the rows may have, from the first day of the first window on.
     """
     names = "".join(f"{name}, " for name in segments)
     after = "".join(f", {name}" for name in segments)
-    parts = f"PARTITION BY {', '.join(segments)} " if segments else ""
+    origin = min(first for first, _ in spans) - timedelta(days=1)  # so that no window ends in the first block
+    numbers = [((first - origin).days - 1, (last - origin).days) for first, last in spans]
+    numbers = [(low // window_days, high // window_days) for low, high in numbers]
+    chunks = [
+        (at, min(at + _BLOCKS, high))
+        for low, high in _joined(numbers)
+        for at in range(low, max(high, low + 1), _BLOCKS)
+    ]
+    parts = [
+        _pairs(rows, segments, window_days, origin, low, high, f"actors_{index}")
+        for index, (low, high) in enumerate(chunks)
+    ]
+    held = ", ".join(f"actors_{index} AS ({actors})" for index, (actors, _) in enumerate(parts))
+    pairs = " UNION ALL ".join(pairs for _, pairs in parts)
     calendar = (
-        f"SELECT DISTINCT {names}grid.day AS at_day, 0 AS step FROM active CROSS JOIN "
-        "(SELECT DISTINCT day FROM temp.metric_days) AS grid"
+        f"SELECT {names}days_between({date_literal(origin)}, grid.day) AS place, 0 AS step FROM "
+        f"(SELECT DISTINCT {names}1 AS one FROM pairs) AS found CROSS JOIN (SELECT DISTINCT day FROM temp.metric_days) "
+        "AS grid"
     )
+    begins = f"block * {window_days}"
     return (
-        f"WITH active AS (SELECT DISTINCT {names}actor_id, day FROM ({rows}) AS facts), "
-        f"spans AS (SELECT {names}day, add_days(day, {window_days}) AS left_day, "
-        f"lead(day) OVER (PARTITION BY {names}actor_id ORDER BY day) AS next_day FROM active), "
-        f"steps AS (SELECT {names}day AS at_day, 1 AS step FROM spans "
-        f"UNION ALL SELECT {names}least(left_day, coalesce(next_day, left_day)) AS at_day, -1 AS step FROM spans "
-        f"UNION ALL {calendar}), "
-        f"daily AS (SELECT {names}at_day, sum(step) AS step FROM steps GROUP BY {names}at_day), "
-        f"running AS (SELECT {names}at_day, sum(step) OVER ({parts}ORDER BY at_day ROWS UNBOUNDED PRECEDING) AS value "
-        "FROM daily) "
+        f"WITH {held}, pairs AS ({pairs}), "
+        f"steps AS (SELECT {names}{begins} AS place, actors AS step FROM pairs "
+        f"UNION ALL SELECT {names}{begins} + before AS place, -actors AS step FROM pairs WHERE before < after "
+        f"UNION ALL SELECT {names}{begins} + after AS place, actors AS step FROM pairs "
+        f"WHERE before < after AND after < {window_days} UNION ALL {calendar}), "
+        f"daily AS (SELECT {names}place, sum(step) AS step FROM steps GROUP BY {names}place), "
+        f"running AS (SELECT {names}place, sum(step) OVER (PARTITION BY {names}whole_divide(place, {window_days}) "
+        "ORDER BY place ROWS UNBOUNDED PRECEDING) AS value FROM daily) "
         f"SELECT days.period_start{after}, CAST(value AS DOUBLE) AS value, {CENSUS} "
-        "FROM running JOIN temp.metric_days AS days ON days.day = running.at_day"
+        f"FROM running JOIN temp.metric_days AS days ON days_between({date_literal(origin)}, days.day) = running.place"
     )
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """First and last blocks, with those put together that touch: no block may be counted twice."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(spans):
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return found
+
+
+def _pairs(
+    rows: str, segments: Sequence[str], window_days: int, origin: date, low: int, high: int, actors: str
+) -> tuple[str, str]:
+    """SELECT of the first and last day (`f0`, `l0` ...) per actor and block, and of the pairs (block, before, after).
+
+    The windows of block `low` lie before those that are asked for: it is only there for the ends of others.
+    """
+    names = "".join(f"{name}, " for name in segments)
+    blocks = range(low, high + 1)
+    ends = [f"min(place) FILTER (WHERE block = {block}) AS f{block}" for block in blocks[1:]]
+    ends += [f"max(place) FILTER (WHERE block = {block}) AS l{block}" for block in blocks[:-1]]
+    day = f"days_between({date_literal(origin)}, day)"
+    held = (
+        f"SELECT {names}{', '.join(ends)} FROM (SELECT {names}actor_id, whole_divide({day}, {window_days}) AS block, "
+        f"{day} % {window_days} AS place FROM ({rows}) AS facts WHERE day BETWEEN "
+        f"{date_literal(origin + timedelta(days=low * window_days))} AND "
+        f"{date_literal(origin + timedelta(days=(high + 1) * window_days - 1))}) AS placed GROUP BY {names}actor_id"
+    )
+    pairs = [
+        f"SELECT {names}{block} AS block, coalesce(l{block - 1}, 0) AS before, coalesce(f{block}, {window_days}) "
+        f"AS after, count(*) AS actors FROM {actors} GROUP BY {names}l{block - 1}, f{block}"
+        for block in blocks[1:]
+    ]
+    return held, " UNION ALL ".join(pairs)
 
 
 def mean_of_days_sql(rows: str, segments: Sequence[str]) -> str:

@@ -146,6 +146,7 @@ class Plan:
         limit: The position up to which units have ended.
         floor: The position from which on units begin within the history; None where every member's do.
         history: The first instant of the history, in microseconds.
+        kinds: Key of `temp.retention_kinds`, whose rows stand for `weight` members each and are counted in their place.
     """
 
     clock: Clock
@@ -160,6 +161,7 @@ class Plan:
     limit: int
     floor: int | None
     history: int
+    kinds: tuple[str, ...] = ()
 
     # --- conditions
 
@@ -179,11 +181,15 @@ class Plan:
 
     @property
     def keys(self) -> tuple[str, ...]:
+        if self.kinds:
+            return self.kinds
         return ("actor_id", "unit_number") if self.is_recurring else ("actor_id",)
 
     @property
     def carried(self) -> tuple[str, ...]:
         """What is known of a member besides its key."""
+        if self.kinds:
+            return ("weight",)
         own = () if self.is_recurring else ("unit_number",)
         return (*own, "anchor", "cohort", "origin", *self.segments)
 
@@ -207,7 +213,7 @@ class Plan:
             ties: SELECT of the members that come back at the instant of their entry.
             is_again: Whether a return lies after its member's entry.
         """
-        first, last = self._span()
+        first, last = self.span
         steps = f"CROSS JOIN (SELECT unnest(integer_list(0, {self._reach()})) AS ahead) AS steps "
         matched = "".join(f" AND returns.{name} = members.{name}" for name in self.segments) if self.is_matched else ""
         joined = (
@@ -264,7 +270,8 @@ class Plan:
             f") AS held GROUP BY {', '.join(self.keys)}, cell"
         )
 
-    def _span(self) -> tuple[int, int]:
+    @property
+    def span(self) -> tuple[int, int]:
         """The first and last index that any cell looks at."""
         first = 1 if self.is_streak else min(cell.low for cell in self.cells)
         return first, max(cell.high for cell in self.cells)
@@ -272,37 +279,46 @@ class Plan:
     def _reach(self) -> int:
         if self.is_duration:
             return self.clock.reach(max(cell.high for cell in self.cells))
-        return self.clock.reach((self._span()[1] + 1) * self.clock.step)
+        return self.clock.reach((self.span[1] + 1) * self.clock.step)
 
     # --- counts
+
+    @property
+    def _one(self) -> str:
+        """How many members a row stands for."""
+        return "weight" if self.kinds else "1"
 
     def numerators(self, reached: str) -> str:
         """By cohort, segment and cell: members that came back, of those whose cell has ended and of the others."""
         ended, seen = self.ended("ends"), self.seen("starts")
+        one = self._one
         return (
             f"SELECT {', '.join(self.shown)}, cell, "
-            f"CAST(sum(CASE WHEN {ended} AND {seen} THEN 1 ELSE 0 END) AS BIGINT) AS numerator, "
-            f"CAST(sum(CASE WHEN {ended} THEN 0 ELSE 1 END) AS BIGINT) AS numerator_so_far "
+            f"CAST(sum(CASE WHEN {ended} AND {seen} THEN {one} ELSE 0 END) AS BIGINT) AS numerator, "
+            f"CAST(sum(CASE WHEN {ended} THEN 0 ELSE {one} END) AS BIGINT) AS numerator_so_far "
             f"FROM ({reached}) AS reached GROUP BY {', '.join(self.grouped)}, cell"
         )
 
     def sizes(self) -> str:
         """By cohort and segment: members, and how many of them are eligible (`d0` ...) or have ended (`e0` ...)."""
+        one = self._one
         parts = [
-            f"CAST(sum(CASE WHEN {self.ended(cell.ends)} AND {self.seen(cell.starts)} THEN 1 ELSE 0 END) AS BIGINT) "
+            f"CAST(sum(CASE WHEN {self.ended(cell.ends)} AND {self.seen(cell.starts)} THEN {one} ELSE 0 END) AS BIGINT) "
             f"AS d{index}"
             for index, cell in enumerate(self.cells)
         ]
         if self.floor is not None:
             parts += [
-                f"CAST(sum(CASE WHEN {self.ended(cell.ends)} THEN 1 ELSE 0 END) AS BIGINT) AS e{index}"
+                f"CAST(sum(CASE WHEN {self.ended(cell.ends)} THEN {one} ELSE 0 END) AS BIGINT) AS e{index}"
                 for index, cell in enumerate(self.cells)
             ]
-        actors = "count(DISTINCT actor_id)" if self.is_recurring else "count(*)"
+        size = "CAST(sum(weight) AS BIGINT)" if self.kinds else "count(*)"
+        actors = "count(DISTINCT actor_id)" if self.is_recurring else size
+        first, last = ("first_entry", "last_entry") if self.kinds else ("entry_date", "entry_date")
         return (
-            f"SELECT {', '.join(self.shown)}, count(*) AS size, {actors} AS actors, min(entry_date) AS first_entry, "
-            f"max(entry_date) AS last_entry, {', '.join(parts)} "
-            f"FROM temp.retention_members GROUP BY {', '.join(self.grouped)}"
+            f"SELECT {', '.join(self.shown)}, {size} AS size, {actors} AS actors, min({first}) AS first_entry, "
+            f"max({last}) AS last_entry, {', '.join(parts)} "
+            f"FROM temp.retention_{'kinds' if self.kinds else 'members'} GROUP BY {', '.join(self.grouped)}"
         )
 
     def moments(self, reached: str, *, is_pooled: bool) -> str:
