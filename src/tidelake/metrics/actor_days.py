@@ -21,6 +21,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal, one_of
+from tidelake.metrics.attributes import attributes_of
 from tidelake.metrics.choosing import Which
 from tidelake.metrics.periods import Grain, dates_between, next_period, period_start
 from tidelake.metrics.status import Observed, Status, observe, worst
@@ -210,6 +211,7 @@ def open_actor_days(
 def _check_dimensions(gold: Gold, by: tuple[str, ...]) -> None:
     known = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS]
     known += ["source"] if len(gold.events.sources) > 1 else []
+    known += attributes_of(gold, "event")
     for name in by:
         if name not in known:
             parts = [part.strip() for part in name.split(",")]

@@ -16,6 +16,7 @@ from tidelake.engine.sql import columns_of
 from tidelake.gold.builtin import ALL
 from tidelake.gold.context import Gold
 from tidelake.gold.sqltext import date_literal, exact_sum, instant_literal, one_of
+from tidelake.metrics.attributes import session_rows
 from tidelake.metrics.conditions import conjunction
 from tidelake.metrics.definition import Metric
 from tidelake.metrics.dimensions import UNKNOWN, segment
@@ -268,7 +269,8 @@ class Facts:
             if rule is not None:
                 wanted += [one for one in (rule.sum, rule.distinct) if one]
             elif self.metric.fact == "event" and self.metric.expression:
-                wanted += [name] if name in events.types and name not in _READ else []
+                is_read = name in events.types or events.attributes.of(name) is not None
+                wanted += [name] if is_read and name not in _READ else []
         inner = events.select(columns=list(dict.fromkeys(wanted)), everything=everything, where=self._silver_where)
         return f"SELECT * FROM ({inner}) AS read_events WHERE {self._within('event_date')}"
 
@@ -299,19 +301,17 @@ class Facts:
     # --- sessions
 
     def _sessions(self) -> Rows:
-        dimensions = self.gold.project.dimensions
-        named = "".join(f", {quoted('first_' + name)} AS {quoted(name)}" for name in dimensions)
         asked = conjunction([self.metric.where, self.where, self._until("started_at")])
         condition = f" AND {asked}" if asked else ""
         is_distinct = self.metric.kind in ("distinct", "mean_of_days")
         counted = named_in(self.gold, (*self.needs, *self.also))
-        joined = _with_counts(counted) if counted else "gold.sessions"
+        counts = _with_counts(counted) if counted else "gold.sessions"
         expression = self.metric.expression or (quoted(self.metric.column) if self.metric.column else None)
         return Rows(
             self._named("session_date", has_values=False, has_actor=True),
             None if is_distinct else expression,
             None if is_distinct else "1",
-            f"(SELECT *{named} FROM {joined}) AS sessions WHERE {self._within('session_date')}{condition}",
+            f"{session_rows(self.gold, self.by, asked, table=counts)} WHERE {self._within('session_date')}{condition}",
         )
 
     # --- count facts
