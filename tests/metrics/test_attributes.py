@@ -37,6 +37,7 @@ USERS = {"name": "users", "path": "x", "fact": "dimension", "key": ["a"], "histo
 USERS |= {"mapping": {"valid_from": "since"}}
 VIDEOS = {"name": "videos", "path": "x", "fact": "dimension", "key": ["video"]}
 SYSTEMS = {"name": "systems", "path": "x", "fact": "dimension", "key": ["os"]}
+PEOPLE = {"name": "people", "path": "x", "fact": "dimension", "key": ["a"]}
 DATED = {"a": pa.string(), "tier": pa.string(), "valid_from": INSTANT, "valid_to": INSTANT, "is_current": pa.bool_()}
 # Ann was free until the second day, 10:00, and plus from that very instant on; of Bob nothing is known before it.
 HISTORY = [
@@ -92,6 +93,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiny]:
         dimension(made, VIDEOS, [{"video": k, "genre": v, "minutes": 10} for k, v in GENRES.items()], texts)
         systems = [{"os": "tv", "maker": "big"}, {"os": "phone", "maker": "small"}]
         dimension(made, SYSTEMS, systems, {"os": pa.string(), "maker": pa.string()})
+        people = [{"a": "ann", "region": "north"}, {"a": "bob", "region": "south"}]
+        dimension(made, PEOPLE, people, {"a": pa.string(), "region": pa.string()})
         made.add(EVENTS)
         made.build()
         yield made
@@ -179,6 +182,33 @@ def test_names_are_listed_and_proposed(tiny: Tiny) -> None:
         assert "users.tier" in (error.value.hint or "")
     with pytest.raises(UnknownNameError, match="genres"):
         ask(tiny, "events", where="videos.genres = 'drama'")
+
+
+@pytest.mark.parametrize("metric", ["dau", "active_days"])
+def test_what_actors_are_on_all_days_is_read_from_their_days(tiny: Tiny, metric: str) -> None:
+    """Without history an actor's days are whole days of one region: gold has them; silver says the same."""
+    found = ask(tiny, metric, by="people.region")
+    regions = {(1, "north"): 1, (1, "south"): 1, (2, "north"): 1, (2, "(unknown)"): 1, (3, "north"): 1, (3, "south"): 1}
+    assert by_day(found, "people.region") == regions
+    assert [source.table for source in found.sources] == ["gold.user_day", "silver.people"]
+    for options in ({"where": "event_name IS NOT NULL"}, {}):
+        asked = ask(tiny, metric, by=["people.region", "systems.maker"], **options)
+        assert "silver.app" in asked.sql
+    again = ask(tiny, metric, by="people.region", where="event_name IS NOT NULL")
+    assert "silver.app" in again.sql
+    assert by_day(again, "people.region") == regions
+
+
+def test_whole_days_can_be_cut_by_what_actors_are(tiny: Tiny) -> None:
+    """Sessions of a day: gold has them for whole days only, which a region leaves whole and a genre does not."""
+    own(tiny, "day_sessions", "kind: ratio\nfact: actor_day\nexpression: session_count\n")
+    try:
+        found = by_day(ask(tiny, "day_sessions", by="people.region", grain="month"), "people.region")
+        with pytest.raises(DefinitionError, match="whole days"):
+            ask(tiny, "day_sessions", by="videos.genre")
+    finally:
+        (Path(tiny.project.root) / "metrics" / "day_sessions.yml").unlink()
+    assert found == {(1, "north"): 1, (1, "south"): 1, (1, "(unknown)"): 1}
 
 
 # --- every question

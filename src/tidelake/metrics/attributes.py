@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tidelake.contracts.table import quoted
 from tidelake.gold.attributes import Dimension
@@ -50,6 +50,24 @@ def session_rows(gold: Gold, names: Iterable[str], *conditions: str | None, tabl
     known = known_actor if gold.events.anonymous_tables else None
     rows = f"(SELECT *{named} FROM {table})"
     return f"({told.joined(rows, ['*'], about, keys, at='started_at', known=known)}) AS sessions"
+
+
+def is_of_actors(gold: Gold, names: Sequence[str]) -> bool:
+    """Whether all of some names are attributes that an actor has, whenever and whatever it did."""
+    dimensions = [gold.events.attributes.of(name) for name in names]
+    sources = {source.name for source in gold.events.sources}
+    return bool(names) and all(
+        one is not None and one.history != "kept" and {one.holders.get(name) for name in sources} == {"actor_id"}
+        for one in dimensions
+    )
+
+
+def actor_day_rows(gold: Gold, names: Sequence[str]) -> str:
+    """What to read actors' days FROM, with attributes that actors have (`is_of_actors`) beside them."""
+    told = gold.events.attributes
+    keys = {dimension.name: ("actor_id", "VARCHAR") for dimension in told.dimensions_of(names)}
+    known = known_actor if gold.events.anonymous_tables else None
+    return f"({told.joined('gold.user_day', ['*'], names, keys, at='activity_date', known=known)}) AS days"
 
 
 def _key(gold: Gold, dimension: Dimension) -> str | None:

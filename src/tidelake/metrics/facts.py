@@ -16,7 +16,7 @@ from tidelake.engine.sql import columns_of
 from tidelake.gold.builtin import ALL
 from tidelake.gold.context import Gold
 from tidelake.gold.sqltext import date_literal, exact_sum, instant_literal, one_of
-from tidelake.metrics.attributes import session_rows
+from tidelake.metrics.attributes import actor_day_rows, is_of_actors, session_rows
 from tidelake.metrics.conditions import conjunction
 from tidelake.metrics.definition import Metric
 from tidelake.metrics.dimensions import UNKNOWN, segment
@@ -92,7 +92,7 @@ class Facts:
             return self.gold.events.inputs
         if self._from_event_day:
             return ["gold.event_day"]
-        return ["gold.user_day_value" if self.by else "gold.user_day"]
+        return ["gold.user_day_value" if self.by and not self._is_of_actors else "gold.user_day"]
 
     @property
     def carried(self) -> list[str]:
@@ -150,14 +150,22 @@ class Facts:
 
     @property
     def _from_silver(self) -> bool:
-        if self._silver_where is not None or self.actor is not None or len(self.by) > 1:
+        if self._silver_where is not None or self.actor is not None:
             return True
-        if any(name not in self.gold.project.dimensions for name in self.by):
+        if self._is_of_actors:
+            return False
+        if len(self.by) > 1 or any(name not in self.gold.project.dimensions for name in self.by):
             return True
         if self.metric.fact == "event" and self.metric.kind not in ("distinct", "mean_of_days"):
             is_sum = self.metric.kind == "sum" and self.metric.expression is None
             return not is_sum or self.attributed == "all"
         return False
+
+    @cached_property
+    def _is_of_actors(self) -> bool:
+        """Whether the dimensions are what an actor is on all its days alike, so that gold's days can be cut by them."""
+        is_of_days = self.metric.fact == "actor_day" or self.metric.kind in ("distinct", "mean_of_days")
+        return is_of_days and is_of_actors(self.gold, self.by)
 
     @property
     def _from_event_day(self) -> bool:
@@ -172,7 +180,7 @@ class Facts:
 
     def _named(self, day: str, *, has_values: bool, has_actor: bool) -> tuple[str, ...]:
         """The columns that tell rows apart; `has_values`: the segment is the column `value`."""
-        segments = ["value AS s0"] if has_values else self._listed
+        segments = ["value AS s0"] if has_values and not self._is_of_actors else self._listed
         return (f"{day} AS day", *segments, *(["actor_id"] if has_actor else []))
 
     @property
@@ -241,6 +249,8 @@ class Facts:
         )
 
     def _day_table(self) -> str:
+        if self._is_of_actors:
+            return f"{actor_day_rows(self.gold, self.by)} WHERE TRUE"
         if not self.by:
             return "gold.user_day WHERE TRUE"
         return f"gold.user_day_value WHERE dimension = {self._dimension()}"
