@@ -257,6 +257,16 @@ def test_activation_by_the_attribute_at_first(tiny: Tiny, how: dict[str, str]) -
 def test_actors_days_and_shares_by_attributes(tiny: Tiny) -> None:
     found = stickiness(tiny.engine, tiny.lake, tiny.project, tiny.sources, by=("users.tier",))
     assert {row["users.tier"] for row in found.to_dicts()} == {"free", "plus", "(unknown)"}
+    for rule in ("any", "first", "last"):
+        regions = [
+            stickiness(
+                tiny.engine, tiny.lake, tiny.project, tiny.sources, by=("people.region",), segment=rule, where=where
+            )
+            for where in (None, "event_name IS NOT NULL")
+        ]
+        values = [[(row["people.region"], row["value"], row["n"]) for row in one.to_dicts()] for one in regions]
+        assert values[0] == values[1]
+        assert "silver.people" in [source.table for source in regions[0].sources]
     shares = diversity(
         tiny.engine, tiny.lake, tiny.project, tiny.sources, Diversity(metric="events", of="videos.genre"), grain="month"
     )
