@@ -25,6 +25,7 @@ from tidelake.metrics.dropoff import dropoff
 from tidelake.metrics.funnel import Funnel, funnel
 from tidelake.metrics.listing import metrics_of
 from tidelake.metrics.retention import Retention, retention
+from tidelake.metrics.revenue import Revenue, revenue
 from tidelake.metrics.stickiness import stickiness
 
 SETTINGS = {
@@ -273,6 +274,14 @@ def test_actors_days_and_shares_by_attributes(tiny: Tiny) -> None:
     assert shares.to_dicts()[0]["value"] == pytest.approx(1 - 3 * (1 / 3) ** 2)  # three genres of two events each
 
 
+def test_revenue_by_attributes(tiny: Tiny) -> None:
+    """As if seconds were prices: on the first day Ann's 60 are of the free, Bob's 5 of nobody known."""
+    asked = Revenue.model_validate({"event": "play", "price": "seconds"})
+    found = revenue(tiny.engine, tiny.lake, tiny.project, tiny.sources, asked, by=["users.tier"], grain="day")
+    values = {(row["period_start"].day, row["users.tier"]): row["value"] for row in found.to_dicts() if row["value"]}
+    assert values == {(1, "free"): 60, (1, "(unknown)"): 5, (2, "plus"): 60, (2, "(unknown)"): 5, (3, "free"): 60}
+
+
 def test_members_and_charts_by_attributes(tiny: Tiny) -> None:
     found = ask(tiny, "dau", by="users.tier", members=True).to_dicts()
     assert [(row["actor_id"], row["users.tier"]) for row in found if row["period_start"].day == 1] == [
@@ -355,8 +364,9 @@ def test_keys_of_other_types_and_of_two_sources(tmp_path: Path) -> None:
         made.build()
         found = by_day(ask(made, "events", by="videos.genre"), "videos.genre")
         assert found == {(1, "drama"): 2, (1, "comedy"): 1, (1, "(unknown)"): 2}
-        with pytest.raises(DefinitionError):  # no column of gold.sessions holds it
+        with pytest.raises(DefinitionError, match="do not carry") as error:
             ask(made, "sessions", by="videos.genre")
+        assert "List 'clip' or 'video' under `dimensions:`" in (error.value.hint or "")
 
 
 def test_a_history_that_is_not_declared_any_more_gives_the_present(tmp_path: Path) -> None:

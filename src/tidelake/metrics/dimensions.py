@@ -79,11 +79,19 @@ def _check_carried(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
                 f"'{metric.name}' is made from {metric.fact} facts, which do not carry '{name}'.",
                 hint=f"Carried by: {', '.join(holders)} facts. "
                 f"Dimensions of {metric.name}: {', '.join(own) or 'none'}."
-                + (" List it under `dimensions:` in tide.yml." if metric.fact == "session" else ""),
+                + (
+                    f" List {_carrier(gold, name)} under `dimensions:` in tide.yml." if metric.fact == "session" else ""
+                ),
             )
         parts = [part.strip() for part in name.split(",")]
         more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
         raise UnknownNameError("dimension", name, own, more=more)
+
+
+def _carrier(gold: Gold, name: str) -> str:
+    """What sessions would have to carry to have a dimension: itself, or the key of what it is an attribute of."""
+    dimension = gold.events.attributes.of(name)
+    return "it" if dimension is None else " or ".join(sorted({f"'{key}'" for key in dimension.holders.values()}))
 
 
 def dimensions_of(gold: Gold, metric: Metric, leaves: Sequence[Metric]) -> list[str]:
