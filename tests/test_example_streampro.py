@@ -155,3 +155,52 @@ def test_addresses_are_nowhere_in_the_lake_and_devices_are_kept_whole(built: Bui
     assert "email" not in built.rows("SELECT * FROM silver.users LIMIT 1")[0]
     held = built.rows("SELECT raw FROM bronze.users")
     assert not any("@" in row["raw"] for row in held)
+
+
+def test_second_sessions_within_three_days_by_what_was_watched_first(built: Built) -> None:
+    """Of first sessions whose 72 hours have ended: how many had a second, by the genre of the first video."""
+    first = [row for row in raw_sessions(built.data) if row["session_number"] == 1]
+    assert all(len(row["first_genre"]) == 1 for row in first)
+    expected: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in first:
+        counted = expected[next(iter(row["first_genre"])) or "(unknown)"]
+        ended = row["next_session_within_3d"] is not None
+        counted[0] += 1
+        counted[1] += ended
+        counted[2] += bool(row["next_session_within_3d"])
+    with tl.open(built.root) as session:
+        found = session.retention(
+            fact="session", criterion="within", within=[("0h", "72h")], grain="all", by="videos.genre"
+        ).to_dicts()
+    told = {row["videos.genre"]: [row["size"], row["eligible"], row["numerator"] or 0] for row in found}
+    assert told == expected
+
+
+def test_numbers_by_what_is_told_of_users_and_videos(built: Built) -> None:
+    """Sessions and active users by subscription tier, and watch events by genre, from the distinct raw lines."""
+    with (built.data / "users.csv").open() as file:
+        tiers = {row["user_id"]: row["subscription_tier"] or "(unknown)" for row in csv.DictReader(file)}
+    with (built.data / "videos.csv").open() as file:
+        genres = {row["video_id"]: row["genre"] or "(unknown)" for row in csv.DictReader(file)}
+    sessions: dict[str, int] = defaultdict(int)
+    actors: dict[str, set[str]] = defaultdict(set)
+    watched: dict[str, int] = defaultdict(int)
+    lines = (built.data / "events.jsonl").read_text().splitlines()
+    for line in {json.dumps(json.loads(line), sort_keys=True) for line in lines}:
+        event = json.loads(line)
+        actors[tiers.get(event["user_id"], "(unknown)")].add(event["user_id"])
+        if event["event_name"] == "watch_time":
+            watched[genres.get(event["video_id"], "(unknown)")] += 1
+    for row in raw_sessions(built.data):
+        sessions[tiers.get(row["user_id"], "(unknown)")] += 1
+
+    def told(metric: str, name: str) -> dict[str, float]:
+        with tl.open(built.root) as session:
+            found: dict[str, float] = defaultdict(float)
+            for row in session.measure(metric, by=name, grain="month").to_dicts():
+                found[row[name]] += row["value"] or 0
+        return {value: number for value, number in found.items() if number}
+
+    assert told("watch_events", "videos.genre") == watched
+    assert told("sessions", "users.subscription_tier") == sessions
+    assert told("active_users", "users.subscription_tier") == {tier: len(users) for tier, users in actors.items()}

@@ -149,7 +149,11 @@ class Project(Settings):
     watch: WatchRule = WatchRule()
     identity: Identity = Identity()
     measures: dict[str, Measure] = Field(default_factory=dict, description="by name: what gold counts or adds up")
-    dimensions: tuple[str, ...] = Field((), description="silver columns by which numbers can be cut")
+    dimensions: tuple[str, ...] = Field(
+        (),
+        description="silver columns by which numbers can be cut, kept in gold; "
+        "columns of dimension tables (`users.tier`) need not be listed",
+    )
     actors: dict[str, str] = Field(
         default_factory=dict, description="by name: columns of other actor levels, such as account: account_id"
     )

@@ -12,7 +12,9 @@ from tests.checks.events import Coverage, Event, by_actor, default_active
 
 def active_days(events: Iterable[Event], active: Active = default_active) -> dict[str, list[date]]:
     """Each actor's active dates in order."""
-    found = {actor: sorted({item.local_date for item in own if active(item)}) for actor, own in by_actor(events).items()}
+    found = {
+        actor: sorted({item.local_date for item in own if active(item)}) for actor, own in by_actor(events).items()
+    }
     return {actor: days for actor, days in found.items() if days}
 
 

@@ -88,8 +88,16 @@ def test_average_dau(log: Log) -> None:
         for first in log.coverage.periods(grain):
             days = period_days(first, grain, week_start=log.coverage.week_start)
             own = [by_day[day]["value"] for day in days if day in by_day and by_day[day]["status"] == "complete"]
-            want[first] = {"value": sum(own) / len(own) if own else None, "status": log.coverage.period_status(first, grain)}
-        agree(keyed(log.session.measure("average_dau", grain=grain).to_dicts(), "period_start"), want, ("value", "status"), grain)
+            want[first] = {
+                "value": sum(own) / len(own) if own else None,
+                "status": log.coverage.period_status(first, grain),
+            }
+        agree(
+            keyed(log.session.measure("average_dau", grain=grain).to_dicts(), "period_start"),
+            want,
+            ("value", "status"),
+            grain,
+        )
 
 
 STATES = ("active", "new", "new_or_existing", "returning", "resurrected", "churned")
@@ -267,4 +275,6 @@ def test_stickiness_of_periods_and_its_interval(log: Log) -> None:
         days = period_days(first, "week", week_start=log.coverage.week_start)
         complete = [day for day in days if log.coverage.day_status(day) == "complete"]
         if complete and complete[-1] in got:
-            assert (row["value"], row["denominator"]) == tuple(got[complete[-1]][name] for name in ("value", "denominator"))
+            assert (row["value"], row["denominator"]) == tuple(
+                got[complete[-1]][name] for name in ("value", "denominator")
+            )

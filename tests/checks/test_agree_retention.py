@@ -54,9 +54,7 @@ def naive(events: list[Event], log: Log, *, grain: str, by: str | None = None, *
             found |= {(key[0], place, *key[2:]): row for key, row in rows.items() if isinstance(key, tuple)}
     else:
         numbers = range(1 if asked["criterion"] == "streak" else 0, 8)
-        rows = retention(
-            events, log.coverage, cohort_grain=grain, segment=by, numbers=numbers, warmup=0, **asked
-        )
+        rows = retention(events, log.coverage, cohort_grain=grain, segment=by, numbers=numbers, warmup=0, **asked)
         found = {
             (key[0], places.index(key[1]) if places else key[1], *key[2:]): row
             for key, row in rows.items()
@@ -126,7 +124,9 @@ def questions() -> list[dict[str, Any]]:
         if unit == "hour" and cohort == "recurring":
             continue  # cohorts by hour have no date of their own
         asked = {"unit": unit, "anchor": anchor, "criterion": criterion, "cohort": cohort, **CRITERIA[criterion]}
-        found.append({**asked, "entry": entry, "return_": return_, "grain": grain, "by": (None, None, "device")[number % 3]})
+        found.append(
+            {**asked, "entry": entry, "return_": return_, "grain": grain, "by": (None, None, "device")[number % 3]}
+        )
     return found
 
 
@@ -141,7 +141,9 @@ def test_every_criterion(log: Log) -> None:
 def test_within(log: Log) -> None:
     for entry, return_ in (("*", "*"), ("open", "play"), ("play", "play")):
         for by in (None, "version"):
-            compare(log, log.human, criterion="within", within=WITHIN, entry=entry, return_=return_, grain="week", by=by)
+            compare(
+                log, log.human, criterion="within", within=WITHIN, entry=entry, return_=return_, grain="week", by=by
+            )
 
 
 def adjusted(log: Log, rows: dict[Any, Any], got: dict[Any, Any], grain: str) -> dict[Any, Any]:
@@ -165,8 +167,15 @@ def test_averages(log: Log, cohort: str) -> None:
         result = log.session.retention(warmup_days=0, **asked)
         got = keyed(result.to_dicts(), "cohort_start", "period")
         rows = retention(
-            log.human, log.coverage, unit=unit, anchor=anchor, cohort=cohort, cohort_grain=grain, warmup=0,
-            entry="open", return_="play",
+            log.human,
+            log.coverage,
+            unit=unit,
+            anchor=anchor,
+            cohort=cohort,
+            cohort_grain=grain,
+            warmup=0,
+            entry="open",
+            return_="play",
         )
         averages = keyed(result.averages.to_pylist(), "period")
         want = {}
@@ -176,7 +185,11 @@ def test_averages(log: Log, cohort: str) -> None:
                 both = (row["interval"] or (None, None, None))[1:]
             low, high = both or (None, None)
             want[number] = {
-                **row, "pooled": row["value"], "cohorts": len(row["cohorts"]), "ci_low": low, "ci_high": high
+                **row,
+                "pooled": row["value"],
+                "cohorts": len(row["cohorts"]),
+                "ci_low": low,
+                "ci_high": high,
             }
         names = ("pooled", "simple", "numerator", "denominator", "cohorts", "ci_low", "ci_high")
         agree(averages, want, names, asked)
@@ -194,8 +207,16 @@ def test_early_entries_stand_apart(log: Log) -> None:
         events = [item for item in log.human if is_early.get(str(item.actor)) is early]
         if events:
             compare(
-                log, events, source=source, unit="week", criterion="on", entry="open", return_="*", grain="week",
-                anchor="calendar", warmup=28,
+                log,
+                events,
+                source=source,
+                unit="week",
+                criterion="on",
+                entry="open",
+                return_="*",
+                grain="week",
+                anchor="calendar",
+                warmup=28,
             )
 
 
@@ -231,8 +252,16 @@ def test_return_with_the_value_of_the_entry(log: Log) -> None:
     for unit, anchor in (("day", "calendar"), ("week", "elapsed"), ("week", "calendar")):
         for entry, return_ in (("open", "play"), ("*", "*")):
             compare(
-                log, log.human, by="device", unit=unit, anchor=anchor, criterion="on", match_on_return=True,
-                entry=entry, return_=return_, grain="month",
+                log,
+                log.human,
+                by="device",
+                unit=unit,
+                anchor=anchor,
+                criterion="on",
+                match_on_return=True,
+                entry=entry,
+                return_=return_,
+                grain="month",
             )
 
 

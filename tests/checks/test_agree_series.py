@@ -60,7 +60,10 @@ def test_streaks_spikes_and_weekdays(log: Log, by: str | None) -> None:
     days_of = daily(log, by)
     for threshold in (0, 2, 6):
         got = keyed(
-            [{**row, "key": row[by] if by else ""} for row in log.session.streaks("events", threshold=threshold, **options).to_dicts()],
+            [
+                {**row, "key": row[by] if by else ""}
+                for row in log.session.streaks("events", threshold=threshold, **options).to_dicts()
+            ],
             "key",
         )
         want = {}
@@ -99,7 +102,11 @@ def test_streaks_spikes_and_weekdays(log: Log, by: str | None) -> None:
             values = {day: number for day, (status, number) in days.items() if status == "complete"}
             for day, row in spikes(values, limit=limit, at_least=8).items():
                 if row["is_spike"]:
-                    want[value, day] = {"value": values[day], "z": row["z"], "direction": "up" if row["z"] > 0 else "down"}
+                    want[value, day] = {
+                        "value": values[day],
+                        "z": row["z"],
+                        "direction": "up" if row["z"] > 0 else "down",
+                    }
         assert set(got) == set(want), (by, limit)
         if got:
             agree(got, want, ("value", "z", "direction"), (by, limit))
@@ -200,7 +207,13 @@ def test_revenue(log: Log) -> None:
                     "unpriced": row["unpriced"],
                     "status": row["status"],
                 }
-            want = {key: {name: float(v) if name in ("value", "gross_revenue", "refunds") and v is not None else v for name, v in row.items()} for key, row in want.items()}
+            want = {
+                key: {
+                    name: float(v) if name in ("value", "gross_revenue", "refunds") and v is not None else v
+                    for name, v in row.items()
+                }
+                for key, row in want.items()
+            }
             empty = {key: row for key, row in got.items() if key not in want}
             assert all(row["value"] == (None if row["status"] == "missing" else 0) for row in empty.values())
             agree({key: row for key, row in got.items() if key in want}, want, next(iter(want.values())), (grain, by))
@@ -251,7 +264,13 @@ def compare_sessions(log: Log, **rules: Any) -> None:
     for grain in ("day", "week"):
         for by in (None, "device"):
             values = sorted({text(own[0].props[by]) for own in made}) if by else [None]
-            for metric in ("sessions", "session_duration", "session_duration_median", "session_duration_p90", "watch_seconds"):
+            for metric in (
+                "sessions",
+                "session_duration",
+                "session_duration_median",
+                "session_duration_p90",
+                "watch_seconds",
+            ):
                 rows = log.session.measure(metric, grain=grain, by=[by] if by else []).to_dicts()
                 got = {(row[by] if by else None, row["period_start"]): row for row in rows}
                 want = {}

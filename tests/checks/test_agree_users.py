@@ -170,7 +170,11 @@ def triers(log: Log, grain: str, by: str | None, weeks: int) -> dict[Any, dict[s
         if not uses:
             continue
         use = uses[0]
-        first = next(one for one in log.coverage.periods(grain) if use.local_date in period_days(one, grain, week_start=log.coverage.week_start))
+        first = next(
+            one
+            for one in log.coverage.periods(grain)
+            if use.local_date in period_days(one, grain, week_start=log.coverage.week_start)
+        )
         cell = found.setdefault((first, text(use.props[by]) if by else ""), {"days": [], "kept": [], "all": []})
         cell["all"].append(use)
         if active and active[0].at <= use.at:

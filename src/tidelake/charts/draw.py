@@ -42,6 +42,9 @@ def chart_of(table: pa.Table, *, title: str = "", subtitle: str = "") -> alt.Lay
         )
     import altair as alt
 
+    # A dot in a name (users.age_group) would mean a value within a value.
+    table = table.rename_columns([name.replace(".", " ") for name in table.column_names])
+    shape = shape_of(table) or shape
     data = alt.InlineData(values=_rows(table, shape))
     drawn: Any = _DRAWN[shape.kind](data, table, shape)
     if shape.facets is not None:

@@ -30,7 +30,7 @@ EXAMPLES = examples(
     "tide retention --matrix",
     "tide retention --entry first_login --return '*' --unit day --periods 1:7 --by region",
     "tide retention --cohort-by signup_date --grain month --anchor elapsed --matrix",
-    "tide retention --sessions --within 72h --grain all --by genre",
+    "tide retention --sessions --within 72h --grain all --by videos.genre",
     "tide retention --criterion on-or-after --horizon 8 --cohort recurring",
 )
 _ASKED, _COHORTS = "What is asked", "Cohorts"

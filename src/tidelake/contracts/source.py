@@ -43,7 +43,11 @@ class FieldRule(Settings):
     minimum: float | None = None
     maximum: float | None = None
     pattern: str | None = Field(None, description="regular expression (RE2) that the whole text must match")
-    references: str | None = Field(None, description="source.column of a dimension that must hold the value")
+    references: str | None = Field(
+        None,
+        description="source.column of a dimension that must hold the value; where it is the dimension's key, its "
+        "other columns are dimensions of these events (docs/metrics-files.md)",
+    )
     empty_is_null: bool = Field(False, description="treat '' as null")
     privacy: Privacy | None = Field(
         None,
@@ -205,7 +209,11 @@ class Source(Settings):
         "identical rows is reported",
     )
     history: Literal["none", "scd2"] = Field("none", description="dimensions: keep each row's history")
-    key: tuple[str, ...] = Field((), description="dimensions: the fields that identify a row; none = every row stays")
+    key: tuple[str, ...] = Field(
+        (),
+        description="dimensions: the fields that identify a row; none = every row stays; one = events that have it "
+        "can be cut by the other columns",
+    )
     complete: Coverage = Coverage()
     traffic: tuple[TrafficRule, ...] = ()
     sort: tuple[str, ...] = Field((), description="columns by which compaction sorts")

@@ -18,6 +18,7 @@ from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.sql import check_names_in
 from tidelake.errors import QueryError
+from tidelake.gold.attributes import Attributes
 from tidelake.gold.dates import Tables, rows_by_date, sum_kind
 from tidelake.gold.events import IDENTITY_DAY, Events, event_sources
 
@@ -83,7 +84,8 @@ def open_gold(
 ) -> Gold:
     """The gold room over a lake whose silver tables are there."""
     schemas = {name: lake.schema(f"silver.{name}") for name, source in sources.items() if source.fact == "event"}
-    events = Events(project, event_sources(sources, schemas))
+    attributes = Attributes(sources, lake.schema)
+    events = Events(project, event_sources(sources, schemas), attributes=attributes)
     if events.anonymous_tables:
         events = events.stitching(is_made=lake.version(IDENTITY_DAY) is not None)
     events.check()

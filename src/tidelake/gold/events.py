@@ -13,6 +13,7 @@ from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.contracts.table import quoted
 from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.gold.attributes import Attributes, common_kind
 from tidelake.gold.sqltext import SumKind, dates_condition, exact_sum, one_of, sql_name, sum_parts
 
 CANONICAL = (
@@ -25,6 +26,19 @@ CANONICAL = (
     "received_at",
     "seq",
     "traffic_class",
+)
+# What `select` always gives.
+_SELECTED = (
+    "source",
+    "event_date",
+    "event_time",
+    "seq",
+    "event_id",
+    "actor_id",
+    "event_name",
+    "source_session_id",
+    "is_active",
+    "is_counted",
 )
 # Equal where the order is tied, or saying where a row was read.
 _NO_TIE = {"event_date", "event_time", "event_id", "actor_id", "seq"} | {
@@ -65,12 +79,14 @@ class Events:
     Attributes:
         sum_kinds: How the columns that measures add up are added up, by what silver's files say of their values.
         is_stitched: Events without a known actor belong to whom `gold.identity_day` says.
+        attributes: What dimensions tell of the events.
     """
 
     project: Project
     sources: tuple[EventSource, ...]
     sum_kinds: Mapping[str, SumKind] = field(default_factory=dict)
     is_stitched: bool = False
+    attributes: Attributes = field(default_factory=Attributes, compare=False, repr=False)
 
     @property
     def tables(self) -> list[str]:
@@ -172,7 +188,9 @@ class Events:
             named += [(f"measures.{measure}", name) for name in (how.sum, how.distinct) if name]
         for place, name in named:
             if name not in known:
-                raise UnknownNameError("column", name, known, where=f"tide.yml, {place}")
+                is_told = self.attributes.of(name) is not None
+                more = f"{name} need not be listed: leave it out and ask --by {name}." if is_told else ""
+                raise UnknownNameError("column", name, known, where=f"tide.yml, {place}", more=more)
         for measure, how in rule.measures.items():
             if how.sum and known[how.sum] not in ("BIGINT", "DOUBLE"):
                 raise DefinitionError(
@@ -212,14 +230,69 @@ class Events:
 
         Args:
             days: Local dates to read; None = all.
-            columns: Silver columns beyond those; None = all that gold needs.
+            columns: Silver columns beyond those, and attributes of dimensions; None = all that gold needs.
             everything: Also rows that do not count (`is_counted` is false), and those without actor.
-            where: A further condition over silver columns.
+            where: A further condition over silver columns and attributes (`"videos.genre"`).
         """
         extra = list(self.needed() if columns is None else columns)
         types = self.types
+        where = self.attributes.spelled(where) if where else where
+        asked = [name for name in extra if name not in types] + self.attributes.in_text(where)
+        if about := self.attributes.among(asked):
+            return self._with_attributes(about, days, extra, everything=everything, where=where)
         parts = [self._one(source, days, extra, types, everything=everything, where=where) for source in self.sources]
         return "\nUNION ALL\n".join(parts)
+
+    def _with_attributes(
+        self,
+        about: Sequence[str],
+        days: Sequence[date] | None,
+        columns: Sequence[str],
+        *,
+        everything: bool,
+        where: str | None,
+    ) -> str:
+        """The same events, each with the attributes of its row in their dimensions; a condition on them comes last."""
+        types, dimensions = self.types, self.attributes.dimensions_of(about)
+        is_last = bool(self.attributes.in_text(where))
+        plain = [name for name in columns if name not in about]
+        if is_last:
+            plain += [name for name in types if name not in (*plain, *_SELECTED) and _names(where or "", name)]
+        kinds, keys = {}, {}
+        for dimension in dimensions:
+            kind = dimension.kind
+            for source in self.sources:
+                holder = dimension.holders.get(source.name)
+                kind = kind if holder is None else common_kind(kind, sql_name(source.schema.field(holder).type))
+            kinds[dimension.name] = kind
+        for source in self.sources:
+            keys[source.name] = "".join(
+                f", CAST({quoted(dimension.holders[source.name]) if source.name in dimension.holders else 'NULL'} "
+                f"AS {kinds[dimension.name]}) AS {quoted(dimension.key_name)}"
+                for dimension in dimensions
+            )
+        inner = "\nUNION ALL\n".join(
+            self._one(
+                source,
+                days,
+                plain,
+                types,
+                everything=everything,
+                where=None if is_last else where,
+                more=keys[source.name],
+            )
+            for source in self.sources
+        )
+        ties = [name for name in self.tie_names if name != "source"]
+        joined = self.attributes.joined(
+            f"({inner})",
+            [*_SELECTED, *(quoted(name) for name in plain), *ties],
+            about,
+            {dimension.name: (quoted(dimension.key_name), kinds[dimension.name]) for dimension in dimensions},
+            at="event_time",
+            known=known_actor if self.anonymous_tables else None,
+        )
+        return f"SELECT * FROM ({joined}) AS asked WHERE ({where})" if is_last else joined
 
     def _one(
         self,
@@ -230,12 +303,14 @@ class Events:
         *,
         everything: bool,
         where: str | None,
+        more: str = "",
     ) -> str:
         active = self.active_condition(source)
         counted = "TRUE" if self.project.activity.any else f"({_HUMAN} OR {active})"
         listed = "".join(f", {self._column(source, name, types)}" for name in extra)
         for index, (owner, name, kind) in enumerate(self.ties):
             listed += f", {quoted(name) if owner == source.name else f'CAST(NULL AS {kind})'} AS tie_{index}"
+        listed += more
         conditions = [dates_condition("event_date", days)]
         if not everything:
             conditions += [counted, "actor_id IS NOT NULL"]

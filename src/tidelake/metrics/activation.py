@@ -21,6 +21,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, micros
 from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.attributes import session_rows
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.dimensions import fact_dimensions, segment
 from tidelake.metrics.funnel import check_event_names, checked_grain, status_with_window
@@ -250,18 +251,19 @@ class _Question:
         )
 
     def _from_sessions(self) -> str:
-        asked = self.definition
-        named = "".join(f', "first_{name}" AS "{name}"' for name in self.gold.project.dimensions)
+        asked, spelled = self.definition, self.gold.events.attributes.spelled
+        reached, where = spelled(asked.session or ""), spelled(self.where or "")
         values = "".join(f", {segment(name)} AS s{index}" for index, name in enumerate(self.by))
-        wanted = f"coalesce(({self.where}), FALSE)" if self.where else "TRUE"
+        wanted = f"coalesce(({where}), FALSE)" if where else "TRUE"
         ranked = (
             "SELECT *, row_number() OVER (PARTITION BY actor_id ORDER BY started_at, session_id) AS place "
             "FROM gold.sessions WHERE active_event_count > 0"
         )
+        rows = session_rows(self.gold, self.by, reached, where, table=f"({ranked}) AS ranked")
         return (
             f"SELECT actor_id, session_date AS first_date, epoch_micros(started_at) AS t, "
-            f"CASE WHEN coalesce(({asked.session}), FALSE) THEN epoch_micros(ended_at) END AS reached_t{values} "
-            f"FROM (SELECT *{named} FROM ({ranked}) AS ranked WHERE place = 1) AS first_sessions WHERE {wanted}"
+            f"CASE WHEN coalesce(({reached}), FALSE) THEN epoch_micros(ended_at) END AS reached_t{values} "
+            f"FROM {rows} WHERE place = 1 AND {wanted}"
         )
 
     @property

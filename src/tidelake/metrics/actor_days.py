@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal, one_of
+from tidelake.metrics.attributes import actor_day_rows, attributes_of, is_of_actors
 from tidelake.metrics.choosing import Which
 from tidelake.metrics.periods import Grain, dates_between, next_period, period_start
 from tidelake.metrics.status import Observed, Status, observe
@@ -65,7 +67,8 @@ class ActorDays:
         """The tables that are read."""
         if self._is_from_silver:
             return self.gold.events.inputs
-        return ["gold.user_day" if self._is_by_edge or not self.by else "gold.user_day_value"]
+        is_whole = self._is_by_edge or self._is_of_actors or not self.by
+        return ["gold.user_day" if is_whole else "gold.user_day_value"]
 
     def rows(self, first: date, last: date) -> str:
         """SELECT of distinct `day`, columns of the dimensions, and `actor_id`.
@@ -106,10 +109,17 @@ class ActorDays:
 
     @property
     def _is_by_edge(self) -> bool:
-        return bool(self.by) and self.rule != "any"
+        return bool(self.by) and self.rule != "any" and not self._is_of_actors
+
+    @cached_property
+    def _is_of_actors(self) -> bool:
+        """Whether the dimensions are what an actor is on all its days alike: any, first and last value are one."""
+        return self.where is None and is_of_actors(self.gold, self.by)
 
     @property
     def _is_from_silver(self) -> bool:
+        if self._is_of_actors:
+            return False
         is_declared = set(self.by) <= set(self.gold.project.dimensions)
         return self.where is not None or not is_declared or (len(self.by) > 1 and not self._is_by_edge)
 
@@ -125,6 +135,10 @@ class ActorDays:
                 f"SELECT DISTINCT event_date AS day{listed}, actor_id FROM ({self._events()}) AS read_events "
                 f"WHERE is_active AND event_date {days}"
             )
+        if self._is_of_actors:
+            listed = "".join(f", {_value(name)} AS s{index}" for index, name in enumerate(self.by))
+            rows = actor_day_rows(self.gold, self.by)
+            return f"SELECT activity_date AS day{listed}, actor_id FROM {rows} WHERE is_active AND activity_date {days}"
         if not self.by:
             return f"SELECT activity_date AS day, actor_id FROM gold.user_day WHERE is_active AND activity_date {days}"
         return (
@@ -210,6 +224,7 @@ def open_actor_days(
 def _check_dimensions(gold: Gold, by: tuple[str, ...]) -> None:
     known = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS]
     known += ["source"] if len(gold.events.sources) > 1 else []
+    known += attributes_of(gold, "event")
     for name in by:
         if name not in known:
             parts = [part.strip() for part in name.split(",")]

@@ -14,6 +14,7 @@ from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold
 from tidelake.gold.model import definition_hash
+from tidelake.metrics.attributes import attribute_notes, attribute_tables
 from tidelake.metrics.status import Observed
 
 NUMBERS = ("value", "numerator", "denominator", "n", "ci_low", "ci_high")
@@ -88,11 +89,13 @@ def answer(
             pa.field("engine", pa.string()),
         ]
     )
-    versions = [(table, gold.lake.version(table)) for table in dict.fromkeys(tables)]
+    names = [item.name for item in fields]
+    read = [*tables, *attribute_tables(gold, names)]
+    versions = [(table, gold.lake.version(table)) for table in dict.fromkeys(read)]
     return Result(
         table=pa.Table.from_pylist([{**row, **fixed} for row in rows], schema=schema),
         sql=sql,
         sources=tuple(TableVersion(table, version) for table, version in versions if version is not None),
         title=title,
-        notes=tuple(notes),
+        notes=(*notes, *attribute_notes(gold, names)),
     )

@@ -76,6 +76,11 @@ class Which(Settings):
         parts += [f"({self.where})"] if self.where else []
         return f"coalesce({' AND '.join(parts)}, FALSE)" if parts else "TRUE"
 
+    def spelled(self, gold: Gold) -> Self:
+        """The same with attributes of dimensions in the condition written as columns (`"videos.genre"`)."""
+        text = gold.events.attributes.spelled(self.where) if self.where else None
+        return self if text == self.where else self.model_copy(update={"where": text})
+
     def check(self, gold: Gold) -> None:
         """Raise for a condition that is not portable or names what no event source has, and for unknown events.
 
@@ -87,9 +92,10 @@ class Which(Settings):
             return
         check_expression(self.where)
         check_names_in(self.where, list(gold.events.types), columns_by_field(gold.sources))
-        for name in self.columns:
-            if name not in gold.events.types and name not in _OWN:
-                raise UnknownNameError("column", name, gold.events.types)
+        events = gold.events
+        for name in self.spelled(gold).columns:
+            if name not in events.types and name not in _OWN and events.attributes.of(name) is None:
+                raise UnknownNameError("column", name, [*events.types, *events.attributes.names])
 
 
 _OWN = frozenset(("event_date", "event_time", "event_id", "actor_id", "event_name", "seq", "source"))
@@ -112,13 +118,14 @@ def event_rows(
 
     Args:
         flags: Events by the name of the column that marks them.
-        columns: More of silver's columns.
+        columns: More of silver's columns, and attributes of dimensions.
         where: Condition over silver's columns for all of the rows.
         first: First local date to read; None = the first there is.
         last: Last local date to read; None = the last there is.
     """
     for which in flags.values():
         which.check(gold)
+    flags = {name: which.spelled(gold) for name, which in flags.items()}
     own = [*_OWN, "is_active", *gold.events.tie_names]
     asked = [name for which in flags.values() for name in which.columns if name not in _OWN]
     extra = [name for name in dict.fromkeys([*columns, *asked]) if name not in own]

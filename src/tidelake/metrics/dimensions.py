@@ -9,6 +9,7 @@ from tidelake.contracts.table import quoted
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.events import CANONICAL
+from tidelake.metrics.attributes import attributes_of
 from tidelake.metrics.definition import Fact, Metric
 from tidelake.metrics.session_events import names_of
 
@@ -27,7 +28,7 @@ def segment(name: str) -> str:
 def conditional_columns(gold: Gold, metric: Metric) -> list[str]:
     """The columns that a question's condition can ask for; none before the first build."""
     if metric.fact in ("event", "actor_day"):
-        return [*gold.events.types, *CANONICAL] if gold.events.types else []
+        return [*gold.events.types, *CANONICAL, *attributes_of(gold, "event")] if gold.events.types else []
     counts = set(names_of(gold)) if metric.fact == "session" else set()
     return [name for name in defined_columns(gold, metric) if name not in counts]
 
@@ -41,7 +42,9 @@ def defined_columns(gold: Gold, metric: Metric) -> list[str]:
         return [] if schema is None else [*schema.names, *gold.project.measures]
     table = "gold.sessions" if metric.fact == "session" else f"silver.{metric.source}"
     schema = gold.lake.schema(table)
-    named = [*gold.project.dimensions, *names_of(gold)] if metric.fact == "session" else []
+    named = []
+    if metric.fact == "session":
+        named = [*gold.project.dimensions, *names_of(gold), *attributes_of(gold, "session")]
     return [] if schema is None else [*schema.names, *named]
 
 
@@ -76,11 +79,19 @@ def _check_carried(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
                 f"'{metric.name}' is made from {metric.fact} facts, which do not carry '{name}'.",
                 hint=f"Carried by: {', '.join(holders)} facts. "
                 f"Dimensions of {metric.name}: {', '.join(own) or 'none'}."
-                + (" List it under `dimensions:` in tide.yml." if metric.fact == "session" else ""),
+                + (
+                    f" List {_carrier(gold, name)} under `dimensions:` in tide.yml." if metric.fact == "session" else ""
+                ),
             )
         parts = [part.strip() for part in name.split(",")]
         more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
         raise UnknownNameError("dimension", name, own, more=more)
+
+
+def _carrier(gold: Gold, name: str) -> str:
+    """What sessions would have to carry to have a dimension: itself, or the key of what it is an attribute of."""
+    dimension = gold.events.attributes.of(name)
+    return "it" if dimension is None else " or ".join(sorted({f"'{key}'" for key in dimension.holders.values()}))
 
 
 def dimensions_of(gold: Gold, metric: Metric, leaves: Sequence[Metric]) -> list[str]:
@@ -96,11 +107,11 @@ def dimensions_of(gold: Gold, metric: Metric, leaves: Sequence[Metric]) -> list[
 def fact_dimensions(gold: Gold, fact: Fact, source: str | None = None) -> list[str]:
     """The names by which rows of a fact can be cut; none of events before the first build."""
     if fact == "session":
-        return _session_dimensions(gold)
+        return [*_session_dimensions(gold), *attributes_of(gold, fact)]
     if fact == "count":
         return _count_dimensions(gold, source)
     events = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS and name != "session_id"]
-    return [*events, "source"] if len(gold.events.sources) > 1 else events
+    return [*events, *(["source"] if len(gold.events.sources) > 1 else []), *attributes_of(gold, fact)]
 
 
 def _session_dimensions(gold: Gold) -> list[str]:

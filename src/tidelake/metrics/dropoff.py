@@ -22,6 +22,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import dates_condition, real
 from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.attributes import attribute_notes, attribute_tables, session_notes, session_rows
 from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions
 from tidelake.metrics.intervals import benjamini_hochberg, moments_bounds
 from tidelake.metrics.kinds.strata import (
@@ -102,6 +103,7 @@ def dropoff(
         QueryError: `where` is not one portable condition over sessions.
     """
     gold = open_gold(engine, lake, project, sources)
+    where = gold.events.attributes.spelled(where) if where else where
     names = (by,) if isinstance(by, str) else tuple(by)
     _check(gold, names, where)
     observed = observe_read(gold, [source.name for source in gold.events.sources], [SESSIONS])
@@ -171,7 +173,6 @@ class _Question:
 
     def _cells_sql(self, days: Sequence[date]) -> str:
         """One row an actor and cell: sessions, those that dropped off, and those without a watch event."""
-        named = "".join(f", {quoted('first_' + name)} AS {quoted(name)}" for name in self.gold.project.dimensions)
         cut = [f"coalesce(CAST({quoted(name)} AS VARCHAR), '{UNKNOWN}')" for name in self.by]
         cut += ["'(all)'"] * (2 - len(cut))
         condition = f" AND ({self.where})" if self.where else ""
@@ -179,7 +180,7 @@ class _Question:
         return (
             f"SELECT actor_id, {cut[0]} AS c0, {cut[1]} AS c1, count(*) AS x, "
             f"count(*) FILTER (WHERE coalesce(watch_seconds, 0) < {real(self.asked.threshold_seconds)}) AS y, "
-            f"count(*) FILTER (WHERE {nothing}) AS unwatched FROM (SELECT *{named} FROM {SESSIONS}) AS sessions "
+            f"count(*) FILTER (WHERE {nothing}) AS unwatched FROM {session_rows(self.gold, self.by, self.where)} "
             f"WHERE {dates_condition('session_date', days)}{condition} GROUP BY actor_id, {cut[0]}, {cut[1]}"
         )
 
@@ -315,9 +316,9 @@ class _Question:
             version=version_of(self.gold, self.asked),
             observed=self.observed,
             sql=sql,
-            tables=[SESSIONS],
+            tables=[SESSIONS, *attribute_tables(self.gold, self.by)],
             title=f"Sessions with less than {self.asked.threshold_seconds:g} s watched, by {' and '.join(self.by)}",
-            notes=notes,
+            notes=[*notes, *session_notes(self.gold, self.by), *attribute_notes(self.gold, self.by)],
         )
 
 

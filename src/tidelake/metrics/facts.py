@@ -16,6 +16,7 @@ from tidelake.engine.sql import columns_of
 from tidelake.gold.builtin import ALL
 from tidelake.gold.context import Gold
 from tidelake.gold.sqltext import date_literal, exact_sum, instant_literal, one_of
+from tidelake.metrics.attributes import actor_day_rows, is_of_actors, session_rows
 from tidelake.metrics.conditions import conjunction
 from tidelake.metrics.definition import Metric
 from tidelake.metrics.dimensions import UNKNOWN, segment
@@ -91,7 +92,7 @@ class Facts:
             return self.gold.events.inputs
         if self._from_event_day:
             return ["gold.event_day"]
-        return ["gold.user_day_value" if self.by else "gold.user_day"]
+        return ["gold.user_day_value" if self.by and not self._is_of_actors else "gold.user_day"]
 
     @property
     def is_distinct(self) -> bool:
@@ -154,14 +155,22 @@ class Facts:
 
     @property
     def _from_silver(self) -> bool:
-        if self._silver_where is not None or self.actor is not None or len(self.by) > 1:
+        if self._silver_where is not None or self.actor is not None:
             return True
-        if any(name not in self.gold.project.dimensions for name in self.by):
+        if self._is_of_actors:
+            return False
+        if len(self.by) > 1 or any(name not in self.gold.project.dimensions for name in self.by):
             return True
         if self.metric.fact == "event" and self.metric.kind not in ("distinct", "mean_of_days"):
             is_sum = self.metric.kind == "sum" and self.metric.expression is None
             return not is_sum or self.attributed == "all"
         return False
+
+    @cached_property
+    def _is_of_actors(self) -> bool:
+        """Whether the dimensions are what an actor is on all its days alike, so that gold's days can be cut by them."""
+        is_of_days = self.metric.fact == "actor_day" or self.metric.kind in ("distinct", "mean_of_days")
+        return is_of_days and is_of_actors(self.gold, self.by)
 
     @property
     def _from_event_day(self) -> bool:
@@ -176,7 +185,7 @@ class Facts:
 
     def _named(self, day: str, *, has_values: bool, has_actor: bool) -> tuple[str, ...]:
         """The columns that tell rows apart; `has_values`: the segment is the column `value`."""
-        segments = ["value AS s0"] if has_values else self._listed
+        segments = ["value AS s0"] if has_values and not self._is_of_actors else self._listed
         return (f"{day} AS day", *segments, *(["actor_id"] if has_actor else []))
 
     @property
@@ -245,6 +254,8 @@ class Facts:
         )
 
     def _day_table(self) -> str:
+        if self._is_of_actors:
+            return f"{actor_day_rows(self.gold, self.by)} WHERE TRUE"
         if not self.by:
             return "gold.user_day WHERE TRUE"
         return f"gold.user_day_value WHERE dimension = {self._dimension()}"
@@ -273,7 +284,8 @@ class Facts:
             if rule is not None:
                 wanted += [one for one in (rule.sum, rule.distinct) if one]
             elif self.metric.fact == "event" and self.metric.expression:
-                wanted += [name] if name in events.types and name not in _READ else []
+                is_read = name in events.types or events.attributes.of(name) is not None
+                wanted += [name] if is_read and name not in _READ else []
         inner = events.select(columns=list(dict.fromkeys(wanted)), everything=everything, where=self._silver_where)
         return f"SELECT * FROM ({inner}) AS read_events WHERE {self._within('event_date')}"
 
@@ -304,19 +316,17 @@ class Facts:
     # --- sessions
 
     def _sessions(self) -> Rows:
-        dimensions = self.gold.project.dimensions
-        named = "".join(f", {quoted('first_' + name)} AS {quoted(name)}" for name in dimensions)
         asked = conjunction([self.metric.where, self.where, self._until("started_at")])
         condition = f" AND {asked}" if asked else ""
         is_distinct = self.metric.kind in ("distinct", "mean_of_days")
         counted = named_in(self.gold, (*self.needs, *self.also))
-        joined = _with_counts(counted) if counted else "gold.sessions"
+        counts = _with_counts(counted) if counted else "gold.sessions"
         expression = self.metric.expression or (quoted(self.metric.column) if self.metric.column else None)
         return Rows(
             self._named("session_date", has_values=False, has_actor=True),
             None if is_distinct else expression,
             None if is_distinct else "1",
-            f"(SELECT *{named} FROM {joined}) AS sessions WHERE {self._within('session_date')}{condition}",
+            f"{session_rows(self.gold, self.by, asked, table=counts)} WHERE {self._within('session_date')}{condition}",
         )
 
     # --- count facts

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
+from tidelake.metrics.attributes import spelled_metric
 from tidelake.metrics.catalogue import OWN, all_parts, built_in
 from tidelake.metrics.conditions import check_columns
 from tidelake.metrics.definition import GRAINS, Grain, Metric
@@ -85,12 +86,13 @@ def check_whole_days(facts: Facts) -> None:
         raise DefinitionError(
             f"'{facts.metric.name}' names {', '.join(whole)}, which gold.user_day has for whole days only: "
             "it has no dimensions and no --where.",
-            hint="A metric of session facts can be cut by the values at a session's first event.",
+            hint="A metric of session facts can be cut by the values at a session's first event; this one by what a "
+            "dimension without history says of actors (users.age_group).",
         )
 
 
 def _columns(gold: Gold, metric: Metric) -> tuple[str, ...]:
-    return Facts(gold, metric, (), None, ()).needs
+    return Facts(gold, spelled_metric(gold, metric), (), None, ()).needs
 
 
 def _undeclared(names: Sequence[str]) -> str:
@@ -102,6 +104,7 @@ def _check_own(gold: Gold, metric: Metric) -> None:
     if metric.name in built_in() or metric.fact is None:
         return
     known = defined_columns(gold, metric)
+    metric = spelled_metric(gold, metric)
     for key, text in (("where", metric.where), ("expression", metric.expression)):
         if text is not None:
             check_columns(text, known, gold.sources, where=f"{OWN}/{metric.name}.yml, {key}")

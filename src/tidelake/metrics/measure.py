@@ -16,6 +16,7 @@ from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
+from tidelake.metrics.attributes import attribute_tables
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, all_parts, catalogue, metric_named, parts_of
 from tidelake.metrics.comparing import Comparison, compared, comparison_fields, earlier_spans, with_elapsed
 from tidelake.metrics.conditions import condition
@@ -100,7 +101,7 @@ def measure(
     known = catalogue(project, sources)
     definition = metric_named(metric, known)
     by = (by,) if isinstance(by, str) else tuple(by)
-    asked = condition(where) if where is not None else None
+    asked = condition(gold.events.attributes.spelled(where)) if where is not None else None
     leaves = leaves_of(definition, known)
     if asked is not None:
         for leaf in leaves:
@@ -229,7 +230,8 @@ def _title(question: Question) -> str:
 
 
 def _sources(question: Question, tables: Sequence[str]) -> tuple[TableVersion, ...]:
-    versions = [(name, question.gold.lake.version(name)) for name in tables]
+    read = [*tables, *attribute_tables(question.gold, question.by)]
+    versions = [(name, question.gold.lake.version(name)) for name in dict.fromkeys(read)]
     return tuple(TableVersion(name, version) for name, version in versions if version is not None)
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from tidelake.metrics.answer import NUMBERS
+from tidelake.metrics.attributes import attribute_notes, session_notes
 from tidelake.metrics.catalogue import parts_of
 from tidelake.metrics.facts import Facts
 from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, rolling_distinct_sql
@@ -97,7 +98,7 @@ def select_of(question: Question, rows: str, segments: Sequence[str], *, is_merg
     """
     metric = question.metric
     if metric.kind == "distinct" and (metric.window_days or 0) > 1:
-        spans = question.facts().spans
+        spans = _only(question.facts()).spans
         return rolling_distinct_sql(rows, segments, window_days=metric.window_days or 1, spans=spans)
     if metric.kind == "distinct":
         return distinct_sql(rows, segments, is_counted_once=not is_merged and _is_counted_once(question))
@@ -294,7 +295,11 @@ def _notes(question: Question) -> list[str]:
         )
     if question.unknown:
         notes.append(question.unknown)
+    named = question.gold.events.attributes.in_text(question.where.sql) if question.where is not None else []
+    notes += attribute_notes(question.gold, [*question.by, *named])
     facts = {part.fact for part in (metric, *parts_of(metric, question.known).values())}
     if "session" in facts and any(name in question.gold.project.dimensions for name in question.by):
         notes.append("A session counts for the value at its first event.")
+    if "session" in facts:
+        notes += session_notes(question.gold, question.by)
     return notes

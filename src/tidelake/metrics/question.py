@@ -13,6 +13,7 @@ import pyarrow as pa
 from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold
 from tidelake.gold.dates import dates_behind
+from tidelake.metrics.attributes import spelled_metric
 from tidelake.metrics.catalogue import parts_of
 from tidelake.metrics.conditions import Condition
 from tidelake.metrics.definition import Grain, Metric
@@ -104,6 +105,7 @@ class Question:
 
     def _facts_of(self, metric: Metric, by: tuple[str, ...], attributed: Attributed) -> Facts:
         where = self.where.sql if self.where is not None else None
+        metric = spelled_metric(self.gold, metric)
         found = Facts(self.gold, metric, by, where, self._read_spans(), self.actor, attributed, until=self.until)
         check_whole_days(found)
         return found

@@ -19,6 +19,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
 from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.attributes import session_notes
 from tidelake.metrics.dimensions import fact_dimensions
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.retention import HOUR, SOURCES, Cell, Plan
@@ -104,6 +105,7 @@ def retention(
         QueryError: A condition is not one portable condition, or names a column that is not there.
     """
     gold = open_gold(engine, lake, project, sources)
+    where = gold.events.attributes.spelled(where) if where else where
     by = (by,) if isinstance(by, str) else tuple(by)
     grains = get_args(CohortGrain)
     chosen = grain or ("day" if definition.unit == "hour" else definition.unit)
@@ -186,6 +188,7 @@ class _Question:
         if without and without[0]["n"]:
             rows.append(self._no_cohort(without[0]["n"]))
         notes = [*self.who.memo["notes"], *self._notes(rows)]
+        notes += session_notes(self.gold, self.by) if self.definition.fact == "session" else []
         return self._result(rows, averages, counted, notes, self)
 
     def members(self, period: int | None) -> Result:

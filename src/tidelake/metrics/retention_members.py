@@ -19,6 +19,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.dates import dates_behind
 from tidelake.gold.sqltext import date_literal, day_start
+from tidelake.metrics.attributes import session_rows
 from tidelake.metrics.choosing import event_rows
 from tidelake.metrics.dimensions import segment
 from tidelake.metrics.kinds.retention import Clock, Plan, in_micros
@@ -106,15 +107,15 @@ class Members:
             provided = ("event_name",)
             wanted = [name for name in extra if name not in provided]
             return event_rows(self.gold, chosen, columns=wanted, where=self.where, first=first, last=last)
-        named = "".join(f", {quoted('first_' + name)} AS {quoted(name)}" for name in self.gold.project.dimensions)
-        marks = "".join(f", coalesce(({known[flag].where or 'TRUE'}), FALSE) AS {flag}" for flag in flags)
+        told = {flag: known[flag].spelled(self.gold).where or "TRUE" for flag in flags}
+        marks = "".join(f", coalesce(({text}), FALSE) AS {flag}" for flag, text in told.items())
         conditions = [f"({self.where})"] if self.where else []
         conditions += [f"session_date >= {date_literal(first)}"] if first else []
         conditions += [f"session_date <= {date_literal(last)}"] if last else []
         columns = "".join(f", {quoted(name)}" for name in extra)
         return (
             "SELECT actor_id, session_date AS event_date, started_at AS event_time, CAST(NULL AS BIGINT) AS seq, "
-            f"session_id AS event_id{columns}{marks} FROM (SELECT *{named} FROM gold.sessions) AS sessions "
+            f"session_id AS event_id{columns}{marks} FROM {session_rows(self.gold, extra, self.where, *told.values())} "
             f"WHERE {' AND '.join(conditions) or 'TRUE'}"
         )
 

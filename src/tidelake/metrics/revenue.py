@@ -174,7 +174,7 @@ class _Question:
 
     @property
     def event_columns(self) -> list[str]:
-        return list(dict.fromkeys([*_OWN, *self.gold.events.types]))
+        return list(dict.fromkeys([*_OWN, *self.gold.events.types, *self.gold.events.attributes.among(self.by)]))
 
     @property
     def product_columns(self) -> tuple[str, ...]:
@@ -192,7 +192,8 @@ class _Question:
                 which.check(self.gold)
         for name in self.by:
             if name not in events and name not in self.product_columns:
-                raise UnknownNameError("dimension", name, [*events, *self.product_columns])
+                known = [*events, *self.product_columns, *self.gold.events.attributes.names]
+                raise UnknownNameError("dimension", name, known)
         if asked.product is not None and asked.product not in events and self.products is None:
             raise UnknownNameError("column", asked.product, events, where="the events")
         if asked.price not in events and (self.products is None or self.products.price is None):
