@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from tests.checks.active import Active
@@ -12,7 +13,9 @@ from tests.checks.events import Coverage, Event, by_actor, default_active
 
 def active_days(events: Iterable[Event], active: Active = default_active) -> dict[str, list[date]]:
     """Each actor's active dates in order."""
-    found = {actor: sorted({item.local_date for item in own if active(item)}) for actor, own in by_actor(events).items()}
+    found = {
+        actor: sorted({item.local_date for item in own if active(item)}) for actor, own in by_actor(events).items()
+    }
     return {actor: days for actor, days in found.items() if days}
 
 
@@ -38,7 +41,7 @@ def automatic_k(events: Iterable[Event], last: date) -> int | None:
     gaps: list[tuple[int, bool, float]] = []
     for days in active_days(events).values():
         own = [day for day in days if day <= last]
-        lengths = [(two - one).days for one, two in zip(own, own[1:], strict=False)]
+        lengths = [(two - one).days for one, two in pairwise(own)]
         gaps += [(length, False, 1 / len(own)) for length in lengths]
         gaps += [((last - own[-1]).days, True, 1 / len(own))] if own else []
     survival = 1.0

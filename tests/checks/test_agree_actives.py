@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from tests.checks.active import average_daily, by_segment, calendar, daily, rolling, rolling_by_period
-from tests.checks.events import UNKNOWN, WORST_FIRST, Event, default_active, period_days, start_of, text
+from tests.checks.active import by_segment, calendar, daily, rolling, rolling_by_period
+from tests.checks.events import WORST_FIRST, Event, default_active, period_days, start_of, text
+from tests.checks.intervals import ratio_of_sums, wilson
 from tests.checks.lifecycle import lifecycle
-from tests.checks.logs import LOGS, Log, agree, keyed, open_log
+from tests.checks.logs import Log, agree, keyed
 from tests.checks.power_curve import power_curve
 from tests.checks.stickiness import stickiness_avg, stickiness_day
-from tests.checks.intervals import ratio_of_sums, wilson
-
-SEED = int(os.environ.get("AGREE_SEED", "1"))
-
-
-@pytest.fixture(scope="module", params=LOGS)
-def log(request: pytest.FixtureRequest) -> Iterator[Log]:
-    made = open_log(request, SEED)
-    with made.session:
-        yield made
 
 
 def with_value(events: list[Event], name: str, value: str) -> list[Event]:
@@ -39,7 +28,7 @@ METRICS = {"dau": 1, "wau": 7, "mau": 30, "mau_28": 28}
 
 
 def naive_active(log: Log, metric: str, grain: str, events: list[Event]) -> dict[date, Any]:
-    events, coverage = events, log.coverage
+    coverage = log.coverage
     if metric in ("wau_cal", "mau_cal", "active_users") and grain != "day":
         return calendar(events, coverage, grain=grain)
     if metric in ("dau", "active_users") and grain == "day":
@@ -88,8 +77,16 @@ def test_average_dau(log: Log) -> None:
         for first in log.coverage.periods(grain):
             days = period_days(first, grain, week_start=log.coverage.week_start)
             own = [by_day[day]["value"] for day in days if day in by_day and by_day[day]["status"] == "complete"]
-            want[first] = {"value": sum(own) / len(own) if own else None, "status": log.coverage.period_status(first, grain)}
-        agree(keyed(log.session.measure("average_dau", grain=grain).to_dicts(), "period_start"), want, ("value", "status"), grain)
+            want[first] = {
+                "value": sum(own) / len(own) if own else None,
+                "status": log.coverage.period_status(first, grain),
+            }
+        agree(
+            keyed(log.session.measure("average_dau", grain=grain).to_dicts(), "period_start"),
+            want,
+            ("value", "status"),
+            grain,
+        )
 
 
 STATES = ("active", "new", "new_or_existing", "returning", "resurrected", "churned")
@@ -267,4 +264,6 @@ def test_stickiness_of_periods_and_its_interval(log: Log) -> None:
         days = period_days(first, "week", week_start=log.coverage.week_start)
         complete = [day for day in days if log.coverage.day_status(day) == "complete"]
         if complete and complete[-1] in got:
-            assert (row["value"], row["denominator"]) == tuple(got[complete[-1]][name] for name in ("value", "denominator"))
+            assert (row["value"], row["denominator"]) == tuple(
+                got[complete[-1]][name] for name in ("value", "denominator")
+            )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from itertools import product
@@ -17,18 +15,8 @@ from tests.checks.bounce import sessions_of
 from tests.checks.events import Choice, Event, by_actor, default_active, period_days, start_of
 from tests.checks.intervals import wilson
 from tests.checks.lifecycle import first_kind
-from tests.checks.logs import LOGS, Log, agree, keyed, open_log
+from tests.checks.logs import SEED, Log, agree, keyed
 from tests.checks.retention import pooled, retention
-
-SEED = int(os.environ.get("AGREE_SEED", "1"))
-
-
-@pytest.fixture(scope="module", params=LOGS)
-def log(request: pytest.FixtureRequest) -> Iterator[Log]:
-    made = open_log(request, SEED)
-    with made.session:
-        yield made
-
 
 HOURS = timedelta(hours=1)
 CRITERIA: dict[str, dict[str, Any]] = {
@@ -54,9 +42,7 @@ def naive(events: list[Event], log: Log, *, grain: str, by: str | None = None, *
             found |= {(key[0], place, *key[2:]): row for key, row in rows.items() if isinstance(key, tuple)}
     else:
         numbers = range(1 if asked["criterion"] == "streak" else 0, 8)
-        rows = retention(
-            events, log.coverage, cohort_grain=grain, segment=by, numbers=numbers, warmup=0, **asked
-        )
+        rows = retention(events, log.coverage, cohort_grain=grain, segment=by, numbers=numbers, warmup=0, **asked)
         found = {
             (key[0], places.index(key[1]) if places else key[1], *key[2:]): row
             for key, row in rows.items()
@@ -109,7 +95,7 @@ def compare(log: Log, events: list[Event], *, by: str | None = None, source: str
         if is_growing(log, key[0], grain) and row["status"] == "complete":
             row["status"] = "partial_cohort"  # more members may come
         if key in got and got[key]["status"] == "missing":  # no day of the cell was received: a zero is none
-            assert row["numerator"] in (0, None) and got[key]["value"] is None, key
+            assert (row["numerator"] or 0, got[key]["value"]) == (0, None), key
             want[key] = {**row, **{name: got[key][name] for name in NAMES}}
     agree(got, want, NAMES, (by, given))
 
@@ -126,7 +112,9 @@ def questions() -> list[dict[str, Any]]:
         if unit == "hour" and cohort == "recurring":
             continue  # cohorts by hour have no date of their own
         asked = {"unit": unit, "anchor": anchor, "criterion": criterion, "cohort": cohort, **CRITERIA[criterion]}
-        found.append({**asked, "entry": entry, "return_": return_, "grain": grain, "by": (None, None, "device")[number % 3]})
+        found.append(
+            {**asked, "entry": entry, "return_": return_, "grain": grain, "by": (None, None, "device")[number % 3]}
+        )
     return found
 
 
@@ -141,11 +129,13 @@ def test_every_criterion(log: Log) -> None:
 def test_within(log: Log) -> None:
     for entry, return_ in (("*", "*"), ("open", "play"), ("play", "play")):
         for by in (None, "version"):
-            compare(log, log.human, criterion="within", within=WITHIN, entry=entry, return_=return_, grain="week", by=by)
+            compare(
+                log, log.human, criterion="within", within=WITHIN, entry=entry, return_=return_, grain="week", by=by
+            )
 
 
 def adjusted(log: Log, rows: dict[Any, Any], got: dict[Any, Any], grain: str) -> dict[Any, Any]:
-    """The check's rows with `status` as the product says it of cohorts that grow and of cells that were not received."""
+    """The check's rows, with what the page says of cohorts that grow and of cells that were not received."""
     return {
         key: {**row, "status": "partial_cohort"}
         if row["status"] == "complete" and is_growing(log, key[0], grain)
@@ -165,8 +155,15 @@ def test_averages(log: Log, cohort: str) -> None:
         result = log.session.retention(warmup_days=0, **asked)
         got = keyed(result.to_dicts(), "cohort_start", "period")
         rows = retention(
-            log.human, log.coverage, unit=unit, anchor=anchor, cohort=cohort, cohort_grain=grain, warmup=0,
-            entry="open", return_="play",
+            log.human,
+            log.coverage,
+            unit=unit,
+            anchor=anchor,
+            cohort=cohort,
+            cohort_grain=grain,
+            warmup=0,
+            entry="open",
+            return_="play",
         )
         averages = keyed(result.averages.to_pylist(), "period")
         want = {}
@@ -176,7 +173,11 @@ def test_averages(log: Log, cohort: str) -> None:
                 both = (row["interval"] or (None, None, None))[1:]
             low, high = both or (None, None)
             want[number] = {
-                **row, "pooled": row["value"], "cohorts": len(row["cohorts"]), "ci_low": low, "ci_high": high
+                **row,
+                "pooled": row["value"],
+                "cohorts": len(row["cohorts"]),
+                "ci_low": low,
+                "ci_high": high,
             }
         names = ("pooled", "simple", "numerator", "denominator", "cohorts", "ci_low", "ci_high")
         agree(averages, want, names, asked)
@@ -194,8 +195,16 @@ def test_early_entries_stand_apart(log: Log) -> None:
         events = [item for item in log.human if is_early.get(str(item.actor)) is early]
         if events:
             compare(
-                log, events, source=source, unit="week", criterion="on", entry="open", return_="*", grain="week",
-                anchor="calendar", warmup=28,
+                log,
+                events,
+                source=source,
+                unit="week",
+                criterion="on",
+                entry="open",
+                return_="*",
+                grain="week",
+                anchor="calendar",
+                warmup=28,
             )
 
 
@@ -231,8 +240,16 @@ def test_return_with_the_value_of_the_entry(log: Log) -> None:
     for unit, anchor in (("day", "calendar"), ("week", "elapsed"), ("week", "calendar")):
         for entry, return_ in (("open", "play"), ("*", "*")):
             compare(
-                log, log.human, by="device", unit=unit, anchor=anchor, criterion="on", match_on_return=True,
-                entry=entry, return_=return_, grain="month",
+                log,
+                log.human,
+                by="device",
+                unit=unit,
+                anchor=anchor,
+                criterion="on",
+                match_on_return=True,
+                entry=entry,
+                return_=return_,
+                grain="month",
             )
 
 
