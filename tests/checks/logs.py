@@ -152,7 +152,7 @@ def squeezed(seed: int, zone: str, events: Sequence[Event], names: Callable[[Eve
         moment = begin + timedelta(days=late.get(str(item.actor), 0), minutes=minutes)
         if moment < begin + timedelta(days=87):
             rows.append(_row(rng, item.actor, moment, names(item)))
-    return zone, rng.choice(("monday", "sunday")), rows[:2500]
+    return zone, rng.choice(("monday", "sunday")), rows[:1200]
 
 
 def college(folder: Path, seed: int) -> Made:

@@ -94,7 +94,7 @@ def ask(log: Log, asked: Mapping[str, Any]) -> dict[Any, Any]:
 
 
 def test_funnels(log: Log) -> None:
-    for asked in questions(random.Random(SEED), 40 if log.name == "by_hand" else 12):
+    for asked in questions(random.Random(SEED), 24 if log.name == "by_hand" else 6):
         agree(ask(log, asked), naive(log, asked), NAMES, asked)
 
 

@@ -242,31 +242,30 @@ SESSION_METRICS = ("sessions", "session_duration", "session_duration_median", "s
 def compare_sessions(log: Log, **rules: Any) -> None:
     zone = ZoneInfo(log.coverage.timezone)
     made = sessions_of(log.acting, day=lambda at: at.astimezone(zone).date(), **rules)
-    for grain in ("day", "week"):
-        for by in (None, "device"):
-            values = sorted({text(own[0].props[by]) for own in made}) if by else [None]
-            for metric in SESSION_METRICS:
-                rows = log.session.measure(metric, grain=grain, by=[by] if by else []).to_dicts()
-                got = {(row[by] if by else None, row["period_start"]): row for row in rows}
-                want = {}
-                for value in values:
-                    for first in log.coverage.periods(grain):
-                        days = set(period_days(first, grain, week_start=log.coverage.week_start))
-                        own = [
-                            one
-                            for one in made
-                            if one[0].local_date in days and (by is None or text(one[0].props[by]) == value)
-                        ]
-                        row = session_row(own)
-                        status = log.coverage.period_status(first, grain)
-                        low, high = row["bounds"] if metric == "session_duration" else (None, None)
-                        want[value, first] = {
-                            "value": None if status == "missing" else row[metric],
-                            "status": status,
-                            "ci_low": low,
-                            "ci_high": high,
-                        }
-                agree(got, want, ("value", "status", "ci_low", "ci_high"), (rules, grain, by, metric))
+    for grain, by in (("day", None), ("week", "device")):
+        values = sorted({text(own[0].props[by]) for own in made}) if by else [None]
+        for metric in SESSION_METRICS:
+            rows = log.session.measure(metric, grain=grain, by=[by] if by else []).to_dicts()
+            got = {(row[by] if by else None, row["period_start"]): row for row in rows}
+            want = {}
+            for value in values:
+                for first in log.coverage.periods(grain):
+                    days = set(period_days(first, grain, week_start=log.coverage.week_start))
+                    own = [
+                        one
+                        for one in made
+                        if one[0].local_date in days and (by is None or text(one[0].props[by]) == value)
+                    ]
+                    row = session_row(own)
+                    status = log.coverage.period_status(first, grain)
+                    low, high = row["bounds"] if metric == "session_duration" else (None, None)
+                    want[value, first] = {
+                        "value": None if status == "missing" else row[metric],
+                        "status": status,
+                        "ci_low": low,
+                        "ci_high": high,
+                    }
+            agree(got, want, ("value", "status", "ci_low", "ci_high"), (rules, grain, by, metric))
 
 
 def test_sessions(log: Log) -> None:

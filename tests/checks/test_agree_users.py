@@ -82,7 +82,7 @@ def activation_rows(log: Log, events: Sequence[Event], grain: str, window: timed
     return rows
 
 
-@pytest.mark.parametrize("grain", ["day", "week", "month"])
+@pytest.mark.parametrize("grain", ["day", "month"])
 def test_activation(log: Log, grain: str) -> None:
     value_of = first_value(log, "device")
     for name, number, window, warmup in (
@@ -146,7 +146,7 @@ def naive_adoption(log: Log, grain: str, by: str | None, value: str | None, leas
 ADOPTED = ("value", "numerator", "denominator", "n", "ci_low", "ci_high", "uses", "uses_per_adopter", "status")
 
 
-@pytest.mark.parametrize("grain", ["day", "week", "month"])
+@pytest.mark.parametrize("grain", ["day", "month"])
 def test_adoption(log: Log, grain: str) -> None:
     for least in (None, "1.10"):
         options: dict[str, Any] = {"introduced_in": least, "version": "version"} if least else {}
