@@ -150,8 +150,8 @@ def verdict(
     margin: float = 0.05,
     level: float = 0.05,
 ) -> str:
-    """ "`abnormal` (q ≤ 0.05 and difference ≥ 2 pp, to either side), `no difference` (the whole 90 % interval of the difference within
-    ± 5 pp), else `cannot be told`"."""
+    """ "`abnormal` (q ≤ 0.05 and difference ≥ 2 pp, to either side), `no difference` (the whole 90 % interval of the
+    difference within ± 5 pp), else `cannot be told`"."""
     if q is not None and difference is not None and q <= level and abs(difference) >= least_difference:
         return "abnormal"
     if interval_90 is not None and interval_90[0] >= -margin and interval_90[1] <= margin:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from tests.checks.active import Active
@@ -40,7 +41,7 @@ def automatic_k(events: Iterable[Event], last: date) -> int | None:
     gaps: list[tuple[int, bool, float]] = []
     for days in active_days(events).values():
         own = [day for day in days if day <= last]
-        lengths = [(two - one).days for one, two in zip(own, own[1:], strict=False)]
+        lengths = [(two - one).days for one, two in pairwise(own)]
         gaps += [(length, False, 1 / len(own)) for length in lengths]
         gaps += [((last - own[-1]).days, True, 1 / len(own))] if own else []
     survival = 1.0

@@ -22,10 +22,10 @@ def first_kind(
     """Whether an actor's first activity is `new` or `new_or_existing`.
 
     "An actor whose first observed activity is within `warmup` (default 28 days) of the start of history and has no
-    signup date is `new_or_existing`". "`signup_date`: a first is new iff it signed up within the history". A signup date
-    speaks for an early first only where it lies within the history ("each new iff not within the warmup, or else signed
-    up within the history"): who signed up before the data begin may have been active then. By signup alone, "a first
-    whose signup is not known is `new_or_existing`".
+    signup date is `new_or_existing`". "`signup_date`: a first is new iff it signed up within the history". A signup
+    date speaks for an early first only where it lies within the history ("each new iff not within the warmup, or else
+    signed up within the history"): who signed up before the data begin may have been active then. By signup alone, "a
+    first whose signup is not known is `new_or_existing`".
 
     Args:
         own: All events of the actor, in order.

@@ -108,8 +108,8 @@ def members_of(
     `first`: "each actor in exactly one cohort (first entry ever; if entry precedes history → rule section 4)".
     `recurring`: "actor may be in many": once in each cohort period, from its first entry there.
     "A return event MUST come after the entry event in `(event_time, seq, event_id)`": it stands later in that order.
-    "No signup date: fallback `first_seen`, reported as `cohort_source`; actors neither → row `(no cohort)`": who did not
-    sign up enters, as others do, with the first entry event.
+    "No signup date: fallback `first_seen`, reported as `cohort_source`; actors neither → row `(no cohort)`": who did
+    not sign up enters, as others do, with the first entry event.
     A signup date enters at its local midnight; what is at or after it counts as after.
 
     Args:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, timedelta
 from statistics import median, quantiles
 from typing import Any
@@ -13,11 +12,10 @@ import pytest
 
 from tests.checks.bounce import sessions_of
 from tests.checks.diversity import diversity
-from tests.checks.dropoff import WatchedSession, dropoff
 from tests.checks.events import UNKNOWN, Event, period_days, text
 from tests.checks.inactive import automatic_k, inactive
 from tests.checks.intervals import ratio_of_sums
-from tests.checks.logs import LOGS, Log, agree, bounds, keyed, make, open_log
+from tests.checks.logs import SEED, Log, agree, keyed, make
 from tests.checks.revenue import priced, revenue
 from tests.checks.spikes import spikes
 from tests.checks.streaks import streak_lengths, streaks
@@ -25,15 +23,7 @@ from tests.checks.weekdays import gaps, weekday_profile
 from tidelake.metrics.inactive import Inactive
 from tidelake.metrics.inactive import inactive as ask_inactive
 
-SEED = int(os.environ.get("AGREE_SEED", "1"))
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-
-
-@pytest.fixture(scope="module", params=LOGS)
-def log(request: pytest.FixtureRequest) -> Iterator[Log]:
-    made = open_log(request, SEED)
-    with made.session:
-        yield made
 
 
 def daily(log: Log, by: str | None) -> dict[str, dict[date, tuple[str, float | None]]]:
@@ -59,11 +49,9 @@ def test_streaks_spikes_and_weekdays(log: Log, by: str | None) -> None:
     options: dict[str, Any] = {"by": [by]} if by else {}
     days_of = daily(log, by)
     for threshold in (0, 2, 6):
+        asked = log.session.streaks("events", threshold=threshold, **options)
         got = keyed(
-            [
-                {**row, "key": row[by] if by else ""}
-                for row in log.session.streaks("events", threshold=threshold, **options).to_dicts()
-            ],
+            [{**row, "key": row[by] if by else ""} for row in asked.to_dicts()],
             "key",
         )
         want = {}
@@ -102,11 +90,8 @@ def test_streaks_spikes_and_weekdays(log: Log, by: str | None) -> None:
             values = {day: number for day, (status, number) in days.items() if status == "complete"}
             for day, row in spikes(values, limit=limit, at_least=8).items():
                 if row["is_spike"]:
-                    want[value, day] = {
-                        "value": values[day],
-                        "z": row["z"],
-                        "direction": "up" if row["z"] > 0 else "down",
-                    }
+                    direction = "up" if row["z"] > 0 else "down"
+                    want[value, day] = {"value": values[day], "z": row["z"], "direction": direction}
         assert set(got) == set(want), (by, limit)
         if got:
             agree(got, want, ("value", "z", "direction"), (by, limit))
@@ -200,20 +185,13 @@ def test_revenue(log: Log) -> None:
             for (first, category, currency), row in revenue(sales, log.coverage, grain=grain).items():
                 is_priced = row["rows"] > row["unpriced"]
                 want[first, category, currency or UNKNOWN] = {
-                    "value": row["value"] if is_priced else None,
-                    "gross_revenue": row["gross"] if is_priced else None,
-                    "refunds": row["refunds"] if is_priced else None,
+                    "value": float(row["value"]) if is_priced else None,
+                    "gross_revenue": float(row["gross"]) if is_priced else None,
+                    "refunds": float(row["refunds"]) if is_priced else None,
                     "n": row["rows"],
                     "unpriced": row["unpriced"],
                     "status": row["status"],
                 }
-            want = {
-                key: {
-                    name: float(v) if name in ("value", "gross_revenue", "refunds") and v is not None else v
-                    for name, v in row.items()
-                }
-                for key, row in want.items()
-            }
             empty = {key: row for key, row in got.items() if key not in want}
             assert all(row["value"] == (None if row["status"] == "missing" else 0) for row in empty.values())
             agree({key: row for key, row in got.items() if key in want}, want, next(iter(want.values())), (grain, by))
@@ -258,40 +236,36 @@ def session_row(sessions: list[list[Event]]) -> dict[str, Any]:
     }
 
 
+SESSION_METRICS = ("sessions", "session_duration", "session_duration_median", "session_duration_p90", "watch_seconds")
+
+
 def compare_sessions(log: Log, **rules: Any) -> None:
     zone = ZoneInfo(log.coverage.timezone)
     made = sessions_of(log.acting, day=lambda at: at.astimezone(zone).date(), **rules)
-    for grain in ("day", "week"):
-        for by in (None, "device"):
-            values = sorted({text(own[0].props[by]) for own in made}) if by else [None]
-            for metric in (
-                "sessions",
-                "session_duration",
-                "session_duration_median",
-                "session_duration_p90",
-                "watch_seconds",
-            ):
-                rows = log.session.measure(metric, grain=grain, by=[by] if by else []).to_dicts()
-                got = {(row[by] if by else None, row["period_start"]): row for row in rows}
-                want = {}
-                for value in values:
-                    for first in log.coverage.periods(grain):
-                        days = set(period_days(first, grain, week_start=log.coverage.week_start))
-                        own = [
-                            one
-                            for one in made
-                            if one[0].local_date in days and (by is None or text(one[0].props[by]) == value)
-                        ]
-                        row = session_row(own)
-                        status = log.coverage.period_status(first, grain)
-                        low, high = row["bounds"] if metric == "session_duration" else (None, None)
-                        want[value, first] = {
-                            "value": None if status == "missing" else row[metric],
-                            "status": status,
-                            "ci_low": low,
-                            "ci_high": high,
-                        }
-                agree(got, want, ("value", "status", "ci_low", "ci_high"), (rules, grain, by, metric))
+    for grain, by in (("day", None), ("week", "device")):
+        values = sorted({text(own[0].props[by]) for own in made}) if by else [None]
+        for metric in SESSION_METRICS:
+            rows = log.session.measure(metric, grain=grain, by=[by] if by else []).to_dicts()
+            got = {(row[by] if by else None, row["period_start"]): row for row in rows}
+            want = {}
+            for value in values:
+                for first in log.coverage.periods(grain):
+                    days = set(period_days(first, grain, week_start=log.coverage.week_start))
+                    own = [
+                        one
+                        for one in made
+                        if one[0].local_date in days and (by is None or text(one[0].props[by]) == value)
+                    ]
+                    row = session_row(own)
+                    status = log.coverage.period_status(first, grain)
+                    low, high = row["bounds"] if metric == "session_duration" else (None, None)
+                    want[value, first] = {
+                        "value": None if status == "missing" else row[metric],
+                        "status": status,
+                        "ci_low": low,
+                        "ci_high": high,
+                    }
+            agree(got, want, ("value", "status", "ci_low", "ci_high"), (rules, grain, by, metric))
 
 
 def test_sessions(log: Log) -> None:

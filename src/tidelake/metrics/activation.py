@@ -236,8 +236,8 @@ class _Question:
             fits += f" AND NOT {is_first}"
         own = "".join(f", max(CASE WHEN is_first THEN {name} END) AS {name}" for name in self.segments)
         counted = (
-            f"SELECT actor_id, event_date, t, {is_first} AS is_first, wanted{''.join(f', {n}' for n in self.segments)}, "
-            f"CASE WHEN {fits} THEN t END AS fit_t, "
+            f"SELECT actor_id, event_date, t, {is_first} AS is_first, wanted, "
+            f"{''.join(f'{name}, ' for name in self.segments)}CASE WHEN {fits} THEN t END AS fit_t, "
             f"sum(CASE WHEN {fits} THEN 1 ELSE 0 END) OVER (PARTITION BY actor_id ORDER BY t, begun "
             "ROWS UNBOUNDED PRECEDING) AS done "
             f"FROM ({placed}) AS placed WHERE first_t IS NOT NULL AND t - first_t <= {micros(self.within)}"

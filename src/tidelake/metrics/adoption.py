@@ -215,7 +215,7 @@ class _Question:
         return [row["version"] for row in found]
 
     def _events(self, eligible: Sequence[str] | None) -> str:
-        """SELECT of the events: actor_id, period_start (null outside of the range), t, used, is_eligible, s0 ..., order."""
+        """SELECT of the events: actor_id, period_start (null outside of the range), t, used, is_eligible, s0 ..."""
         assert self.start is not None
         assert self.end is not None
         asked = self.definition

@@ -83,7 +83,7 @@ class Observed:
         return worst(found)
 
     def of_window_in(self, day: date, length: int, start: date, end: date) -> Status:
-        """The status of the rolling value of a date that stands for the period from `start` up to, not including, `end`.
+        """The status of the rolling value of a date that stands for a period from `start` up to, not including, `end`.
 
         That of its window; while the period goes on another date may yet stand for it, whatever else befell its days.
         """
