@@ -97,7 +97,7 @@ def select_of(question: Question, rows: str, segments: Sequence[str], *, is_merg
     """
     metric = question.metric
     if metric.kind == "distinct" and (metric.window_days or 0) > 1:
-        spans = question.facts().spans
+        spans = _only(question.facts()).spans
         return rolling_distinct_sql(rows, segments, window_days=metric.window_days or 1, spans=spans)
     if metric.kind == "distinct":
         return distinct_sql(rows, segments, is_counted_once=not is_merged and _is_counted_once(question))
