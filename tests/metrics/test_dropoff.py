@@ -223,6 +223,11 @@ def test_the_engine_and_plain_loops_agree_on_a_planted_cause(tmp_path: Path) -> 
     assert found["os", "android"]["verdict"] != "abnormal"
 
 
+def test_actors_with_many_cells_each_are_told_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidelake.metrics.dropoff._FEW_PAIRS", 0)
+    test_the_engine_and_plain_loops_agree_on_a_planted_cause(tmp_path)
+
+
 def test_three_sessions_that_all_dropped_off_are_no_proof(tmp_path: Path) -> None:
     """A value of one actor's three sessions: at the common share its influence is as large as the difference: z < 1."""
     with Tiny(tmp_path, SETTINGS, columns=COLUMNS) as tiny:

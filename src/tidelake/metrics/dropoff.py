@@ -44,6 +44,7 @@ from tidelake.metrics.status import Observed
 SESSIONS = "gold.sessions"
 CELLS = "temp.dropoff_cells"
 _SUMS = ", ".join(f"CAST(sum({name}) AS BIGINT) AS {name}" for name in ("x", "y", "unwatched"))
+_FEW_PAIRS = 8  # pairs of an actor's cells for each of them
 ABNORMAL, LOWER, SAME, UNTOLD = "abnormal", "lower", "no difference", "cannot be told"
 
 
@@ -279,13 +280,19 @@ class _Question:
             given = [contrast.weights.get(cell, (0.0, 0.0)) for cell in cells]
             columns[f"w{place}"] = [weight for weight, _ in given]
             columns[f"e{place}"] = [weight * share for weight, share in given]
+        begin, size = len(squared), len(crossed)
+        (spread,) = self.gold.query(
+            "SELECT count(*) AS actors, sum(cells) AS cells, sum(cells * cells) AS pairs FROM "
+            f"(SELECT actor_id, count(*) AS cells FROM {CELLS} GROUP BY actor_id) AS by_actor"
+        )
+        if spread["pairs"] <= _FEW_PAIRS * spread["cells"]:
+            return spread["actors"], *self._paired(columns, begin, size)
         self.gold.temp("dropoff_weights", pa.table(columns))
         sums = ", ".join(f"sum(y * w{place} - x * e{place}) AS f{place}" for place in range(len(contrasts)))
         by_actor = (
             f"SELECT actor_id, {sums} FROM {CELLS} AS cells JOIN temp.dropoff_weights AS weights "
             "ON weights.c0 = cells.c0 AND weights.c1 = cells.c1 GROUP BY actor_id"
         )
-        begin, size = len(squared), len(crossed)
         pairs = [(one, other) for one in range(size) for other in range(one, size)]
         wanted = ["count(*) AS actors", *(f"sum(f{place} * f{place}) AS s{place}" for place in range(begin))]
         wanted += [f"sum(f{begin + one} * f{begin + other}) AS p{one}_{other}" for one, other in pairs]
@@ -294,6 +301,38 @@ class _Question:
         for one, other in pairs:
             products[one, other] = products[other, one] = row[f"p{one}_{other}"] or 0.0
         return row["actors"], [row[f"s{place}"] or 0.0 for place in range(begin)], products
+
+    def _paired(
+        self, columns: Mapping[str, list[Any]], begin: int, size: int
+    ) -> tuple[list[float], np.ndarray[Any, np.dtype[np.float64]]]:
+        """The sums that `_moments` gives, from those over actors of products of the counts of each two cells.
+
+        Only where actors have few cells each, so that the join of their cells with themselves stays small.
+        """
+        cells = len(columns["c0"])
+        named = {name: columns[name] for name in ("c0", "c1")}
+        self.gold.temp("dropoff_weights", pa.table({**named, "cell": pa.array(range(cells), pa.int64())}))
+        numbered = (
+            f"SELECT actor_id, weights.cell, CAST(x AS DOUBLE) AS x, CAST(y AS DOUBLE) AS y FROM {CELLS} AS cells "
+            "JOIN temp.dropoff_weights AS weights ON weights.c0 = cells.c0 AND weights.c1 = cells.c1"
+        )
+        self.gold.temp("dropoff_numbered", numbered)
+        found = self.gold.engine.query(
+            "SELECT one.cell AS one, other.cell AS other, sum(one.x * other.x) AS xx, sum(one.y * other.x) AS yx, "
+            "sum(one.y * other.y) AS yy FROM temp.dropoff_numbered AS one JOIN temp.dropoff_numbered AS other "
+            "ON other.actor_id = one.actor_id GROUP BY one.cell, other.cell"
+        )
+        self.gold.forget("dropoff_numbered")
+        place = found.column("one").to_numpy(), found.column("other").to_numpy()
+        sums = {}
+        for name in ("xx", "yx", "yy"):
+            sums[name] = np.zeros((cells, cells))
+            sums[name][place] = found.column(name).to_numpy()
+        weights = np.array([columns[f"w{index}"] for index in range(begin + size)], dtype=float).reshape(-1, cells)
+        expected = np.array([columns[f"e{index}"] for index in range(begin + size)], dtype=float).reshape(-1, cells)
+        crossing = weights @ sums["yx"] @ expected.T
+        products = weights @ sums["yy"] @ weights.T - crossing - crossing.T + expected @ sums["xx"] @ expected.T
+        return [float(one) for one in np.diag(products)[:begin]], products[begin:, begin:]
 
     def _members(self) -> list[dict[str, Any]]:
         parts = [

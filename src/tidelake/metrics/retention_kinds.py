@@ -122,18 +122,17 @@ class Kinds:
 
     def _power(self, word: int) -> str:
         """What a day adds to a word: the lowest bit of its unit's."""
+        later = dates_between(self.first + timedelta(days=1), self.last)
         begins = [self.first]
-        for day in dates_between(self.first + timedelta(days=1), self.last):
-            if self._number(day) != self._number(day - timedelta(days=1)):
-                begins.append(day)
+        begins += [day for day in later if self._number(day) != self._number(day - timedelta(days=1))]
         held = list(enumerate(begins))[word * self._held : (word + 1) * self._held]
         last = held[-1][0] + 1
         whens = " ".join(
             f"WHEN activity_date >= {date_literal(begin)} THEN {1 << (unit % self._held * self._bits)}"
             for unit, begin in reversed(held)
         )
-        later = f"WHEN activity_date >= {date_literal(begins[last])} THEN 0 " if last < len(begins) else ""
-        return f"CASE {later}{whens} ELSE 0 END"
+        after = f"WHEN activity_date >= {date_literal(begins[last])} THEN 0 " if last < len(begins) else ""
+        return f"CASE {after}{whens} ELSE 0 END"
 
     def _words(self) -> str:
         return ", ".join(f"w{word}" for word in range(len(self.words)))

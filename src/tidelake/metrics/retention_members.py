@@ -128,7 +128,7 @@ class Members:
 
     def write_members(self) -> None:
         """`temp.retention_members`: actor_id, unit_number, anchor, after, cohort, origin, entry_date, s0 ..."""
-        gold, definition = self.gold, self.definition
+        gold = self.gold
         if not self._is_short:
             gold.temp("retention_entries", self._entries())
         entered = "SELECT *, 0 AS origin FROM temp.retention_entries"

@@ -33,6 +33,7 @@ PORTABLE: tuple[tuple[str, pa.DataType, Any], ...] = (
     ("7 / 2", pa.float64(), 3.5),
     ("7 % nullif(4, 0)", pa.int32(), 3),
     ("-7 % 3", pa.int32(), -1),
+    ("(i | 2) & 7", pa.int64(), 3),  # 2^53 + 1
     ("i / nullif(zero, 0)", pa.float64(), None),
     ("f * 1.5e0", pa.float64(), 3.75),
     ("cast(f as bigint)", pa.int64(), 2),  # 2.5: half to even, as IEEE 754 says

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from tidelake.gold.sqltext import date_literal
 
-_BLOCKS = 12  # as many windows' lengths are held side by side for an actor
+_BLOCKS = 3  # so many windows' lengths are read at once: more of them would make every row go through more filters
 
 CENSUS = (
     "CAST(value AS DOUBLE) AS numerator, CAST(NULL AS DOUBLE) AS denominator, CAST(value AS BIGINT) AS n, "

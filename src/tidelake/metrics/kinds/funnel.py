@@ -321,7 +321,8 @@ def latest_entries_sql(chain: Chain, rows: str, *, entry: str, order: str) -> st
     entry can still reach, so this is several times faster than `entries_sql`. An earlier entry reaches the event too,
     as long as the window lasts.
 
-    Grain: one row per event that is reached, or that stands at one instant with another step's (`is_tied`).
+    Grain: one row per event that is reached (of one step's events in a row the first), or that stands at one instant
+    with another step's (`is_tied`).
 
     Args:
         chain: How attempts are made.
@@ -331,34 +332,48 @@ def latest_entries_sql(chain: Chain, rows: str, *, entry: str, order: str) -> st
             events.
     """
     before = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
-    size = 1 << chain.steps if chain.steps <= _MARKED_STEPS else 1
-    kinds = [f"CASE WHEN f{step} THEN {1 << (step - 1)} ELSE 0 END" for step in range(1, chain.steps + 1)]
-    kind = " + ".join(kinds) if size > 1 else "0"
+    is_marked = chain.steps <= _MARKED_STEPS
+    size = 1 << chain.steps if is_marked else 1
+    # Windows carry as few columns as can be: which steps an event is of are the lowest bits of its mark.
+    kind = f"(mark - t * {size})"
+    flags = {step: f"({kind} & {1 << (step - 1)}) <> 0" if is_marked else f"f{step}" for step in chain.later}
+    own = [] if is_marked else [flags[step] for step in chain.later]
+    bits = [f"CASE WHEN f{step} THEN {1 << (step - 1)} ELSE 0 END" for step in range(1, chain.steps + 1)]
     one_step = ", ".join(str(1 << (step - 1)) for step in range(1, chain.steps + 1))
-    differs = f"(mark <> mark_before OR kind NOT IN ({one_step}))" if size > 1 else "TRUE"
+    later_step = ", ".join(str(1 << (step - 1)) for step in chain.later)
+    differs, repeats = "TRUE", ""
+    if is_marked:
+        differs = f"(mark <> mark_before OR {kind} NOT IN ({one_step}))"
+        # Of events of one step without another step's between them, the first does all that the others could.
+        repeats = f" AND NOT ({kind} IN ({later_step}) AND coalesce(mark_before % {size} = {kind}, FALSE))"
     window = f"PARTITION BY actor_id ORDER BY {order}"
-    place = "mark" if order == "mark" else f"row_number() OVER ({window})"
+    places = [] if order == "mark" else ["place"]
+    placed = "" if order == "mark" else f"row_number() OVER ({window}) AS place, "
+    timed = (
+        f"SELECT *, t * {size} + {' + '.join(bits) if is_marked else '0'} AS mark, {entry} AS is_entry "
+        f"FROM (SELECT *, epoch_micros(event_time) AS t FROM ({rows}) AS flagged) AS with_t"
+    )
     found = (
-        f"SELECT actor_id, t, {place} AS place, mark, kind, {', '.join(chain.flags[1:])}, "
+        f"SELECT {', '.join(['actor_id', 't', 'mark', *own])}, {placed}"
         f"lag(mark) OVER ({window}) AS mark_before, "
-        f"max(CASE WHEN {entry} THEN t END) OVER ({window} {before}) AS started "
-        f"FROM (SELECT *, t * {size} + kind AS mark FROM ("
-        f"SELECT *, epoch_micros(event_time) AS t, {kind} AS kind FROM ({rows}) AS flagged) AS timed) AS events"
+        f"max(CASE WHEN is_entry THEN t END) OVER ({window} {before}) AS started FROM ({timed}) AS events"
     )
     found = f"SELECT *, coalesce(mark_before >= t * {size} AND {differs}, FALSE) AS is_tied FROM ({found}) AS begun"
     reached: list[str] = []
     for step in chain.later:
-        rest = [f"f{other}" for other in range(step + 1, chain.steps + 1)]
+        rest = [flags[other] for other in chain.later if other > step]
         in_time = f"t - started <= {chain.window}"
-        kept = ["actor_id", "t", "place", "is_tied", *reached, *rest]
+        kept = ["actor_id", "t", "mark", *places, "is_tied", *reached, *(rest if not is_marked else [])]
         known = " OR ".join([*(f"{name} IS NOT NULL" for name in reached), "is_tied"])
+        wanted = " OR ".join([flags[step], *rest])
         found = (
-            f"SELECT {', '.join(kept)}, CASE WHEN f{step} AND {in_time} THEN started END AS a{step} "
-            f"FROM ({found}) AS of_step_{step} WHERE {known} OR (({' OR '.join([f'f{step}', *rest])}) AND {in_time})"
+            f"SELECT {', '.join(kept)}, CASE WHEN {flags[step]} AND {in_time} THEN started END AS a{step} "
+            f"FROM ({found}) AS of_step_{step} "
+            f"WHERE {known} OR (({wanted}) AND {in_time}{repeats if not reached else ''})"
         )
         reached.append(f"a{step}")
         if rest:
-            window = f"PARTITION BY actor_id ORDER BY place {before}"
+            window = f"PARTITION BY actor_id ORDER BY {'mark' if order == 'mark' else 'place'} {before}"
             found = f"SELECT *, max(a{step}) OVER ({window}) AS started FROM ({found}) AS after_{step}"
     return f"SELECT actor_id, t, is_tied, {', '.join(reached)} FROM ({found}) AS reached"
 

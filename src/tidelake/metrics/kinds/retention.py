@@ -303,8 +303,8 @@ class Plan:
         """By cohort and segment: members, and how many of them are eligible (`d0` ...) or have ended (`e0` ...)."""
         one = self._one
         parts = [
-            f"CAST(sum(CASE WHEN {self.ended(cell.ends)} AND {self.seen(cell.starts)} THEN {one} ELSE 0 END) AS BIGINT) "
-            f"AS d{index}"
+            f"CAST(sum(CASE WHEN {self.ended(cell.ends)} AND {self.seen(cell.starts)} THEN {one} ELSE 0 END) "
+            f"AS BIGINT) AS d{index}"
             for index, cell in enumerate(self.cells)
         ]
         if self.floor is not None:
