@@ -221,10 +221,10 @@ def retention(
         elif as_matrix:
             shown = shapes.matrix(result)
         elif as_curve:
-            shown = shapes.curve(result)
+            shown = shapes.curve_for_reading(result) if form is FormatName.table else shapes.curve(result)
         elif form is FormatName.table:
             shown = shapes.reading(result)
-        drawn = shown if as_curve else result
+        drawn = shapes.curve(result) if as_curve else result
         emit(shown, form=form, output=output, limit=limit, chart=chart, drawn=drawn)
         say_unfinished(session)
 
