@@ -21,6 +21,7 @@ _SAID = {
     GAP: "days without data inside",
     SMALL: "fewer than {min_n} members",
 }
+NOBODY = "Nobody entered in the dates and among the rows that were asked for."
 _ALWAYS_SAID = ("cohort_grain", "unit", "denominator", "n", "is_biased")
 
 
@@ -80,8 +81,9 @@ def reading(result: RetentionResult) -> Result:
     gone = [*_ALWAYS_SAID, *_repeated(rows)]
     gone.append("eligible" if all(row["eligible"] == row["size"] for row in rows) else "")
     table = result.table.drop_columns([name for name in gone if name])
-    plain = Result(table, result.sql, result.sources, result.title, result.notes)
-    return for_reading(plain) if rows else plain
+    notes = result.notes if rows else (*result.notes, NOBODY)
+    plain = Result(table, result.sql, result.sources, result.title, notes)
+    return for_reading(plain)
 
 
 def _repeated(rows: Sequence[Mapping[str, Any]]) -> list[str]:
