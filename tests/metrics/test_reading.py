@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from tidelake.engine.result import Result
 from tidelake.engine.tabletext import columns_of, fit
+from tidelake.metrics.answer import Answer
+from tidelake.metrics.measure import MeasureResult
 from tidelake.metrics.reading import both_ends, for_reading
 
 ROWS = pa.table(
@@ -59,6 +61,21 @@ def test_where_room_is_short_details_go_and_the_status_and_verdict_stay() -> Non
     layout = fit(columns_of(made.table), 52)
     assert [column.name for column in layout.columns] == ["segment", "value", "difference", "verdict", "status"]
     assert layout.left_out == ("numerator", "no_watch_share", "p_value")
+
+
+def test_bounds_of_a_share_are_percentages_and_differences_of_shares_are_points() -> None:
+    """9.4 % to 15.0 % is 5.6 points, and not 5.6 %, which would be 9.9 %."""
+    share = pa.field("value", pa.float64(), metadata={"unit": "share"})
+    fields = [share, pa.field("ci_low", pa.float64()), pa.field("difference", pa.float64())]
+    made = for_reading(Result(pa.table([[0.15], [0.1431], [0.056]], schema=pa.schema(fields))))
+    assert [column.cells for column in columns_of(made.table)] == [("15.0%",), ("14.3%",), ("+5.6 pp",)]
+
+
+def test_an_answer_in_a_notebook_is_the_table_for_people() -> None:
+    made = Answer(ROWS)
+    assert repr(made) == str(made) == str(for_reading(Result(ROWS)))
+    assert "definition_version" not in made._repr_html_()
+    assert repr(MeasureResult(ROWS)) == repr(made)
 
 
 def test_a_watermark_is_said_to_the_second() -> None:

@@ -203,6 +203,8 @@ def is_share(field: pa.Field) -> bool:
 
 
 def _numbers(field: pa.Field, values: Sequence[Any]) -> list[str]:
+    if (field.metadata or {}).get(b"unit") == b"points":
+        return [NULL if value is None else f"{100 * value:+.1f} pp" for value in values]
     if is_share(field):
         return [_share(value) for value in values]
     if _names_a_thing(field):

@@ -10,12 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from tidelake.engine.result import Result
-from tidelake.engine.tabletext import cell
+from tidelake.engine.tabletext import cell, is_share
 
-SAID_ONCE = ("metric", "definition_version", "grain", "watermark", "engine")
+SAID_ONCE = ("metric", "definition_version", "grain", "cohort_grain", "cohort_source", "unit", "watermark", "engine")
 LEFT_OUT_WHEN_NULL = ("numerator", "denominator", "n", "ci_low", "ci_high", "cohort_start", "sessions_needed")
-LEFT_OUT_WHEN = {"currency": "(unknown)", "is_below_min_n": False, "numerator_so_far": 0, "possibly_old": 0}
-SAME_AS = (("numerator", "value"), ("n", "value"), ("gross_revenue", "value"), ("n", "denominator"))
+LEFT_OUT_WHEN = {"currency": "(unknown)", "is_below_min_n": False, "is_biased": False}
+LEFT_OUT_WHEN |= {"numerator_so_far": 0, "possibly_old": 0}
+SAME_AS = (
+    *(("numerator", "value"), ("n", "value"), ("gross_revenue", "value"), ("n", "denominator")),
+    *(("denominator", "eligible"), ("eligible", "size"), ("period_label", "period")),
+)
 KEPT = ("value", "status", "verdict", "difference", "relative_difference")  # stay where room is short
 DETAILS = (  # go first where room is short, in this order
     *("heterogeneity_p", "is_below_min_n", "no_watch_share", "p_value", "cohort_source", "compared_status"),
@@ -24,7 +28,7 @@ DETAILS = (  # go first where room is short, in this order
     *("days_to_adopt_median", "n", "compared_start"),
     *("denominator", "numerator"),
 )
-NOT_SAID = ("definition_version",)  # for programs that compare runs
+NOT_SAID = ("definition_version", "cohort_grain", "unit")  # for programs that compare runs; titles say the others
 _UNITS = {"s": "seconds"}
 
 
@@ -64,13 +68,14 @@ def for_reading(result: Result) -> Result:
         if name in table.column_names and table.column(name).unique().to_pylist() == [only]
     ]
     for name, other in SAME_AS:
-        if {name, other} <= set(table.column_names) - set(gone) and _doubles(table, name) == _doubles(table, other):
+        if {name, other} <= set(table.column_names) and _same(table, name, other):
             gone.append(name)
+    gone = list(dict.fromkeys(gone))
     if len(gone) == len(table.column_names):
         return result
     notes = (*result.notes, ", ".join(said)) if said else result.notes
     ranks = dict.fromkeys(KEPT, 1) | {name: place - len(DETAILS) for place, name in enumerate(DETAILS)}
-    return Result(ranked(table.drop_columns(gone), ranks), result.sql, result.sources, result.title, notes)
+    return Result(ranked(_with_units(table.drop_columns(gone)), ranks), result.sql, result.sources, result.title, notes)
 
 
 def ranked(table: pa.Table, ranks: Mapping[str, int]) -> pa.Table:
@@ -79,6 +84,19 @@ def ranked(table: pa.Table, ranks: Mapping[str, int]) -> pa.Table:
         field.with_metadata({**(field.metadata or {}), b"rank": str(ranks[field.name]).encode()})
         if field.name in ranks
         else field
+        for field in table.schema
+    ]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+
+def _with_units(table: pa.Table) -> pa.Table:
+    """Bounds of a share as percentages like itself, and differences of shares in points: 9.4 % to 15.0 % is 5.6 pp."""
+    if "value" not in table.column_names or not is_share(table.schema.field("value")):
+        return table
+    units = dict.fromkeys(("ci_low", "ci_high"), b"share")
+    units |= dict.fromkeys(("difference", "difference_low", "difference_high"), b"points")
+    fields = [
+        field.with_metadata({**(field.metadata or {}), b"unit": units[field.name]}) if field.name in units else field
         for field in table.schema
     ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
@@ -102,8 +120,9 @@ def _unit(result: Result) -> str:
     return "" if unit == "share" else _UNITS.get(unit, unit)
 
 
-def _doubles(table: pa.Table, name: str) -> pa.ChunkedArray:
-    return table.column(name).cast("double")
+def _same(table: pa.Table, name: str, other: str) -> bool:
+    kind = "string" if pa.types.is_string(table.schema.field(name).type) else "double"
+    return bool(table.column(name).cast(kind) == table.column(other).cast(kind))
 
 
 def _to_the_second(value: Any) -> Any:
