@@ -58,6 +58,73 @@ def test_days_become_lines_whose_open_end_is_dashed_and_starts_at_the_last_sure_
     ]
 
 
+def test_unsure_days_at_both_ends_are_not_joined_across_the_sure_ones() -> None:
+    table = days((1, "degraded"), (4, "complete"), (5, "complete"), (2, "open"))
+    runs: dict[Any, list[tuple[float, bool]]] = {}
+    for row in values(drawn(table)):
+        runs.setdefault(row["run"], []).append((row["value"], row["sure"]))
+    assert [sorted(run) for run in runs.values()] == [
+        [(1.0, False), (4.0, False)],
+        [(4.0, True), (5.0, True)],
+        [(2.0, False), (5.0, False)],
+    ]
+
+
+def test_dates_are_drawn_as_dates_wherever_the_reader_is() -> None:
+    spec = drawn(days((1_100, "complete"), (1_200, "complete")))
+    line = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "line")["encoding"]
+    assert line["x"]["scale"] == {"type": "utc"}
+    assert line["x"]["axis"]["format"] == "%-d %b"
+    assert [(tick["month"], tick["date"]) for tick in line["x"]["axis"]["values"]] == [(11, 1), (11, 2)]
+    assert line["y"]["axis"]["format"] == ",d"  # not 1.2e+3
+
+
+def test_a_second_dimension_has_panels_and_more_share_them() -> None:
+    rows = [
+        {"period_start": FIRST + timedelta(days=day), "region": region, "device": device, "tier": tier, "value": 1.0}
+        for day in (0, 1)
+        for region in ("EU", "NA")
+        for device in ("tv", "web")
+        for tier in ("free", "paid")
+    ]
+    shape = shape_of(pa.Table.from_pylist(rows))
+    assert shape is not None
+    assert (shape.colour, shape.panels, shape.facets) == ("region", ("device", "tier"), "panel")
+    assert {row["panel"] for row in values(drawn(pa.Table.from_pylist(rows)))} == {
+        "tv, free",
+        "tv, paid",
+        "web, free",
+        "web, paid",
+    }
+
+
+def test_of_many_values_the_largest_are_drawn_and_the_chart_says_so() -> None:
+    many = [days((n, "complete"), (n, "complete"), region=f"r{n:02}") for n in range(1, 41)]
+    spec = drawn(pa.concat_tables(many))
+    assert {row["region"] for row in values(spec)} == {f"r{n}" for n in range(33, 41)}
+    assert spec["title"]["subtitle"] == "the 8 largest of 40 values of region"
+
+
+def test_one_cohort_and_one_span_are_a_bar_with_its_name() -> None:
+    row = {"cohort_start": None, "period": 0, "period_label": "within 72 h", "value": 0.5, "status": "complete"}
+    shape = shape_of(pa.Table.from_pylist([row], schema=CELLS.append(pa.field("period_label", pa.string()))))
+    assert shape is not None
+    assert (shape.kind, shape.x) == ("bars", "period_label")
+
+
+def test_the_average_curve_is_dashed_where_other_cohorts_stand_behind_it() -> None:
+    rows = [
+        {"period": 0, "period_label": "0", "pooled": 1.0, "set_changes": False},
+        {"period": 1, "period_label": "1", "pooled": 0.5, "set_changes": False},
+        {"period": 2, "period_label": "2", "pooled": 0.6, "set_changes": True},
+        {"period": 3, "period_label": "3", "pooled": None, "set_changes": True},
+    ]
+    spec = drawn(pa.Table.from_pylist(rows))
+    dashed = [row["value"] for row in values(spec) if not row["sure"]]
+    assert dashed == [0.5, 0.6]
+    assert "other cohorts" in spec["title"]["subtitle"]
+
+
 def test_a_missing_day_is_a_gap_in_the_line_that_it_interrupts() -> None:
     told = values(drawn(days((4, "complete"), (None, "missing"), (5, "complete"))))
     assert [(row["value"], row["sure"]) for row in told] == [(4.0, True), (None, True), (5.0, True)]

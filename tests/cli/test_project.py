@@ -154,7 +154,10 @@ def test_metrics_are_listed_with_what_they_can_be_asked_by(tide: Printed) -> Non
     assert rows["sessions"]["dimensions"] == ["region", "is_single_event"]
     shown = tide("metrics", "list").splitlines()
     assert "metrics of session facts: by region, is_single_event" in shown
-    assert "dimensions" not in shown[2]
+    assert shown[2].split() == ["name", "title", "unit", "kind", "fact"]
+    assert any(line.startswith("the others: by event_name") for line in shown)
+    assert any("wau_cal by week" in line and line.endswith("the others by day, week and month") for line in shown)
+    assert any("watch_time = watch_seconds" in line for line in shown if line.startswith("also called: "))
 
 
 def test_a_metric_is_shown_with_its_definition_and_the_sql_that_measures_it(project: Path, tide: Printed) -> None:
@@ -174,6 +177,7 @@ def test_a_metric_is_shown_with_its_definition_and_the_sql_that_measures_it(proj
             for name in metric["dimensions"]:
                 assert name in session.measure(metric["name"], by=[name], grain=metric["grains"][0]).table.column_names
     lines = dict(line.strip().split("  ", 1) for line in tide("metrics", "show", "mau").splitlines()[1:10])
+    assert all(len(line) < 200 for line in tide("metrics", "show", "mau").splitlines())
     assert lines["window"].strip() == "30 days, the last of them the day"
     assert lines["additive"].strip() == "no: parts do not add up to the whole"
 

@@ -49,6 +49,11 @@ def test_a_small_number_is_never_shown_as_zero() -> None:
     assert columns_of(table)[0].cells == ("1,200.50", "0.0004")
 
 
+def test_a_share_that_rounds_to_nothing_has_no_sign() -> None:
+    table = pa.table({"play_share": [-0.0003, -0.0006]})
+    assert columns_of(table)[0].cells == ("0.0%", "-0.1%")
+
+
 def test_whole_doubles_and_decimals_print_without_places() -> None:
     table = pa.table({"a": [10412.0], "b": pa.array([Decimal(98765)], pa.decimal128(38, 0))})
     assert [column.cells[0] for column in columns_of(table)] == ["10,412", "98,765"]

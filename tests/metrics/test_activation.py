@@ -12,7 +12,7 @@ import pytest
 
 from tests.gold.tiny import Tiny
 from tidelake.engine.result import Result
-from tidelake.errors import DefinitionError, QueryError, UnknownNameError
+from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.metrics.activation import activation, activation_members, activation_of
 from tidelake.metrics.intervals import wilson
 
@@ -151,7 +151,7 @@ def test_the_first_session_activates(tmp_path: Path) -> None:
         cut = ask(tiny, None, by=["region"], **first).to_dicts()
         found = {row["region"]: row["value"] for row in cut}
         assert found == {"north": 1, "south": 0, "(unknown)": None}  # dan is open
-        with pytest.raises(QueryError):
+        with pytest.raises(UnknownNameError, match="in --session"):
             ask(tiny, None, session="watch_secnds >= 30")
 
 

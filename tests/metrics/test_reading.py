@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 
 from tidelake.engine.result import Result
+from tidelake.engine.tabletext import columns_of, fit
+from tidelake.metrics.answer import Answer
+from tidelake.metrics.measure import MeasureResult
 from tidelake.metrics.reading import both_ends, for_reading
 
 ROWS = pa.table(
@@ -38,9 +43,45 @@ def test_columns_that_differ_stay() -> None:
     assert "metric" in for_reading(Result(two)).table.column_names
 
 
-def test_no_rows_stay_no_rows() -> None:
-    empty = Result(ROWS.slice(0, 0))
-    assert for_reading(empty) == empty
+def test_no_rows_have_a_short_header() -> None:
+    empty = for_reading(Result(ROWS.slice(0, 0)))
+    assert (len(empty), empty.table.column_names) == (0, ["period_start", "value", "status"])
+
+
+def test_one_period_of_all_rows_is_said_once() -> None:
+    rows = {"period_start": ["2025-11-10"] * 2, "period_end": ["2025-11-16"] * 2, "segment": ["a", "b"]}
+    made = for_reading(Result(pa.table({**rows, "value": [1.0, 2.0]})))
+    assert (made.table.column_names, made.notes) == (["segment", "value"], ("2025-11-10 to 2025-11-16",))
+
+
+def test_where_room_is_short_details_go_and_the_status_and_verdict_stay() -> None:
+    names = ("segment", "value", "numerator", "no_watch_share", "difference", "p_value", "verdict", "status")
+    texts = {"segment": "a", "verdict": "abnormal", "status": "complete"}
+    made = for_reading(Result(pa.table({name: [texts.get(name, number)] for number, name in enumerate(names)})))
+    layout = fit(columns_of(made.table), 52)
+    assert [column.name for column in layout.columns] == ["segment", "value", "difference", "verdict", "status"]
+    assert layout.left_out == ("numerator", "no_watch_share", "p_value")
+
+
+def test_bounds_of_a_share_are_percentages_and_differences_of_shares_are_points() -> None:
+    """9.4 % to 15.0 % is 5.6 points, and not 5.6 %, which would be 9.9 %."""
+    share = pa.field("value", pa.float64(), metadata={"unit": "share"})
+    fields = [share, pa.field("ci_low", pa.float64()), pa.field("difference", pa.float64())]
+    made = for_reading(Result(pa.table([[0.15], [0.1431], [0.056]], schema=pa.schema(fields))))
+    assert [column.cells for column in columns_of(made.table)] == [("15.0%",), ("14.3%",), ("+5.6 pp",)]
+
+
+def test_an_answer_in_a_notebook_is_the_table_for_people() -> None:
+    made = Answer(ROWS)
+    assert repr(made) == str(made) == str(for_reading(Result(ROWS)))
+    assert "definition_version" not in made._repr_html_()
+    assert repr(MeasureResult(ROWS)) == repr(made)
+
+
+def test_a_watermark_is_said_to_the_second() -> None:
+    late = datetime(2025, 11, 16, 22, 57, 7, 536698, tzinfo=UTC)
+    made = for_reading(Result(pa.table({"value": [1.0], "watermark": pa.array([late], pa.timestamp("us", "UTC"))})))
+    assert made.notes == ("watermark 2025-11-16 22:57:07Z",)
 
 
 def test_a_long_result_shows_both_ends_and_says_so() -> None:

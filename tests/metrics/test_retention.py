@@ -16,6 +16,7 @@ from tidelake.contracts.source import Coverage, source_from
 from tidelake.errors import DefinitionError, QueryError, UnknownNameError
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.retention import Retention, RetentionResult, retention
+from tidelake.metrics.retention_definition import span_words
 
 COLUMNS = {"region": pa.string(), "amount": pa.float64()}
 
@@ -588,3 +589,12 @@ def test_a_project_without_rows_answers_with_none(tmp_path: Path) -> None:
         assert "no rows" in result.notes[0]
         with pytest.raises(DefinitionError, match="no members"):
             result.members()
+
+
+def test_a_span_is_named_as_it_is_asked() -> None:
+    assert span_words(timedelta(), timedelta(hours=72)) == "within 72h"
+    assert span_words(timedelta(hours=24), timedelta(hours=72)) == "24h to 72h"
+    assert span_words(timedelta(), timedelta(days=30)) == "within 30d"
+    assert span_words(timedelta(minutes=30), timedelta(minutes=90)) == "30m to 90m"
+    asked = Retention.make(fact="session", criterion="within", within=(("0h", "72h"),))
+    assert asked.words() == "Retention, sessions: within 72h, elapsed"

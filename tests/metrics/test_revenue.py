@@ -175,6 +175,10 @@ def test_names_that_are_nowhere(shop: Shop) -> None:
     assert "category" in str(caught.value.hint)
     with pytest.raises(UnknownNameError, match="grain"):
         shop.ask(grain="year")
+    with pytest.raises(UnknownNameError, match="'prize' in revenue, price"):  # and not the list price, silently
+        shop.ask(Revenue(event=Which.parse("buy"), price="prize"))
+    with pytest.raises(UnknownNameError, match="'bui'"):  # and not an empty table
+        shop.ask(Revenue(event=Which.parse("bui")))
     with pytest.raises(UnknownNameError, match="prod"):
         shop.ask(Revenue(event=Which.parse("buy"), product="prod"))
 
@@ -232,7 +236,8 @@ def test_a_project_of_files_is_asked_by_the_session_and_the_command(tmp_path: Pa
 def test_the_event_s_price_may_be_called_otherwise_than_the_product_s(shop: Shop) -> None:
     """3 March, the events' `quantity` taken for their price: 2 of p1, and p2, which has none, at its list price 3."""
     asked = Revenue(event="buy", price="quantity", quantity="pieces")  # type: ignore[arg-type]
-    found = values(shop.ask(asked, by=["category"]), "category", "currency")
-    assert found[3, "toys", "EUR"] == 5
+    result = shop.ask(asked, by=["category"])
+    assert values(result, "category", "currency")[3, "toys", "EUR"] == 5
+    assert "The events have no column 'pieces': each counts as one piece." in result.notes
     with pytest.raises(DefinitionError, match="no price"):
         shop.ask(Revenue(event="buy", price="paid", list_price="cost"), by=["category"])  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tidelake.charts.shape import Shape, shape_of
+from tidelake.charts.shape import LARGEST, Shape, shape_of
 from tidelake.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ def chart_of(table: pa.Table, *, title: str = "", subtitle: str = "") -> alt.Lay
     Raises:
         UnsupportedError: The table holds nothing to draw.
     """
+    if "value" not in table.column_names and "pooled" in table.column_names:
+        table = table.rename_columns(["value" if name == "pooled" else name for name in table.column_names])
+        subtitle = subtitle or "dashed where other cohorts stand behind it than before"
     shape = shape_of(table)
     if shape is None:
         raise UnsupportedError(
@@ -42,6 +45,8 @@ def chart_of(table: pa.Table, *, title: str = "", subtitle: str = "") -> alt.Lay
         )
     import altair as alt
 
+    table, said = _largest(table, shape)
+    subtitle = ". ".join(filter(None, (subtitle, said)))
     # A dot in a name (users.age_group) would mean a value within a value.
     table = table.rename_columns([name.replace(".", " ") for name in table.column_names])
     shape = shape_of(table) or shape
@@ -60,15 +65,31 @@ def chart_of(table: pa.Table, *, title: str = "", subtitle: str = "") -> alt.Lay
     return styled
 
 
+def _largest(table: pa.Table, shape: Shape) -> tuple[pa.Table, str]:
+    """Only the largest values of dimensions that are told apart by colour or panel, and a text that says so."""
+    said = []
+    weight = next(name for name in ("size", "denominator", "n", "value") if name in table.column_names)
+    if table.column(weight).null_count == table.num_rows:
+        weight = "value"
+    told = [name for name in (shape.colour, *shape.panels) if name not in (None, "state", "dimension")]
+    for name in told:
+        count = len(table.column(name).unique())
+        if count > LARGEST:
+            sums = table.group_by(name).aggregate([(weight, "sum")]).sort_by([(f"{weight}_sum", "descending")])
+            table = table.filter(pc.is_in(table.column(name), sums.column(name).slice(0, LARGEST).combine_chunks()))
+            said.append(f"the {LARGEST} largest of {count:,} values of {name}")
+    return table, "; ".join(said)
+
+
 def _rows(table: pa.Table, shape: Shape) -> list[dict[str, Any]]:
     """Rows as plain values: dates as text, unknown statuses as complete."""
-    wanted = [shape.x, shape.rows, shape.colour, shape.facets, "value", "ci_low", "ci_high", "status", "n"]
-    wanted += ["numerator", "denominator", "size", "event", "step_name", "verdict", shape.y]
+    wanted = [shape.x, shape.rows, shape.colour, *shape.panels, "value", "ci_low", "ci_high", "status", "n"]
+    wanted += ["numerator", "denominator", "size", "event", "step_name", "verdict", "set_changes", shape.y]
     names = [name for name in dict.fromkeys(wanted) if name is not None and name in table.column_names]
     columns = {}
     for name in names:
         column = table.column(name)
-        if pa.types.is_temporal(column.type) or pa.types.is_boolean(column.type):
+        if pa.types.is_temporal(column.type) or (pa.types.is_boolean(column.type) and name != "set_changes"):
             column = pc.cast(column, pa.string())
         columns[name] = column.to_pylist()
     rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
@@ -78,36 +99,54 @@ def _rows(table: pa.Table, shape: Shape) -> list[dict[str, Any]]:
             row["label"] = f"{row['step']}  {told}" if told else str(row["step"])
     for row in rows:
         row["sure"] = row.get("status", "complete") in _SURE
-    if shape.kind == "lines":
-        return _with_dashed_ends(rows, shape)
+        if shape.facets == "panel":
+            row["panel"] = ", ".join(str(row[name]) for name in shape.panels)
+    if shape.kind in ("lines", "curve"):
+        return _in_runs(rows, shape)
     return rows
 
 
-def _with_dashed_ends(rows: list[dict[str, Any]], shape: Shape) -> list[dict[str, Any]]:
-    """A copy of the last sure row before one that is not, so that the dashed line begins where the other ends."""
+def _in_runs(rows: list[dict[str, Any]], shape: Shape) -> list[dict[str, Any]]:
+    """Rows with the `run` that they are drawn in: a line ends where its rows begin to be sure, or cease to be.
+
+    The dashed line reaches to where the sure one begins: a copy of that row. Between two sure runs it is a run itself.
+    """
     found: list[dict[str, Any]] = []
     last: dict[Any, dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda each: str(each[shape.x])):
-        key = row.get(shape.colour or "")
+    runs = 0
+    rows = [row for row in rows if row[shape.x] is not None]
+    for row in sorted(rows, key=lambda each: each[shape.x]):
+        key = tuple(row.get(name) for name in (shape.colour, *shape.panels) if name)
         before = last.get(key)
         if row["value"] is None and before is not None:
             row["sure"] = before["sure"]  # the gap is in the line that it interrupts
-        if before is not None and before["sure"] and not row["sure"] and before["value"] is not None:
-            found.append({**before, "sure": False, "is_again": True})
+        is_cut = before is None or before["sure"] != row["sure"] or bool(row.get("set_changes"))
+        runs += is_cut
+        row["run"] = runs if before is None or is_cut else before["run"]
+        if before is not None and is_cut and None not in (before["value"], row["value"]):
+            again = {"sure": False, "is_again": True}
+            if not row["sure"]:
+                found.append({**before, **again, "run": row["run"]})
+            elif not before["sure"]:
+                found.append({**row, **again, "run": before["run"]})
+            else:
+                runs += 1
+                found += [{**end, **again, "run": runs} for end in (before, row)]
         found.append(row)
         last[key] = row
     return found
 
 
 def _format(shape: Shape) -> str:
-    return ".1%" if shape.share else ",.4~g"
+    return ".1%" if shape.share else ",.4~r"
 
 
 def _axis_format(table: pa.Table, shape: Shape) -> str:
     if shape.share:
         top = pc.max(table.column("value")).as_py() or 0
         return ".1%" if top < 0.1 else ".0%"
-    return "~s" if (pc.max(table.column("value")).as_py() or 0) >= 10_000 else ",.3~g"
+    top = pc.max(table.column("value")).as_py() or 0
+    return "~s" if top >= 10_000 else ",d" if top >= 100 else ",.3~g"  # g writes 1200 as 1.2e+3
 
 
 def _unit(table: pa.Table) -> str:
@@ -146,7 +185,12 @@ def _lines(data: Any, table: pa.Table, shape: Shape) -> Any:
 
     is_time = shape.kind == "lines"
     x = (
-        alt.X(f"{shape.x}:T", title=None, axis=alt.Axis(grid=False, labelFlush=True, tickCount=8))
+        alt.X(
+            f"{shape.x}:T",
+            title=None,
+            scale=alt.Scale(type="utc"),  # dates are dates: a browser west of Greenwich would show the day before
+            axis=alt.Axis(grid=False, labelFlush=True, labelOverlap=True, **_ticks(table, shape)),
+        )
         if is_time
         else alt.X(
             f"{shape.x}:Q", title=shape.x.replace("_", " "), axis=alt.Axis(grid=False, tickMinStep=1, format="d")
@@ -164,7 +208,7 @@ def _lines(data: Any, table: pa.Table, shape: Shape) -> Any:
     dashed = alt.StrokeDash(
         "sure:N", scale=alt.Scale(domain=[True, False], range=[[1, 0], [5, 4]]), legend=None, sort=None
     )
-    detail = {"detail": [alt.Detail("sure:N")]}
+    detail = {"detail": [alt.Detail("run:N")]}
     line = base.mark_line(strokeWidth=2, clip=True).encode(x=x, y=y, color=_colour(shape), strokeDash=dashed, **detail)
     layers.append(line)
     distinct = len(table.column(shape.x).unique())
@@ -180,6 +224,22 @@ def _lines(data: Any, table: pa.Table, shape: Shape) -> Any:
     return alt.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
 
 
+_SHOWN_TICKS = 10
+
+
+def _ticks(table: pa.Table, shape: Shape) -> dict[str, Any]:
+    """Ticks at dates that have a row, named alike: 17 Nov, or the month where every date is the first of one."""
+    import altair as alt
+
+    days = sorted(set(pc.drop_null(table.column(shape.x)).to_pylist()))
+    step = -(-len(days) // _SHOWN_TICKS)
+    values = [alt.DateTime(year=day.year, month=day.month, date=day.day, utc=True) for day in days[::step]]
+    is_monthly = all(day.day == 1 for day in days)
+    if is_monthly:
+        return {"values": values, "format": "%b %Y"}
+    return {"values": values, "format": "%-d %b" if days[0].year == days[-1].year else "%-d %b %Y"}
+
+
 def _colour_value(shape: Shape) -> Any:
     import altair as alt
 
@@ -193,7 +253,13 @@ def _matrix(data: Any, table: pa.Table, shape: Shape) -> Any:
     import altair as alt
 
     cohorts, periods = (len(table.column(name).unique()) for name in (shape.rows, shape.x))
-    x = alt.X(f"{shape.x}:O", title=shape.x.replace("_", " "), axis=alt.Axis(orient="top", labelAngle=0, ticks=False))
+    length = min(_HEIGHT // 2, max(60, cohorts * 24))
+    x = alt.X(
+        f"{shape.x}:O",
+        sort=None,
+        title=_title(shape.x),
+        axis=alt.Axis(orient="top", labelAngle=0, ticks=False),
+    )
     y = alt.Y(f"{shape.rows}:O", title=None, sort="ascending", axis=alt.Axis(ticks=False, domain=False))
     known = "isValid(datum.value)"
     top = pc.max(pc.fill_null(table.column("value"), 0)).as_py() or 1
@@ -206,7 +272,7 @@ def _matrix(data: Any, table: pa.Table, shape: Shape) -> Any:
             color=alt.Color(
                 "value:Q",
                 scale=alt.Scale(scheme="blues", domain=[0, top]),
-                legend=alt.Legend(title=None, format=_axis_format(table, shape), gradientLength=_HEIGHT // 2),
+                legend=alt.Legend(title=None, format=_axis_format(table, shape), gradientLength=length),
             ),
             opacity=alt.condition("datum.sure", alt.value(1), alt.value(0.45)),
             tooltip=_tooltip(table, shape),
@@ -232,9 +298,10 @@ def _bars(data: Any, table: pa.Table, shape: Shape) -> Any:
 
     is_steps = shape.kind == "steps"
     name = "label" if is_steps else shape.x
-    order: Any = None if is_steps else alt.EncodingSortField("value", op="max", order="descending")
+    is_ordered = is_steps or shape.x == "period_label"
+    order: Any = None if is_ordered else alt.EncodingSortField("value", op="max", order="descending")
     many = len(table.column(shape.x).unique())
-    y = alt.Y(f"{name}:N", sort=order, title=None if is_steps else shape.x, axis=alt.Axis(labelLimit=260, ticks=False))
+    y = alt.Y(f"{name}:N", sort=order, title=_title(shape.x), axis=alt.Axis(labelLimit=260, ticks=False))
     x = alt.X("value:Q", title=_unit(table) or None, axis=alt.Axis(format=_axis_format(table, shape), tickCount=6))
     base = alt.Chart(data)
     offset = {"yOffset": alt.YOffset(f"{shape.colour}:N")} if shape.colour else {}
@@ -259,11 +326,16 @@ def _bars(data: Any, table: pa.Table, shape: Shape) -> Any:
     return alt.layer(*layers).properties(width=_WIDTH, height=max(_BAR * 2, many * segments * _BAR))
 
 
+def _title(name: str) -> str | None:
+    """A column's name as the title of its axis; nothing for one that only says which number it is."""
+    return None if name in ("step", "metric", "segment", "period_label", "weekday") else name.replace("_", " ")
+
+
 def _columns(data: Any, table: pa.Table, shape: Shape) -> Any:
     """Upright columns in the order of the table."""
     import altair as alt
 
-    x = alt.X(f"{shape.x}:O", sort=None, title=shape.x.replace("_", " "), axis=alt.Axis(labelAngle=0, ticks=False))
+    x = alt.X(f"{shape.x}:O", sort=None, title=_title(shape.x), axis=alt.Axis(labelAngle=0, ticks=False))
     form = ".0%" if shape.share else "~s"
     y = alt.Y(f"{shape.y}:Q", title=shape.y if shape.y != "value" else None, axis=alt.Axis(format=form, tickCount=6))
     bars = alt.Chart(data).mark_bar(cornerRadiusEnd=2, color=PALETTE[0])

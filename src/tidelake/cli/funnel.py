@@ -25,6 +25,7 @@ from tidelake.cli.options import (
     flag,
 )
 from tidelake.cli.questions import show
+from tidelake.errors import DefinitionError
 
 if TYPE_CHECKING:
     pass
@@ -37,7 +38,7 @@ EXAMPLES = examples(
 ACTIVATION_EXAMPLES = examples(
     "tide activation video_play --within 1d --grain week",
     "tide activation video_play --times 3 --by region",
-    "tide activation --session 'watch_seconds >= 30' --warmup 0d",
+    "tide activation --session 'watch_seconds >= 30' --warmup 0",
 )
 ADOPTION_EXAMPLES = examples(
     "tide adoption search --grain week",
@@ -184,8 +185,8 @@ def activation(
         typer.Option("--session", metavar="SQL", help="In place of an event: what the first session must fulfil."),
     ] = None,
     warmup: Annotated[
-        str, typer.Option("--warmup", metavar="TIME", help="Who is first seen so soon after the data begin is not new.")
-    ] = "28d",
+        str, typer.Option("--warmup", metavar="DAYS", help="Who is first seen so soon after the data begin is not new.")
+    ] = "28",
     by: ByOption = None,
     grain: GrainOption = None,
     start: StartOption = None,
@@ -202,13 +203,18 @@ def activation(
     chart: ChartOption = None,
 ) -> None:
     """The share of new actors who do something soon after they first appear."""
+    if (criterion is None) == (session_condition is None):
+        raise DefinitionError(
+            "tide activation needs an event or --session, and not both: what makes a new actor an active one.",
+            hint="tide activation video_play, or tide activation --session 'watch_seconds >= 30'",
+        )
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
         result = session.activation(
             criterion,
             times=times,
             within=within,
             session=session_condition,
-            warmup=warmup,
+            warmup=f"{warmup}d" if warmup.isdigit() else warmup,
             by=tuple(by or ()),
             grain=None if grain is None else grain.value,
             start=_date(start),

@@ -58,6 +58,7 @@ def show(
 ) -> None:
     """One metric: its definition, its dimensions, and the SQL that `tide measure` runs for it."""
     from tidelake.cli.built import panel
+    from tidelake.engine.sql import pretty
 
     result = _asked(project, target, name)
     if form is not FormatName.table or output is not None:
@@ -65,7 +66,7 @@ def show(
         return
     panel(result.title, definition_lines(result))
     (row,) = result.to_dicts()
-    for text in filter(None, (row["sql"], *result.notes)):
+    for text in filter(None, (row["sql"] and pretty(row["sql"]), *result.notes)):
         put(f"\n{text}")
 
 
@@ -89,13 +90,30 @@ def _asked(project: Path, target: str | None, name: str | None) -> Result:
 
 def list_for_reading(result: Result) -> Result:
     """The list with dimensions below it: those of one fact are the same for all of its metrics."""
+    import pyarrow as pa
+
+    from tidelake.metrics.reading import ranked
+
     shared: dict[str, list[str]] = {}
     for row in result.to_dicts():
         if row["dimensions"]:
             shared.setdefault(", ".join(row["dimensions"]), []).append(row["name"])
     facts = {row["name"]: row["fact"] or "other metrics'" for row in result.to_dicts()}
-    notes = [f"{_named(names, facts)}: by {dimensions}" for dimensions, names in shared.items()]
-    return replace(result, table=result.table.drop_columns(["dimensions"]), notes=(*notes, *result.notes))
+    most = max(shared.values(), key=len, default=[])
+    notes = [
+        f"{'the others' if names is most else _named(names, facts)}: by {dimensions}"
+        for dimensions, names in sorted(shared.items(), key=lambda pair: len(pair[1]))
+    ]
+    usual = ["day", "week", "month"]
+    others = [row for row in result.to_dicts() if row["grains"] not in (usual, None)]
+    rare = [f"{row['name']} by {', '.join(row['grains'])}" for row in others]
+    notes += [f"{'; '.join(rare)}; the others by day, week and month"] if rare else []
+    also = [f"{alias} = {row['name']}" for row in result.to_dicts() for alias in row["aliases"] or ()]
+    notes += [f"also called: {', '.join(also)}"] if also else []
+    table = result.table.drop_columns(["dimensions", "grains", "aliases"])
+    units = ["seconds" if unit == "s" else unit for unit in table.column("unit").to_pylist()]
+    table = table.set_column(table.column_names.index("unit"), "unit", pa.array(units, pa.string()))
+    return replace(result, table=ranked(table, {"name": 1}), notes=(*notes, *result.notes))
 
 
 def _named(names: list[str], facts: dict[str, str]) -> str:

@@ -80,6 +80,10 @@ def _draw(result: Result, chart: Path) -> None:
     if not len(result):
         say(f"{chart} was not drawn: there are no rows.")
         return
+    table = result.table
+    if "value" in table.column_names and table.column("value").null_count == table.num_rows:
+        say(f"{chart} was not drawn: no value is known; the column status says why.")
+        return
     from tidelake.charts.files import save
 
     save(result.plot(), chart)

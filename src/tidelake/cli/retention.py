@@ -198,6 +198,7 @@ def retention(
         "warmup_days": warmup,
         "match_on_return": match,
     }
+    _together(criterion, horizon, bracket, within)
     if bracket:
         settings |= {"criterion": "bracket", "brackets": tuple(_pair(text, "--bracket") for text in bracket)}
     if within:
@@ -221,12 +222,37 @@ def retention(
         elif as_matrix:
             shown = shapes.matrix(result)
         elif as_curve:
-            shown = shapes.curve(result)
+            shown = shapes.curve_for_reading(result) if form is FormatName.table else shapes.curve(result)
         elif form is FormatName.table:
             shown = shapes.reading(result)
-        drawn = shown if as_curve else result
+        drawn = shapes.curve(result) if as_curve else result
         emit(shown, form=form, output=output, limit=limit, chart=chart, drawn=drawn)
         say_unfinished(session)
+
+
+def _together(
+    criterion: CriterionName, horizon: str | None, bracket: list[str] | None, within: list[str] | None
+) -> None:
+    """Refuse options of which one would be ignored.
+
+    Raises:
+        DefinitionError: Two criteria, or the horizon is missing.
+    """
+    if bracket and within:
+        raise DefinitionError("--bracket and --within are two criteria.", hint="Give one of them.")
+    if (bracket or within) and criterion is not CriterionName.on:
+        name = "--bracket" if bracket else "--within"
+        raise DefinitionError(
+            f"{name} is a criterion of its own, and --criterion {criterion.value} another.", hint="Give one of them."
+        )
+    if criterion is CriterionName.on_or_after and horizon is None:
+        raise DefinitionError(
+            "--criterion on-or-after needs --horizon, the last period in which a return counts: without it recent "
+            "cohorts have had less time to come back.",
+            hint="--horizon 8; --horizon inf counts as other tools do, and is marked as biased.",
+        )
+    if horizon is not None and criterion is not CriterionName.on_or_after:
+        raise DefinitionError("--horizon is for --criterion on-or-after only.", hint="Add that, or leave it out.")
 
 
 def _whole(text: str, option: str) -> int:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHOWN_ROWS = 50
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """Rows with where they came from.
 
@@ -77,6 +77,12 @@ class Result:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    def __init_subclass__(cls) -> None:
+        cls.__repr__ = Result.__repr__  # type: ignore[method-assign]  # a dataclass would show the Arrow table's insides
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join(plain_lines(self, room=None, limit=SHOWN_ROWS))

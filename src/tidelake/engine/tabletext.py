@@ -40,12 +40,14 @@ class Column:
     Attributes:
         numeric: Aligned to the right.
         rigid: Must be shown whole or not at all (numbers, dates, statuses).
+        rank: What goes first where room is short: the lowest below 0, then from the right; above 0 stays.
     """
 
     name: str
     cells: tuple[str, ...]
     numeric: bool
     rigid: bool
+    rank: int = 0
 
     @property
     def width(self) -> int:
@@ -117,16 +119,18 @@ def fit(columns: Sequence[Column], room: int | None) -> Layout:
     """Choose widths so that the table fits into `room` cells; None = as wide as it likes.
 
     Text columns shrink together to the widest cap that fits; when the narrowest cap is still too wide, columns are
-    left out from the right. The first column always stays.
+    left out: details first, then from the right. The first column, a status and what a result marks as kept stay.
     """
     kept = list(columns)
     while True:
         widths = _shrunk(kept, room)
         if widths is not None or len(kept) <= 1:
             break
-        kept.pop()
+        lowest = min(column.rank for column in kept[1:])
+        kept.pop(max(place for place, column in enumerate(kept) if place and column.rank == lowest))
     sizes = widths if widths is not None else tuple(column.width for column in kept)
-    return Layout(tuple(kept), sizes, tuple(column.name for column in columns[len(kept) :]))
+    names = {column.name for column in kept}
+    return Layout(tuple(kept), sizes, tuple(column.name for column in columns if column.name not in names))
 
 
 def _shrunk(columns: Sequence[Column], room: int | None) -> tuple[int, ...] | None:
@@ -150,11 +154,12 @@ def _total(sizes: Sequence[int]) -> int:
 def _column(field: pa.Field, values: Sequence[Any]) -> Column:
     kind = field.type
     numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-    rigid = numeric or pa.types.is_temporal(kind) or pa.types.is_boolean(kind) or field.name == "status"
+    rank = int((field.metadata or {}).get(b"rank", b"1" if field.name == "status" else b"0"))
+    rigid = numeric or pa.types.is_temporal(kind) or pa.types.is_boolean(kind) or rank > 0
     texts = _numbers(field, values) if numeric else [cell(value) for value in values]
     if field.name == "status":
         texts = [f"{STATUS_MARKS[text]} {text}" if text in STATUS_MARKS else text for text in texts]
-    return Column(visible(field.name), tuple(texts), numeric, rigid)
+    return Column(visible(field.name), tuple(texts), numeric, rigid, rank)
 
 
 def cell(value: Any) -> str:
@@ -198,6 +203,8 @@ def is_share(field: pa.Field) -> bool:
 
 
 def _numbers(field: pa.Field, values: Sequence[Any]) -> list[str]:
+    if (field.metadata or {}).get(b"unit") == b"points":
+        return [NULL if value is None else f"{100 * value:+.1f} pp" for value in values]
     if is_share(field):
         return [_share(value) for value in values]
     if _names_a_thing(field):
@@ -214,7 +221,10 @@ def _names_a_thing(field: pa.Field) -> bool:
 def _share(value: Any) -> str:
     if value is None:
         return NULL
-    return f"{value:.1%}" if isfinite(value) else str(value)
+    if not isfinite(value):
+        return str(value)
+    text = f"{value:.1%}"
+    return "0.0%" if text == "-0.0%" else text
 
 
 def _places(values: Sequence[Any]) -> int:

@@ -15,7 +15,7 @@ from tidelake.config import Duration, Project, Settings
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
-from tidelake.engine.sql import check_expression, check_names_in
+from tidelake.engine.sql import check_expression
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
@@ -23,6 +23,7 @@ from tidelake.gold.sqltext import date_literal, micros
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.attributes import session_rows
 from tidelake.metrics.choosing import Which, event_rows
+from tidelake.metrics.conditions import check_columns
 from tidelake.metrics.dimensions import fact_dimensions, segment
 from tidelake.metrics.funnel import check_event_names, checked_grain, status_with_window
 from tidelake.metrics.funnel_definition import definition_error, words
@@ -178,9 +179,11 @@ class _Question:
             schema = self.gold.lake.schema("gold.sessions")
             if schema is None:
                 raise DefinitionError("The lake has no gold.sessions yet.", hint="Run `tide build` first.")
-            for condition in filter(None, (asked.session, self.where)):
-                check_expression(condition)
-                check_names_in(condition, [*schema.names, *self.gold.project.dimensions], {})
+            columns = [*schema.names, *self.gold.project.dimensions]
+            for option, condition in (("--session", asked.session), ("--where", self.where)):
+                if condition is not None:
+                    check_expression(condition)
+                    check_columns(condition, columns, {}, where=option)
         for name in self.by:
             if name not in known:
                 raise UnknownNameError("dimension", name, known)

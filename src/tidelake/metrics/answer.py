@@ -15,6 +15,7 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold
 from tidelake.gold.model import definition_hash
 from tidelake.metrics.attributes import attribute_notes, attribute_tables
+from tidelake.metrics.reading import for_reading
 from tidelake.metrics.status import Observed
 
 NUMBERS = ("value", "numerator", "denominator", "n", "ci_low", "ci_high")
@@ -50,6 +51,16 @@ def number_fields(unit: str | None) -> list[pa.Field]:
     metadata = {"unit": unit} if unit else None
     counted = ("value",) if unit != "share" else ("value", "ci_low", "ci_high")
     return [pa.field(name, kind, metadata=metadata if name in counted else None) for name, kind in kinds.items()]
+
+
+class Answer(Result):
+    """A metric's rows; printed, what is the same in every row is said once."""
+
+    def __str__(self) -> str:
+        return Result.__str__(for_reading(self))
+
+    def _repr_html_(self) -> str:
+        return Result._repr_html_(for_reading(self))
 
 
 def answer(
@@ -92,7 +103,7 @@ def answer(
     names = [item.name for item in fields]
     read = [*tables, *attribute_tables(gold, names)]
     versions = [(table, gold.lake.version(table)) for table in dict.fromkeys(read)]
-    return Result(
+    return Answer(
         table=pa.Table.from_pylist([{**row, **fixed} for row in rows], schema=schema),
         sql=sql,
         sources=tuple(TableVersion(table, version) for table, version in versions if version is not None),

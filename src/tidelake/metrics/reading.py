@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
 from tidelake.engine.result import Result
-from tidelake.engine.tabletext import cell
+from tidelake.engine.tabletext import cell, is_share
 
-SAID_ONCE = ("metric", "definition_version", "grain", "watermark", "engine")
-LEFT_OUT_WHEN_NULL = ("numerator", "denominator", "n", "ci_low", "ci_high")
-SAME_AS_VALUE = ("numerator", "n")
-NOT_SAID = ("definition_version",)  # for programs that compare runs
+SAID_ONCE = ("metric", "definition_version", "grain", "cohort_grain", "cohort_source", "unit", "watermark", "engine")
+LEFT_OUT_WHEN_NULL = ("numerator", "denominator", "n", "ci_low", "ci_high", "cohort_start", "sessions_needed")
+LEFT_OUT_WHEN = {"currency": "(unknown)", "is_below_min_n": False, "is_biased": False}
+LEFT_OUT_WHEN |= {"numerator_so_far": 0, "possibly_old": 0}
+SAME_AS = (
+    *(("numerator", "value"), ("n", "value"), ("gross_revenue", "value"), ("n", "denominator")),
+    *(("denominator", "eligible"), ("eligible", "size"), ("period_label", "period")),
+)
+KEPT = ("value", "status", "verdict", "difference", "relative_difference")  # stay where room is short
+DETAILS = (  # go first where room is short, in this order
+    *("heterogeneity_p", "is_below_min_n", "no_watch_share", "p_value", "cohort_source", "compared_status"),
+    *("difference_low", "difference_high", "retained_ci_low", "retained_ci_high", "seconds_p90", "is_gap_censored"),
+    *("mean_days_whole", "median_days_whole", "numerator_so_far", "possibly_old", "uses", "triers_observed"),
+    *("days_to_adopt_median", "n", "compared_start"),
+    *("denominator", "numerator"),
+)
+NOT_SAID = ("definition_version", "cohort_grain", "unit")  # for programs that compare runs; titles say the others
 _UNITS = {"s": "seconds"}
 
 
 def for_reading(result: Result) -> Result:
     """The same rows with fewer columns; JSON, CSV and Parquet keep them all.
 
-    A column of SAID_ONCE goes to the notes where it has one value; one of LEFT_OUT_WHEN_NULL goes where it has none,
-    and one of SAME_AS_VALUE where it repeats `value` in every row.
+    A column of SAID_ONCE goes to the notes where it has one value, and so does the period where all rows have the same;
+    one of LEFT_OUT_WHEN_NULL goes where it has none, one of LEFT_OUT_WHEN where it has only that, and one of SAME_AS
+    where it repeats the other in every row. What stays knows what may go first where room is short.
     """
     table = result.table
     if not table.num_rows:
-        return result
+        gone = [name for name in (*SAID_ONCE, *LEFT_OUT_WHEN_NULL) if name in table.column_names]
+        return replace(result, table=table.drop_columns(gone)) if len(gone) < table.num_columns else result
     said, gone = [], []
     for name in SAID_ONCE:
         if name in table.column_names and len(values := table.column(name).unique()) == 1:
             gone.append(name)
             if (value := values[0].as_py()) is not None and name not in NOT_SAID:
-                said.append(f"{name} {cell(value)}")
+                said.append(f"{name} {cell(_to_the_second(value))}")
+    if table.num_rows > 1 and {"period_start", "period_end"} <= set(table.column_names):
+        first, last = (table.column(name).unique().to_pylist() for name in ("period_start", "period_end"))
+        if len(first) == len(last) == 1 and None not in (*first, *last):
+            gone += ["period_start", "period_end"]
+            said.insert(0, f"{cell(first[0])} to {cell(last[0])}")
     unit = _unit(result)
     if unit:
         said.insert(0, f"value in {unit}")
@@ -41,13 +64,42 @@ def for_reading(result: Result) -> Result:
     ]
     gone += [
         name
-        for name in SAME_AS_VALUE
-        if name in set(table.column_names) - set(gone) and table.column(name).cast("double") == _value(result)
+        for name, only in LEFT_OUT_WHEN.items()
+        if name in table.column_names and table.column(name).unique().to_pylist() == [only]
     ]
+    for name, other in SAME_AS:
+        if {name, other} <= set(table.column_names) and _same(table, name, other):
+            gone.append(name)
+    gone = list(dict.fromkeys(gone))
     if len(gone) == len(table.column_names):
         return result
     notes = (*result.notes, ", ".join(said)) if said else result.notes
-    return Result(table.drop_columns(gone), result.sql, result.sources, result.title, notes)
+    ranks = dict.fromkeys(KEPT, 1) | {name: place - len(DETAILS) for place, name in enumerate(DETAILS)}
+    return Result(ranked(_with_units(table.drop_columns(gone)), ranks), result.sql, result.sources, result.title, notes)
+
+
+def ranked(table: pa.Table, ranks: Mapping[str, int]) -> pa.Table:
+    """The same table, whose columns know which stay (above 0) and which go first (below) where room is short."""
+    fields = [
+        field.with_metadata({**(field.metadata or {}), b"rank": str(ranks[field.name]).encode()})
+        if field.name in ranks
+        else field
+        for field in table.schema
+    ]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+
+def _with_units(table: pa.Table) -> pa.Table:
+    """Bounds of a share as percentages like itself, and differences of shares in points: 9.4 % to 15.0 % is 5.6 pp."""
+    if "value" not in table.column_names or not is_share(table.schema.field("value")):
+        return table
+    units = dict.fromkeys(("ci_low", "ci_high"), b"share")
+    units |= dict.fromkeys(("difference", "difference_low", "difference_high"), b"points")
+    fields = [
+        field.with_metadata({**(field.metadata or {}), b"unit": units[field.name]}) if field.name in units else field
+        for field in table.schema
+    ]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
 
 
 def both_ends(result: Result, *, first: int = 4, last: int = 8) -> Result:
@@ -68,5 +120,10 @@ def _unit(result: Result) -> str:
     return "" if unit == "share" else _UNITS.get(unit, unit)
 
 
-def _value(result: Result) -> pa.ChunkedArray | None:
-    return result.table.column("value").cast("double") if "value" in result.table.column_names else None
+def _same(table: pa.Table, name: str, other: str) -> bool:
+    kind = "string" if pa.types.is_string(table.schema.field(name).type) else "double"
+    return bool(table.column(name).cast(kind) == table.column(other).cast(kind))
+
+
+def _to_the_second(value: Any) -> Any:
+    return value.replace(microsecond=0) if isinstance(value, datetime) else value

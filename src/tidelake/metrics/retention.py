@@ -18,7 +18,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.answer import Answer, answer, number_fields, version_of
 from tidelake.metrics.attributes import session_notes
 from tidelake.metrics.dimensions import fact_dimensions
 from tidelake.metrics.intervals import moments_bounds, wilson
@@ -34,7 +34,7 @@ NO_COHORT = "(no cohort)"
 
 
 @dataclass(frozen=True)
-class RetentionResult(Result):
+class RetentionResult(Answer):
     """A row a cohort, segment and cell.
 
     Attributes:

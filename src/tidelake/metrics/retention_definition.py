@@ -11,6 +11,7 @@ from tidelake.config import Duration, Settings
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.sqltext import micros
 from tidelake.metrics.choosing import Which
+from tidelake.metrics.funnel_definition import words
 from tidelake.metrics.kinds.retention import Cell, Clock, Unit
 
 Criterion = Literal["on", "on_or_after", "on_or_before", "bracket", "streak", "within"]
@@ -123,7 +124,9 @@ class Retention(Settings):
         """The question in one line."""
         named = ["any active event" if which == EVERY else str(which) for which in (self.entry, self.returned)]
         what = "sessions" if self.fact == "session" else " then ".join(dict.fromkeys(named))
-        times = " ".join((self.criterion.replace("_", " "), "" if self.criterion == "within" else self.unit)).strip()
+        times = f"{self.criterion.replace('_', ' ')} {self.unit}"
+        if self.criterion == "within":
+            times = " and ".join(span_words(low, high) for low, high in self.within)
         more = [f"up to {self.horizon}"] if self.horizon is not None else []
         more += ["elapsed" if self.is_elapsed else "calendar"]
         more += ["recurring: an actor may be in many cohorts"] if self.cohort == "recurring" else []
@@ -131,11 +134,22 @@ class Retention(Settings):
         return f"Retention, {what}: {times}, {', '.join(more)}"
 
 
+def span_words(low: timedelta, high: timedelta) -> str:
+    """A span after entry, whose end belongs to it: within 72h; where it begins later, 24h to 72h."""
+    return f"{_exact(low)} to {_exact(high)}" if low else f"within {_exact(high)}"
+
+
+def _exact(span: timedelta) -> str:
+    """72h and not 3d up to a week: a date of the calendar may have 23 or 25 hours."""
+    hours, rest = divmod(span, timedelta(hours=1))
+    return words(span) if rest or not 24 <= hours <= 168 else f"{hours}h"
+
+
 def cells_of(definition: Retention, clock: Clock, longest: int) -> tuple[Cell, ...]:
     """The cells that a definition asks for; `longest` stands for units without end."""
     step = clock.step
     if definition.criterion == "within":
-        spans = [(micros(low), micros(high), f"({low}, {high}]") for low, high in definition.within]
+        spans = [(micros(low), micros(high), span_words(low, high)) for low, high in definition.within]
         return tuple(Cell(place, text, low, high, high, low) for place, (low, high, text) in enumerate(spans))
     if definition.criterion == "bracket":
         return tuple(

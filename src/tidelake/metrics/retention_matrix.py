@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from tidelake.engine.result import Result
-from tidelake.metrics.reading import for_reading
+from tidelake.metrics.reading import for_reading, ranked
 from tidelake.metrics.retention import RetentionResult
 
 OPEN, PART, BEGUN, GAP, SMALL = "…", "~", "◧", "!", "°"
@@ -21,6 +21,7 @@ _SAID = {
     GAP: "days without data inside",
     SMALL: "fewer than {min_n} members",
 }
+NOBODY = "Nobody entered in the dates and among the rows that were asked for."
 _ALWAYS_SAID = ("cohort_grain", "unit", "denominator", "n", "is_biased")
 
 
@@ -50,7 +51,7 @@ def matrix(result: RetentionResult) -> Result:
         if row["set_changes"] and row["pooled"] is not None:
             held[row["period_label"]] = f"|{held[row['period_label']]}"
             marks.add("|")
-    names = [name for name in _keys(result) if name != "cohort_source" or sources != {"entry"}]
+    names = [name for name in _keys(result) if name != "cohort_source" or len(sources) > 1]
     fields = [pa.field(name, pa.string()) for name in names]
     fields += [pa.field("size", pa.int64()), *(pa.field(label, pa.string()) for label in labels)]
     table = pa.Table.from_pylist(list(rows.values()), schema=pa.schema(fields))
@@ -76,16 +77,27 @@ def _cell(row: Mapping[str, Any]) -> tuple[str | None, set[str]]:
 
 def reading(result: RetentionResult) -> Result:
     """The long rows without what the title says or every row repeats."""
-    gone = list(_ALWAYS_SAID)
     rows = result.to_dicts()
-    if all(row["period_label"] in (None, str(row["period"])) for row in rows):
-        gone.append("period_label")
-    if {row["cohort_source"] for row in rows} <= {"entry"}:
-        gone.append("cohort_source")
+    gone = [*_ALWAYS_SAID, *_repeated(rows)]
     gone.append("eligible" if all(row["eligible"] == row["size"] for row in rows) else "")
     table = result.table.drop_columns([name for name in gone if name])
-    plain = Result(table, result.sql, result.sources, result.title, result.notes)
-    return for_reading(plain) if rows else plain
+    notes = result.notes if rows else (*result.notes, NOBODY)
+    plain = Result(table, result.sql, result.sources, result.title, notes)
+    return for_reading(plain)
+
+
+def _repeated(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Columns that say nothing: labels that are the numbers, or numbers that labels name; a source of all rows."""
+    numbered = all(row["period_label"] in (None, str(row["period"])) for row in rows)
+    gone = ["period_label" if numbered else "period"]
+    return [*gone, "cohort_source"] if len({row["cohort_source"] for row in rows}) < 2 else gone
+
+
+def curve_for_reading(result: RetentionResult) -> Result:
+    """The averages without what every row repeats."""
+    made = curve(result)
+    table = made.table.drop_columns(_repeated(made.to_dicts()))
+    return replace(made, table=ranked(table, {"pooled": 1, "set_changes": 1, "simple": -1}))
 
 
 def curve(result: RetentionResult) -> Result:

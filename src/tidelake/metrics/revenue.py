@@ -23,6 +23,7 @@ from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.catalogue import GRAINS, Grain
 from tidelake.metrics.choosing import Which
 from tidelake.metrics.dimensions import UNKNOWN
+from tidelake.metrics.funnel import check_event_names
 from tidelake.metrics.periods import dates_between, next_period, period_start
 from tidelake.metrics.series import observe_read, span
 from tidelake.metrics.status import Observed
@@ -202,9 +203,22 @@ class _Question:
                 hint="Name it with --price. A field of the events that holds the product says "
                 "`references: products.product_id` in its contract.",
             )
+        self._check_named()
+        check_event_names(self.gold, [which for which in (asked.event, asked.refund) if which is not None])
         if self.where is not None:
             check_expression(self.where)
             check_names_in(self.where, list(self.gold.events.types), columns_by_field(self.gold.sources))
+
+    def _check_named(self) -> None:
+        """Raise for a column that was named and is nowhere: by its default name it may be missing."""
+        asked, products = self.asked, self.product_columns
+        known = (*self.event_columns, *products)
+        for option in ("price", "currency"):
+            name = getattr(asked, option)
+            if name != Revenue.model_fields[option].default and name not in known:
+                raise UnknownNameError("column", name, known, where=f"revenue, {option}")
+        if asked.list_price is not None and asked.list_price not in products:
+            raise UnknownNameError("column", asked.list_price, products, where="revenue, list_price")
 
     # --- SQL
 
@@ -410,6 +424,9 @@ class _Question:
             why = "it has no older one" if self.products.has_history else "no history is kept"
             notes.append(f"{present:,} rows are counted at the present price of {self.products.name}: {why}.")
         unpriced = sum(row["unpriced"] for row in found)
+        quantity = self.asked.quantity
+        if quantity != Revenue.model_fields["quantity"].default and quantity not in self.event_columns:
+            notes.append(f"The events have no column '{quantity}': each counts as one piece.")
         if unpriced:
             notes.append(f"{unpriced:,} rows have no price anywhere and are not in the sums.")
         return notes

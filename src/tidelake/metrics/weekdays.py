@@ -53,7 +53,7 @@ def weekdays(
     asked = definition if isinstance(definition, Weekdays) else Weekdays(metric=definition)
     series = daily_series(engine, lake, project, sources, asked.metric, by=by, start=start, end=end, where=where)
     rows: list[dict[str, Any]] = []
-    notes, sql = [*series.notes], ""
+    notes, sql = ["value: how many times the mean of its week; n: weeks", *series.notes], ""
     if series.rows:
         sql = profile_sql(series, project.week_start)
         order = ", ".join([*series.segments, "place"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from tidelake.engine.sql.macros import MACROS, Macro, duckdb_macros, macros_in
 from tidelake.engine.sql.names import check_names, check_names_in
-from tidelake.engine.sql.parsing import Problem, check_read_only, columns_of, tables_of
+from tidelake.engine.sql.parsing import Problem, check_read_only, columns_of, pretty, tables_of
 from tidelake.engine.sql.patterns import re2_faults
 from tidelake.engine.sql.portable import check_expression, check_portable, problems
 from tidelake.engine.sql.translate import translate
@@ -26,6 +26,7 @@ __all__ = [
     "columns_of",
     "duckdb_macros",
     "macros_in",
+    "pretty",
     "problems",
     "re2_faults",
     "tables_of",

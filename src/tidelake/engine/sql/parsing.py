@@ -263,3 +263,11 @@ def check_read_only(sql: str) -> None:
             continue
         raise QueryError(f"{type(node).__name__.upper()} is not allowed here: this command only reads.")
     refuse([*misplaced_tables(sql, tree), *outside_functions(sql, tree)])
+
+
+def pretty(sql: str) -> str:
+    """SELECTs with a clause a line, for a reader; a blank line between two of them, and comments stay."""
+    import sqlglot
+
+    parts = [tree for tree in sqlglot.parse(sql.replace("\n\n", ";\n"), dialect="duckdb") if tree is not None]
+    return "\n\n".join(part.sql(dialect="duckdb", pretty=True) for part in parts)
