@@ -331,7 +331,8 @@ def test_nothing_stays_as_it_was(stories: dict[str, list[Event]]) -> None:
 def test_every_scenario_names_its_answer(tmp_path: Path) -> None:
     for name in SCENARIOS:
         size: dict[str, Any] = {"profiles" if name == "app_events" else "users": 100}
-        result = simulate(name, tmp_path / name / "logs", days=4, **size)
+        size |= {"days": 14, "events": 500} if name == "shop" else {"days": 4}
+        result = simulate(name, tmp_path / name / "logs", **size)
         assert truth_of(result)["scenario"] in SCENARIOS
         assert result.rows > 0
 

@@ -100,7 +100,8 @@ class Question:
             return self._facts_of(self.metric, by, attributed)
         above, below = (parts_of(self.metric, self.known)[name] for name in self.metric.parts)
         tops, bottoms = self._facts_of(above, by, "known"), self._facts_of(below, by, "known")
-        tops, bottoms = replace(tops, also=bottoms.needs), replace(bottoms, also=tops.needs)
+        if tops.metric.fact == bottoms.metric.fact:  # else no pass can be the same
+            tops, bottoms = replace(tops, also=bottoms.needs), replace(bottoms, also=tops.needs)
         return Pair(tops, bottoms)
 
     def _facts_of(self, metric: Metric, by: tuple[str, ...], attributed: Attributed) -> Facts:
