@@ -21,7 +21,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, micros
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.attributes import session_rows
+from tidelake.metrics.attributes import attributes_of, session_rows
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.conditions import check_columns
 from tidelake.metrics.dimensions import fact_dimensions, segment
@@ -179,11 +179,11 @@ class _Question:
             schema = self.gold.lake.schema("gold.sessions")
             if schema is None:
                 raise DefinitionError("The lake has no gold.sessions yet.", hint="Run `tide build` first.")
-            columns = [*schema.names, *self.gold.project.dimensions]
+            columns = [*schema.names, *self.gold.project.dimensions, *attributes_of(self.gold, "session")]
             for option, condition in (("--session", asked.session), ("--where", self.where)):
                 if condition is not None:
                     check_expression(condition)
-                    check_columns(condition, columns, {}, where=option)
+                    check_columns(self.gold.events.attributes.spelled(condition), columns, {}, where=option)
         for name in self.by:
             if name not in known:
                 raise UnknownNameError("dimension", name, known)
