@@ -37,7 +37,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiny]:
 
 
 def ask(tiny: Tiny, k: Any = 28, **options: Any) -> InactiveResult:
-    return inactive(tiny.engine, tiny.lake, tiny.project, tiny.sources, Inactive(k=k), **options)
+    return tiny.ask(inactive, Inactive(k=k), **options)
 
 
 def test_the_silent_are_those_without_activity_in_the_last_k_days(tiny: Tiny) -> None:
@@ -74,7 +74,7 @@ def test_without_dates_it_is_the_last_complete_day(tiny: Tiny) -> None:
 
 def test_gaps_weigh_one_an_actor_and_the_last_is_censored(tiny: Tiny) -> None:
     """ann: 1, 2, 4 and 2 censored, a quarter each; ben: 5 and 4 censored, a half each; cat: 7 censored."""
-    gold = open_gold(tiny.engine, tiny.lake, tiny.project, tiny.sources)
+    gold = tiny.ask(open_gold)
     found = {(gap.days, gap.is_censored): gap.weight for gap in gaps(gold, date(2025, 3, 10))}
     assert found == {
         (1, False): 0.25,
