@@ -16,16 +16,16 @@ from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, micros
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.attributes import attributes_of, session_rows
-from tidelake.metrics.choosing import Which, event_rows
+from tidelake.metrics.choosing import Which, check_event_names, event_rows
 from tidelake.metrics.conditions import check_columns
-from tidelake.metrics.dimensions import fact_dimensions, segment
-from tidelake.metrics.funnel import check_event_names, checked_grain, status_with_window
+from tidelake.metrics.dimensions import check_by, fact_dimensions, segment
+from tidelake.metrics.funnel import checked_grain, status_with_window
 from tidelake.metrics.funnel_definition import definition_error, words
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.periods import Grain, next_period, period_start
@@ -184,9 +184,7 @@ class _Question:
                 if condition is not None:
                     check_expression(condition)
                     check_columns(self.gold.events.attributes.spelled(condition), columns, {}, where=option)
-        for name in self.by:
-            if name not in known:
-                raise UnknownNameError("dimension", name, known)
+        check_by(self.gold, self.by, known)
 
     # --- one row an actor
 
@@ -305,8 +303,9 @@ class _Question:
             f"FROM ({self._actors()}) AS first_seen) AS placed GROUP BY {keys}"
         )
         found = self.gold.query(sql)
-        if self.definition.criterion is not None and not any(row["activated"] for row in found):
-            check_event_names(self.gold, [self.definition.criterion])
+        if self.definition.criterion is not None:
+            is_met = any(row["activated"] for row in found)
+            check_event_names(self.gold, [self.definition.criterion], is_met=is_met)
         return self._result(self._rows(found), sql, self._notes(found))
 
     def members(self) -> Result:

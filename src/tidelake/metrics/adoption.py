@@ -21,9 +21,9 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.choosing import Which, event_rows
-from tidelake.metrics.dimensions import fact_dimensions, segment
-from tidelake.metrics.funnel import check_event_names, checked_grain
+from tidelake.metrics.choosing import Which, check_event_names, event_rows
+from tidelake.metrics.dimensions import check_by, fact_dimensions, segment
+from tidelake.metrics.funnel import checked_grain
 from tidelake.metrics.funnel_definition import definition_error
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.periods import Grain, next_period, period_start
@@ -194,10 +194,7 @@ class _Question:
         else:
             if where is not None:
                 Which(where=where).check(gold)
-            known = fact_dimensions(gold, "event")
-            for name in by:
-                if name not in known:
-                    raise UnknownNameError("dimension", name, known)
+            check_by(gold, by, fact_dimensions(gold, "event"))
             if definition.introduced_in is not None and definition.version not in gold.events.types:
                 raise UnknownNameError("column", definition.version, gold.events.types, where="version")
         return cls(gold, definition, by, where, chosen, observed, first, last)
@@ -326,9 +323,8 @@ class _Question:
             f"count(*) FILTER (WHERE {is_observed} AND again = 1) AS retained "
             f"FROM ({self._triers(events)}) AS triers WHERE period_start IS NOT NULL GROUP BY {keys}"
         )
-        if not any(row["uses"] for row in found):
-            named = [asked.feature, *([asked.exposure] if asked.exposure else [])]
-            check_event_names(self.gold, named)
+        named = [asked.feature, *([asked.exposure] if asked.exposure else [])]
+        check_event_names(self.gold, named, is_met=any(row["uses"] for row in found))
         return self._result(self._rows(found, triers), sql, notes)
 
     def members(self) -> Result:

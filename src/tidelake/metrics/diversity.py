@@ -23,7 +23,7 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, exact_sum
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, find_metric
-from tidelake.metrics.dimensions import check_dimensions, conditional_columns, fact_dimensions, segment
+from tidelake.metrics.dimensions import check_by, check_dimensions, conditional_columns, fact_dimensions, segment
 from tidelake.metrics.facts import Facts
 from tidelake.metrics.kinds.shares import concentration_sql
 from tidelake.metrics.periods import dates_between, next_period, period_start
@@ -181,10 +181,7 @@ class _Question:
         if self.asked.of in self.by:
             raise DefinitionError(f"'{self.asked.of}' is both the category and a dimension.")
         if self.is_declared_watch:
-            known = fact_dimensions(self.gold, "event")
-            for name in names:
-                if name not in known:
-                    raise UnknownNameError("dimension", name, known)
+            check_by(self.gold, names, fact_dimensions(self.gold, "event"))
         else:
             check_dimensions(self.gold, metric, [metric], names)
         if self.where is not None:

@@ -21,8 +21,8 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.choosing import Which, event_rows
-from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions, segment
+from tidelake.metrics.choosing import Which, check_event_names, event_rows
+from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions, segment
 from tidelake.metrics.funnel_definition import Funnel, words
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.funnel import (
@@ -144,9 +144,7 @@ class _Question:
         if gold.events.sources:
             if where is not None:
                 Which(where=where).check(gold)
-            for name in by:
-                if name not in known:
-                    raise UnknownNameError("dimension", name, known)
+            check_by(gold, by, known)
             for name in definition.hold:
                 if name not in gold.events.types:
                     raise UnknownNameError("column", name, gold.events.types, where="hold")
@@ -392,11 +390,11 @@ class _Question:
         return {(row["period_start"], *(row[name] for name in self.segments)): row for row in found}
 
     def _check_names(self, found: Sequence[Mapping[str, Any]]) -> None:
-        """Raise for a step's event that the lake has never seen, where a step was never reached."""
+        """Raise for a step's event that the lake has never seen, where a step was never reached or has several."""
         steps = range(1, self.chain.steps + 1)
-        if all(any(row[f"n{step}"] for row in found) for step in steps):
-            return
-        check_event_names(self.gold, [*self.definition.steps, *(one.which for one in self.definition.exclude)])
+        is_met = all(any(row[f"n{step}"] for row in found) for step in steps)
+        check_event_names(self.gold, self.definition.steps, is_met=is_met)
+        check_event_names(self.gold, [one.which for one in self.definition.exclude])
 
     # --- rows
 
@@ -539,22 +537,6 @@ def checked_grain(grain: str | None) -> Grain | None:
     if grain is not None:
         raise UnknownNameError("grain", grain, ("day", "week", "month"))
     return None
-
-
-def check_event_names(gold: Gold, asked: Sequence[Which]) -> None:
-    """Raise for names that no event of the lake has.
-
-    Raises:
-        UnknownNameError: There is no such event.
-    """
-    named = {name for which in asked for name in which.event}
-    if not named or not gold.events.sources:
-        return
-    rows = gold.events.select(columns=[], everything=True)
-    known = {row["event_name"] for row in gold.query(f"SELECT DISTINCT event_name FROM ({rows}) AS events")}
-    for name in sorted(named):
-        if name not in known:
-            raise UnknownNameError("event", name, [one for one in known if one])
 
 
 def status_with_window(observed: Observed, first: date, after: date, window: timedelta) -> Status:

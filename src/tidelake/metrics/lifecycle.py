@@ -479,8 +479,14 @@ def _census(actors: int) -> dict[str, Any]:
     return {"value": float(actors), "numerator": float(actors), "n": actors, **bare}
 
 
+UNTIL_ENDED = ("churned", "quick_ratio", "churn_rate")  # while a period is open these hold who will still come
+
+
 def side_by_side(result: Result) -> Result:
-    """The result for a reader: one row a period and segment, a column a state."""
+    """The result for a reader: one row a period and segment, a column a state.
+
+    An open period has no churn to quote: who has not come yet is not gone.
+    """
     given = result.to_dicts()
     if not given:
         return for_reading(result)
@@ -493,6 +499,14 @@ def side_by_side(result: Result) -> Result:
         line = merged.setdefault(key, {name: row[name] for name in names})
         line[row["state"]] = row["value"]
         line["status"] = worst([line["status"], row["status"]])
+    running = [line for line in merged.values() if line["status"] == "open" and line["churned"] is not None]
+    for line in running:
+        line |= dict.fromkeys(UNTIL_ENDED)
+    notes = result.notes
+    if running:
+        since = ", ".join(sorted({str(line["period_start"]) for line in running}))
+        said = f"{since} is still open: more users will come, and who has not come yet is not gone. Churned and its "
+        notes += (said + "ratios are not shown until it has ended (csv, json and .to_dicts() hold them so far).",)
     counts = [pa.field(state, pa.int64()) for state in STATES[:6]]
     ratios = [pa.field("quick_ratio", pa.float64()), pa.field("churn_rate", pa.float64(), metadata={"unit": "share"})]
     schema = result.table.schema
@@ -503,4 +517,4 @@ def side_by_side(result: Result) -> Result:
         for line in merged.values()
     ]
     table = pa.Table.from_pylist(lines, schema=pa.schema([*head, *counts, *ratios, *tail]))
-    return for_reading(Result(table, result.sql, result.sources, result.title, result.notes))
+    return for_reading(Result(table, result.sql, result.sources, result.title, notes))

@@ -16,6 +16,7 @@ from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
+from tidelake.metrics.answer import once_each
 from tidelake.metrics.attributes import attribute_tables
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, all_parts, catalogue, metric_named, parts_of
 from tidelake.metrics.comparing import Comparison, compared, comparison_fields, earlier_spans, with_elapsed
@@ -267,6 +268,7 @@ def _result(question: Question, numbers: Numbers, comparison: Comparison | None 
             *_ENDS,
         ]
     )
+    once_each(schema.names)
     fixed = _fixed(question)
     table = pa.Table.from_pylist([{**row, **fixed} for row in numbers.rows], schema=schema)
     return MeasureResult(

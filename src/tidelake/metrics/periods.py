@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Literal
 
+from tidelake.errors import DefinitionError
+
 Grain = Literal["day", "week", "month"]
 
 
@@ -26,6 +28,18 @@ def next_period(start: date, grain: Grain) -> date:
     if grain == "week":
         return start + timedelta(days=7)
     return date(start.year + start.month // 12, start.month % 12 + 1, 1)
+
+
+def in_order(start: date | None, end: date | None) -> None:
+    """Raise where the first date that is asked for lies after the last.
+
+    Raises:
+        DefinitionError: It does.
+    """
+    if start is not None and end is not None and start > end:
+        raise DefinitionError(
+            f"The first date {start} lies after the last {end}.", hint="Exchange --from and --to (`start`, `end`)."
+        )
 
 
 def dates_between(first: date, last: date) -> Iterator[date]:

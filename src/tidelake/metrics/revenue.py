@@ -21,9 +21,8 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, exact_sum
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.catalogue import GRAINS, Grain
-from tidelake.metrics.choosing import Which
-from tidelake.metrics.dimensions import UNKNOWN
-from tidelake.metrics.funnel import check_event_names
+from tidelake.metrics.choosing import Which, check_event_names
+from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions
 from tidelake.metrics.periods import dates_between, next_period, period_start
 from tidelake.metrics.series import observe_read, span
 from tidelake.metrics.status import Observed
@@ -191,10 +190,8 @@ class _Question:
         for which in (asked.event, asked.refund):
             if which is not None:
                 which.check(self.gold)
-        for name in self.by:
-            if name not in events and name not in self.product_columns:
-                known = [*events, *self.product_columns, *self.gold.events.attributes.names]
-                raise UnknownNameError("dimension", name, known)
+        known = [*fact_dimensions(self.gold, "event"), *self.product_columns]
+        check_by(self.gold, self.by, [*known, *(name for name in self.by if name in events)])
         if asked.product is not None and asked.product not in events and self.products is None:
             raise UnknownNameError("column", asked.product, events, where="the events")
         if asked.price not in events and (self.products is None or self.products.price is None):

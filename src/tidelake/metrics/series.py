@@ -12,7 +12,6 @@ from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.contracts.table import literal, quoted
 from tidelake.engine.base import Engine
-from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal
@@ -20,7 +19,7 @@ from tidelake.metrics.catalogue import Metric, catalogue, metric_named
 from tidelake.metrics.dimensions import check_dimensions
 from tidelake.metrics.knowing import leaves_of
 from tidelake.metrics.measure import measure
-from tidelake.metrics.periods import dates_between
+from tidelake.metrics.periods import dates_between, in_order
 from tidelake.metrics.status import Observed, Status, observe, worst
 
 ENTITY_DAY = "gold.entity_day"
@@ -166,8 +165,7 @@ def span(observed: Observed, start: date | None, end: date | None) -> tuple[date
     Raises:
         DefinitionError: The first lies after the last.
     """
-    if start is not None and end is not None and start > end:
-        raise DefinitionError(f"The first date {start} lies after the last {end}.")
+    in_order(start, end)
     return start or observed.first, end or observed.last
 
 

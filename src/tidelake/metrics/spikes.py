@@ -93,7 +93,7 @@ def spikes(
             "before them"
         )
     else:
-        notes.append("The lake holds no rows for this metric yet.")
+        notes.append("The lake holds no rows for this metric in these dates.")
     fields = [
         pa.field("period_start", pa.date32()),
         pa.field("grain", pa.string()),

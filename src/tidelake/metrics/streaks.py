@@ -213,9 +213,11 @@ def _answered(
     by = f" by {', '.join(series.by)}" if series.by else ""
     notes = [*series.notes]
     if not series.days:
-        notes.append("The lake holds no rows for this metric yet.")
+        notes.append("The lake holds no rows for this metric in these dates.")
     else:
         notes.append(f"a streak is days with more than {asked.threshold:g}")
+    if any(row["value"] is None and row["n"] for row in rows):
+        notes.append("no value (median by Kaplan and Meier): half of the streaks or more had not ended when last seen")
     return answer(
         series.gold,
         rows,

@@ -65,7 +65,7 @@ def weekdays(
         if without:
             notes.append(f"{without:,} without a complete week that has values: not shown" if series.by else "No week")
     else:
-        notes.append("The lake holds no rows for this metric yet.")
+        notes.append("The lake holds no rows for this metric in these dates.")
     fields = [*series.fields(), pa.field("weekday", pa.string()), *number_fields(None)]
     by_words = f" by {', '.join(series.by)}" if series.by else ""
     return answer(
