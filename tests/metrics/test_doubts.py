@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ ASKED: dict[str, Callable[[tl.Session, dict[str, Any]], Any]] = {
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tl.Session]:
-    """Seven users from 1 to 5 March 2024, of whom three are known; the log is complete through the 5th."""
+    """Users u0 to u6 from 1 to 5 March 2024, of whom three are known and count; complete through the 5th."""
     root = tmp_path_factory.mktemp("doubts")
     fields = {"user": {"references": "users.user"}, "value": {}, "city_id": {}}
     app = events_with(fields=fields, complete="through:2024-03-05")
@@ -144,3 +145,32 @@ def test_comments_of_a_shown_metric_are_comments_of_a_line() -> None:
     from tidelake.engine.sql import pretty
 
     assert pretty("-- plays\nSELECT 1\n\n-- users\nSELECT 2") == "-- plays\nSELECT\n  1\n\n-- users\nSELECT\n  2"
+
+
+def test_days_without_rows_are_named_and_members_of_an_open_churn(tmp_path: Path) -> None:
+    """No row came on Thursday, 7, and Saturday, 9 March: the week is degraded. Of the week of the 11th two days are
+    there, so that u0 to u3, who came the week before, are not gone yet."""
+    root = make_project(tmp_path, {"app": events_with(complete="through:2024-03-12")})
+    days = [(4, "u0"), (5, "u1"), (6, "u2"), (8, "u3"), (10, "u4"), (11, "u4"), (12, "u4")]
+    rows = [
+        event(number, ts=f"2024-03-{day:02d}T10:00:00Z", received=None, user=user)
+        for number, (day, user) in enumerate(days)
+    ]
+    (root / "data" / "events.jsonl").write_text(lines(rows))
+    with tl.open(root) as session:
+        session.build()
+        whole = session.measure("events", grain="week")
+        assert [(row["value"], row["status"]) for row in whole.to_dicts()] == [(5, "degraded"), (2, "open")]
+        assert whole.notes[0].startswith("missing: no rows came on 2 days (2024-03-07, 2024-03-09).")
+        assert not session.measure("events", start="2024-03-04", end="2024-03-06").notes
+        churned = session.lifecycle(members="churned", start="2024-03-11")
+        assert [row["actor_id"] for row in churned.to_dicts()] == ["u0", "u1", "u2", "u3"]
+        assert churned.notes == ("2024-03-11 is still open: who has not come yet is not gone.",)
+        assert session.lifecycle(members="returning", start="2024-03-11").notes == ()
+
+
+def test_rows_that_were_added_up_are_no_number_for_a_reader(asked: tl.Session) -> None:
+    """Of 40 events 18 are of known users, of which every third is a play: beside 6 plays, 18 would be misread."""
+    result = asked.measure("plays", grain="month")
+    assert [(row["value"], row["n"]) for row in result.to_dicts()] == [(6, 18)]
+    assert " 18" not in str(result)

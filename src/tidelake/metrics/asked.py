@@ -1,4 +1,4 @@
-"""The dates of a question beside those of the data: said wherever a day was asked for that the data do not hold."""
+"""The dates of a question beside those of the data: what is said of days that the data do not hold, or not whole."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tidelake.metrics.status import Observed, observe
 
 Answer = TypeVar("Answer", bound=Result)
 Asked = tuple[date | None, date | None]
+_NAMED = 3
+_WORDS = {"missing": "no rows came", "degraded": "not all rows came, or too many wait in quarantine"}
 
 
 def told_of_dates(
@@ -31,7 +33,7 @@ def told_of_dates(
     *given: Any,
     **options: Any,
 ) -> Answer:
-    """What a question answers, with a note where it asks for days outside of the data.
+    """What a question answers, with a note where it asks for days outside of the data or in its holes.
 
     Raises:
         DefinitionError: The first date lies after the last.
@@ -39,11 +41,27 @@ def told_of_dates(
     asked: Asked = (options.get("start") or options.get("at"), options.get("end") or options.get("at"))
     in_order(*asked)
     result = ask(engine, lake, project, sources, *given, **options)
-    if asked == (None, None) or _is_complete(result):
+    statuses = _statuses(result)
+    is_holed = not statuses.isdisjoint(("missing", "degraded"))
+    if statuses == {"complete"} or (asked == (None, None) and not is_holed):
         return result
     metric = given[0] if given and isinstance(given[0], str) else getattr(given[0] if given else None, "metric", "")
-    note = outside(_observed(engine, lake, project, sources, metric), *asked)
-    return result if note is None else replace(result, notes=(note, *result.notes))
+    observed = _observed(engine, lake, project, sources, metric)
+    notes = [outside(observed, *asked), holes(observed, *asked) if is_holed else None]
+    said = tuple(note for note in notes if note is not None)
+    return replace(result, notes=(*said, *result.notes)) if said else result
+
+
+def holes(observed: Observed, start: date | None, end: date | None) -> str | None:
+    """Which of the days asked for have no rows, or too few that can be trusted; None where there are none."""
+    said = []
+    for status, words in _WORDS.items():
+        days = sorted(day for day, noted in observed.days.items() if noted == status)
+        days = [day for day in days if (start or day) <= day <= (end or day)]
+        if days:
+            named = ", ".join(map(str, days[:_NAMED])) + (" ..." if len(days) > _NAMED else "")
+            said.append(f"{status}: {words} on {len(days):,} {'day' if len(days) == 1 else 'days'} ({named})")
+    return f"{'; '.join(said)}. Longer periods that hold such days are degraded." if said else None
 
 
 def outside(observed: Observed, start: date | None, end: date | None) -> str | None:
@@ -60,14 +78,9 @@ def outside(observed: Observed, start: date | None, end: date | None) -> str | N
     return f"Asked for days outside of the data, which are of {observed.first} to {observed.last} (watermark {mark})."
 
 
-def _is_complete(result: Result) -> bool:
-    """Whether every row is of days that the data hold whole."""
+def _statuses(result: Result) -> set[str]:
     table = result.table
-    return (
-        bool(table.num_rows)
-        and "status" in table.column_names
-        and set(table.column("status").unique().to_pylist()) == {"complete"}
-    )
+    return set(table.column("status").unique().to_pylist()) if "status" in table.column_names else set()
 
 
 def _observed(engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], metric: str) -> Observed:

@@ -117,6 +117,11 @@ def check_event_names(gold: Gold, asked: Sequence[Which], *, is_met: bool = Fals
         return
     rows = gold.events.select(columns=[], everything=True)
     known = {row["event_name"] for row in gold.query(f"SELECT DISTINCT event_name FROM ({rows}) AS events")}
+    if known == {None}:
+        raise DefinitionError(
+            f"'{min(named)}' is no event here: the source maps no event_name, so that its events have no names.",
+            hint="Choose them by a condition: '*' for all of them, '* where SQL' for some.",
+        )
     for name in sorted(named):
         if name not in known:
             raise UnknownNameError("event", name, [one for one in known if one])

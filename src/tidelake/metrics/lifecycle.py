@@ -265,7 +265,13 @@ class _Question:
         )
         read = self._result([], sql, [], None).sources
         title = f"Actors of {state} by {self.definition.grain}"
-        return Result(pa.Table.from_pylist(rows, schema=schema), sql, read, title)
+        begins = sorted({row["period_start"] for row in rows}) if state in UNTIL_ENDED else []
+        running = [first for first in begins if self._is_open(first)]
+        notes = (f"{', '.join(map(str, running))} is still open: who has not come yet is not gone.",) if running else ()
+        return Result(pa.Table.from_pylist(rows, schema=schema), sql, read, title, notes)
+
+    def _is_open(self, first: date) -> bool:
+        return self.observed.of_period(first, next_period(first, self.definition.grain)) == "open"
 
     # --- SQL
 
@@ -368,7 +374,8 @@ class _Question:
             until = (self.observed.first or periods[0][0]) + timedelta(days=self.definition.warmup_days)
             notes.append(
                 f"Who was first seen before {until} ({self.definition.warmup_days} days of warmup) may have come "
-                "before the data begin: new_or_existing, never new."
+                "before the data begin: new_or_existing, never new, and no quick_ratio beside them. --warmup 0 "
+                "(`warmup_days=0`) calls them new."
             )
         if unsure and self.definition.new_by == "signup_date":
             notes.append("new_or_existing: firsts who signed up before the data begin, or whose signup is not known.")

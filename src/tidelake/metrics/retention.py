@@ -123,7 +123,10 @@ def _check(gold: Gold, definition: Retention, by: tuple[str, ...], where: str | 
     if not gold.events.sources and any(source.fact == "event" for source in gold.sources.values()):
         return  # nothing was built yet: which columns there will be is not known
     if not gold.events.sources:
-        raise DefinitionError("Retention needs a source of events: this project counts entities only.")
+        raise DefinitionError(
+            "Retention needs a source of events: this project counts entities only.",
+            hint="`tide metrics list` says what its counts can be asked for.",
+        )
     check_by(gold, by, fact_dimensions(gold, definition.fact))
     if by and definition.cohort_by != "entry":
         raise DefinitionError(
@@ -411,7 +414,8 @@ class _Question:
         if "new_or_existing" in origins:
             notes.append(
                 f"new_or_existing: entered within {self.definition.warmup_days} days of the start of history "
-                f"({self.observed.first}), so it may not have been for the first time."
+                f"({self.observed.first}), so it may not have been for the first time. --warmup 0 (`warmup_days=0`) "
+                "takes them all as first ones."
             )
         if "first_seen" in origins:
             notes.append(f"first_seen: actors without {self.definition.cohort_by}, from their first entry.")
