@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from datetime import date, timedelta
@@ -180,3 +181,71 @@ def test_a_name_without_a_format_is_refused(tmp_path: Path) -> None:
 def test_a_result_without_values_says_that_there_is_nothing_to_draw() -> None:
     with pytest.raises(UnsupportedError, match="no `value` to draw"):
         Result(pa.table({"rows": [1]})).plot()
+
+
+def test_nothing_known_and_no_rows_are_said_instead_of_drawn() -> None:
+    with pytest.raises(UnsupportedError, match="No value is known"):
+        chart_of(days((None, "missing"), (None, "missing")))
+    with pytest.raises(UnsupportedError, match="no rows"):
+        chart_of(days())
+
+
+def test_a_period_that_the_data_begin_in_is_not_whole() -> None:
+    told = values(drawn(days((4, "partial_left"), (5, "complete"), (6, "complete"))))
+    assert {row["value"]: row["sure"] for row in told if "is_again" not in row} == {4.0: False, 5.0: True, 6.0: True}
+
+
+def test_spikes_are_points_beside_what_was_expected_and_no_line() -> None:
+    row = {"period_start": FIRST, "value": 9.0, "expected": 4.0, "direction": "up", "status": "complete"}
+    later = {**row, "period_start": FIRST + timedelta(days=40), "value": 1.0, "direction": "down"}
+    spec = drawn(pa.Table.from_pylist([row, later]))
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["rule", "tick", "point"]
+    assert [(one["value"], one["expected"]) for one in values(spec)] == [(9.0, 4.0), (1.0, 4.0)]
+
+
+def test_a_streak_lies_from_its_first_day_to_the_end_of_its_last() -> None:
+    """Two streaks of one entity stand beside each other: as bars of lengths they would have been one bar of 5."""
+    ends = {name: FIRST + timedelta(days=int(name[-1]) - 1) for name in ("de3", "de2", "fr1")}
+    rows = [
+        {"entity": name[:2], "first_date": FIRST, "last_date": end, "value": 1, "is_censored": name == "de3"}
+        for name, end in ends.items()
+    ]
+    spec = drawn(pa.Table.from_pylist(rows))
+    assert [row["after"] for row in values(spec)] == ["2025-11-04", "2025-11-03", "2025-11-02"]
+    assert spec["encoding"]["x2"] == {"field": "after"}
+    assert spec["title"]["subtitle"] == "paler: it may have been longer"
+
+
+def test_who_is_late_is_not_drawn_as_gone() -> None:
+    texts = [("state", pa.string()), ("status", pa.string())]
+    schema = pa.schema([("period_start", pa.date32()), ("value", pa.float64()), *texts])
+    rows = [
+        {"period_start": day, "state": state, "value": 1.0, "status": status}
+        for day, status in ((FIRST, "complete"), (date(2025, 12, 1), "open"))
+        for state in ("returning", "churned")
+    ]
+    spec = drawn(pa.Table.from_pylist(rows, schema=schema))
+    assert {"filter": "datum.state != 'churned' || datum.status != 'open'"} in spec["transform"]
+    assert "%b %Y" in spec["encoding"]["x"]["axis"]["labelExpr"]
+
+
+def test_all_charts_have_the_same_look() -> None:
+    config = drawn(days((1, "complete"), (2, "complete")))["config"]
+    assert config["view"]["stroke"] is None
+    assert config["axis"]["titleFontWeight"] == "normal"
+    assert config["padding"] == 16
+
+
+def test_a_chart_shows_itself_without_a_network_and_leaves_altair_as_it_was() -> None:
+    """The picture is in the bundle; Altair's own bundle is a page that loads Vega from a server."""
+    import altair as alt
+
+    before = alt.renderers.active
+    chart = chart_of(days((1, "complete"), (2, "complete")))
+    for shown in (chart, chart.properties(width=200)):
+        data, sizes = shown._repr_mimebundle_()
+        assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+        assert sizes["image/png"]["width"] > 200
+        assert "text/html" not in data
+        assert any("vegalite" in name for name in data)
+    assert alt.renderers.active == before

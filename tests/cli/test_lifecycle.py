@@ -63,7 +63,7 @@ def test_trend(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["lifecycle", "--by", "contry"], "Did you mean 'country'"),
         (["lifecycle", "--new-by", "signup_date"], "--signup SOURCE.COLUMN"),
-        (["power-curve", "--window", "0"], "window days 0"),
+        (["power-curve", "--window", "0"], "--window (`window_days`) 0"),
         (["trend", "dauu"], "Did you mean 'dau'"),
     ],
 )

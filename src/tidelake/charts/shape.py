@@ -7,13 +7,14 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["lines", "matrix", "steps", "bars", "curve", "columns", "states"]
+Kind = Literal["lines", "matrix", "steps", "bars", "curve", "columns", "states", "spikes", "spans"]
 # Texts and flags of results that are no segments.
 NO_SEGMENTS = (
     frozenset(("metric", "definition_version", "grain", "unit", "status", "engine", "step_name", "event", "state"))
     | {"cohort_grain", "cohort_source", "period_label", "verdict", "direction", "censored", "weekday"}
     | {"set_changes", "compared_status"}
 )
+_LABELS = {"hhi": "diversity (1 - HHI)", "level": "change a week", "censored": "median length in days"}
 LARGEST = 8  # values of one dimension that are told apart: as many as there are colours
 
 
@@ -28,6 +29,7 @@ class Shape:
         panels: Columns whose values, taken together, have panels of their own.
         share: The value is a share, drawn in percent.
         y: Column that is drawn.
+        label: What the value is, where no unit says it.
     """
 
     kind: Kind
@@ -37,6 +39,7 @@ class Shape:
     panels: tuple[str, ...] = ()
     share: bool = False
     y: str = "value"
+    label: str = ""
 
     @property
     def facets(self) -> str | None:
@@ -61,14 +64,20 @@ def shape_of(table: pa.Table) -> Shape | None:
         return Shape("states", x="period_start", colour="state", panels=varied)
     if {"dimension", "segment"} <= set(names):
         return Shape("bars", x="segment", panels=("dimension",), share=share)
+    if {"first_date", "last_date"} <= set(names):
+        return Shape("spans", x="first_date", rows=_first(varied) or "metric", panels=varied[1:])
+    if {"expected", "direction"} <= set(names):
+        return Shape("spikes", x="period_start", colour=_first(varied), panels=varied[1:])
     for column, drawn in (("active_days", "actors"), ("weekday", "value")):
         if column in names and drawn in names:
-            return Shape("columns", x=column, panels=varied, share=share and drawn == "value", y=drawn)
+            label = "times the mean of its week" if column == "weekday" else ""
+            return Shape("columns", x=column, panels=varied, share=share and drawn == "value", y=drawn, label=label)
+    label = next((said for column, said in _LABELS.items() if column in names), "")
     if "period_start" in names and _count(table, "period_start") > 1:
-        return Shape("lines", x="period_start", colour=_first(varied), panels=varied[1:], share=share)
+        return Shape("lines", x="period_start", colour=_first(varied), panels=varied[1:], share=share, label=label)
     if segments:
-        return Shape("bars", x=_first(varied) or segments[0], panels=varied[1:], share=share)
-    return Shape("bars", x="metric", share=share) if "metric" in names else None
+        return Shape("bars", x=_first(varied) or segments[0], panels=varied[1:], share=share, label=label)
+    return Shape("bars", x="metric", share=share, label=label) if "metric" in names else None
 
 
 def _by_period(table: pa.Table, varied: tuple[str, ...], share: bool) -> Shape:

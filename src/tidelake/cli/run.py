@@ -7,6 +7,7 @@ condition met, 5 engines disagree, 75 try again, 130 interrupted.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -115,6 +116,9 @@ def _say(message: str, hint: str | None, code: int) -> int:
     return code
 
 
+_NO_DATE = re.compile(r"Invalid value for '(--[a-z-]+)': '(.*)' does not match the formats? '%Y-%m-%d'")
+
+
 def _wrong_usage(error: Any) -> int:
     """An error of the parser (an unknown command or option, a missing or wrong value)."""
     context = getattr(error, "ctx", None)
@@ -122,7 +126,9 @@ def _wrong_usage(error: Any) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         say(error.format_message())
         return 0 if path == "tide" else WRONG_USAGE
-    message = str(error.format_message())
+    message = str(error.format_message()).replace("Value error, ", "")
+    if found := _NO_DATE.search(message):
+        return _say(f"{found[1]} {found[2]} is not a date.", "Write it as 2025-11-17.", WRONG_USAGE)
     message, _, near = message.partition(" Did you mean")
     message, _, near_option = message.partition(" (Possible options:")
     hint = f"Did you mean{near}" if near else _near_option(error)

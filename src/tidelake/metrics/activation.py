@@ -19,11 +19,10 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, micros
 from tidelake.metrics.attributes import attributes_of, session_rows
-from tidelake.metrics.choosing import Which, event_rows
+from tidelake.metrics.choosing import Which, check_event_names, event_rows
 from tidelake.metrics.conditions import check_columns
-from tidelake.metrics.dimensions import fact_dimensions, segment
+from tidelake.metrics.dimensions import check_by, fact_dimensions, segment
 from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Named, definition_from
-from tidelake.metrics.funnel import check_event_names
 from tidelake.metrics.funnel_definition import words
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.narrowing import Narrowing
@@ -123,7 +122,7 @@ class _Question(EventQuestion[Activation]):
                 if condition is not None:
                     check_expression(condition)
                     check_columns(self.gold.events.attributes.spelled(condition), columns, {}, where=option)
-        self.check_by(known)
+        check_by(self.gold, self.by, known)
 
     # --- one row an actor
 
@@ -227,8 +226,9 @@ class _Question(EventQuestion[Activation]):
             f"FROM ({self._placed()}) AS placed GROUP BY {self.keys}"
         )
         found = self.gold.query(sql)
-        if self.definition.criterion is not None and not any(row["activated"] for row in found):
-            check_event_names(self.gold, [self.definition.criterion])
+        if self.definition.criterion is not None:
+            is_met = any(row["activated"] for row in found)
+            check_event_names(self.gold, [self.definition.criterion], is_met=is_met)
         tables = None if self.definition.session is None else ["gold.sessions"]
         return self.result(self._rows(found), sql, self._notes(found), after=_AFTER, tables=tables)
 

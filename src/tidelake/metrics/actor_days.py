@@ -24,17 +24,16 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal, one_of
-from tidelake.metrics.attributes import actor_day_rows, attributes_of, is_of_actors
+from tidelake.metrics.answer import called
+from tidelake.metrics.attributes import actor_day_rows, is_of_actors
 from tidelake.metrics.choosing import Which
-from tidelake.metrics.periods import Grain, dates_between, next_period, period_start
+from tidelake.metrics.dimensions import check_by, fact_dimensions
+from tidelake.metrics.periods import Grain, dates_between, in_order, next_period, period_start
 from tidelake.metrics.status import Observed, Status, observe
 
 SegmentRule = Literal["any", "first", "last"]
 SEGMENT_LIMIT = 50
 OTHER, UNKNOWN = "(other)", "(unknown)"
-_NEVER_DIMENSIONS = frozenset(
-    ("event_time", "event_id", "received_at", "seq", "content_hash", "file_id", "source_position", "batch_id")
-) | {"ingested_at", "event_date", "actor_id", "valid_from", "valid_to", "session_id"}
 Segment = tuple[str, ...]
 Definition = TypeVar("Definition", bound=Settings)
 
@@ -146,7 +145,8 @@ class ActorDays:
             )
         listed = [*before, *(pa.field(name, pa.string()) for name in (*self.by, "actor_id")), *parts]
         flags = [pa.field(name, pa.bool_()) for name in ("is_in_numerator", "is_in_denominator")]
-        return Result(pa.Table.from_pylist(rows, schema=pa.schema([*listed, *flags])), plain.sql, plain.sources, title)
+        table = pa.Table.from_pylist(rows, schema=pa.schema([*listed, *flags]))
+        return Result(table, plain.sql, plain.sources, title, plain.notes)
 
     def whole(self) -> ActorDays:
         """The same without dimensions."""
@@ -253,7 +253,7 @@ def open_actor_days(
         check_expression(where)
         if gold.events.types:  # else no event has come yet: which columns there will be is not known
             Which(where=where).check(gold)
-    _check_dimensions(gold, by)
+    check_by(gold, by, fact_dimensions(gold, "actor_day"))
     observed = observe(gold, [source.name for source in gold.events.sources])
     found = ActorDays(gold, by, asked.segment, where, observed, {})
     if observed.first is None or observed.last is None:
@@ -263,19 +263,6 @@ def open_actor_days(
         days = dates_behind(lake, sources, table)
         behind |= set(dates_between(observed.first, observed.last)) if days is None else days
     return replace(found, observed=replace(observed, behind=frozenset(behind)))
-
-
-def _check_dimensions(gold: Gold, by: tuple[str, ...]) -> None:
-    known = [name for name in gold.events.types if name not in _NEVER_DIMENSIONS]
-    known += ["source"] if len(gold.events.sources) > 1 else []
-    known += attributes_of(gold, "event")
-    for name in by:
-        if name not in known:
-            parts = [part.strip() for part in name.split(",")]
-            more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
-            raise UnknownNameError("dimension", name, known, more=more)
-    if len(set(by)) != len(by):
-        raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
 
 
 def definition_of(model: type[Definition], **given: Any) -> Definition:
@@ -296,7 +283,7 @@ def definition_of(model: type[Definition], **given: Any) -> Definition:
         if fault["type"] == "extra_forbidden":
             raise UnknownNameError("option", name, model.model_fields) from error
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        raise DefinitionError(f"{name.replace('_', ' ')} {fault['input']}: {message}.") from error
+        raise DefinitionError(f"{called(name)} {fault['input']}: {message}.") from error
 
 
 def _names(by: Sequence[str] | str) -> tuple[str, ...]:
@@ -319,8 +306,7 @@ def asked_dates(observed: Observed, start: date | None, end: date | None) -> tup
     Raises:
         DefinitionError: The first lies after the last.
     """
-    if start is not None and end is not None and start > end:
-        raise DefinitionError(f"The first date {start} lies after the last {end}.")
+    in_order(start, end)
     if observed.first is None or observed.last is None:
         return None
     found = (start or observed.first, end or observed.last)

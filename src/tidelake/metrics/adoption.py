@@ -18,10 +18,9 @@ from tidelake.errors import UnknownNameError
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
 from tidelake.metrics.answer import NUMBERS
-from tidelake.metrics.choosing import Which, event_rows
-from tidelake.metrics.dimensions import fact_dimensions, segment
+from tidelake.metrics.choosing import Which, check_event_names, event_rows
+from tidelake.metrics.dimensions import check_by, fact_dimensions, segment
 from tidelake.metrics.event_question import DAY, EPOCH, NO_EVENTS, EventQuestion, Named, definition_from
-from tidelake.metrics.funnel import check_event_names
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.narrowing import Narrowing
 from tidelake.metrics.versions import at_least, version_key
@@ -106,7 +105,7 @@ class _Question(EventQuestion[Adoption]):
     def check(self) -> None:
         if self.where is not None:
             Which(where=self.where).check(self.gold)
-        self.check_by(fact_dimensions(self.gold, "event"))
+        check_by(self.gold, self.by, fact_dimensions(self.gold, "event"))
         asked, known = self.definition, self.gold.events.types
         if asked.introduced_in is not None and asked.version not in known:
             raise UnknownNameError("column", asked.version, known, where="version")
@@ -217,9 +216,8 @@ class _Question(EventQuestion[Adoption]):
             f"count(*) FILTER (WHERE {is_observed} AND again = 1) AS retained "
             f"FROM ({self._triers(events)}) AS triers WHERE period_start IS NOT NULL GROUP BY {self.keys}"
         )
-        if not any(row["uses"] for row in found):
-            named = [asked.feature, *([asked.exposure] if asked.exposure else [])]
-            check_event_names(self.gold, named)
+        named = [asked.feature, *([asked.exposure] if asked.exposure else [])]
+        check_event_names(self.gold, named, is_met=any(row["uses"] for row in found))
         return self.result(self._rows(found, triers), sql, notes, after=_AFTER)
 
     def members(self) -> Result:

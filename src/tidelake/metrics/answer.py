@@ -15,6 +15,7 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold
 from tidelake.gold.model import definition_hash
 from tidelake.metrics.attributes import attribute_notes, attribute_tables
+from tidelake.metrics.dimensions import refuse_column
 from tidelake.metrics.reading import for_reading
 from tidelake.metrics.status import Observed
 
@@ -23,6 +24,24 @@ _SETTINGS = {"timezone", "week_start", "activity", "session", "watch", "measures
 
 
 Kind = TypeVar("Kind", bound=Settings)
+_OPTIONS = {  # the command's words for settings that are called otherwise in Python
+    "threshold_seconds": "--below",
+    "abnormal_difference": "--abnormal",
+    "same_margin": "--same",
+    "threshold": "--above",
+    "top_k": "--top",
+    "min_change": "--min-change",
+    "window_days": "--window",
+    "power_days": "--power",
+    "warmup_days": "--warmup",
+    "days": "--days",
+    "z": "--z",
+}
+
+
+def called(name: str) -> str:
+    """A setting as whoever gave it knows it: the command's option, and Python's name."""
+    return f"{_OPTIONS[name]} (`{name}`)" if name in _OPTIONS else name
 
 
 def defined(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
@@ -36,8 +55,9 @@ def defined(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise DefinitionError(f"{kind.__name__.lower()}, {name}: {message[:1].lower()}{message[1:]}.") from error
+        message = first["msg"].removeprefix("Value error, ").removesuffix(".")
+        where = f"{kind.__name__.lower()}, {called(name)}"
+        raise DefinitionError(f"{where}: {message[:1].lower()}{message[1:]}.") from error
 
 
 def version_of(gold: Gold, definition: Settings) -> str:
@@ -51,6 +71,17 @@ def number_fields(unit: str | None) -> list[pa.Field]:
     metadata = {"unit": unit} if unit else None
     counted = ("value",) if unit != "share" else ("value", "ci_low", "ci_high")
     return [pa.field(name, kind, metadata=metadata if name in counted else None) for name, kind in kinds.items()]
+
+
+def once_each(names: Sequence[str]) -> None:
+    """Raise where a dimension has the name of another column of the answer.
+
+    Raises:
+        DefinitionError: It has; says which.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            refuse_column(name)
 
 
 class Answer(Result):
@@ -105,6 +136,7 @@ def answer(
         ]
     )
     names = [item.name for item in fields]
+    once_each(schema.names)
     return Answer(
         table=pa.Table.from_pylist([{**row, **fixed} for row in rows], schema=schema),
         sql=sql,

@@ -224,7 +224,15 @@ def metric_named(name: str, known: Mapping[str, Metric]) -> Metric:
     if found is not None:
         return found
     names = [*known, *(alias for metric in known.values() for alias in metric.aliases)]
-    raise UnknownNameError("metric", name, names, more="`tide metrics list` lists them all.")
+    more = "`tide metrics list` lists them all."
+    if _named(name, built_in()) is not None:
+        raise DefinitionError(
+            f"'{name}' is of events, and this project has sources of counts only.",
+            hint=f"Known: {', '.join(known)}. {more}",
+        )
+    if _NAME.fullmatch(name) and any(metric.kind == "distinct" for metric in known.values()):
+        more += f" A count of your own is a measure of tide.yml: measures: {{{name}: {{event: NAME}}}}."
+    raise UnknownNameError("metric", name, names, more=more)
 
 
 def _named(name: str, known: Mapping[str, Metric]) -> Metric | None:

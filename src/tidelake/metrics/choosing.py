@@ -82,7 +82,9 @@ class Which(Settings):
         return self if text == self.where else self.model_copy(update={"where": text})
 
     def check(self, gold: Gold) -> None:
-        """Raise for a condition that is not portable or names what no event source has, and for unknown events.
+        """Raise for a condition that is not portable or names what no event source has.
+
+        Names of events are not looked up here: `check_event_names` does.
 
         Raises:
             QueryError: The condition is not one portable condition over silver's columns.
@@ -99,6 +101,30 @@ class Which(Settings):
 
 
 _OWN = frozenset(("event_date", "event_time", "event_id", "actor_id", "event_name", "seq", "source"))
+
+
+def check_event_names(gold: Gold, asked: Sequence[Which], *, is_met: bool = False) -> None:
+    """Raise for names that no event of the lake has.
+
+    Args:
+        is_met: Each of them was met in what was asked for, so that only one of several names can be misspelt.
+
+    Raises:
+        UnknownNameError: There is no such event.
+    """
+    named = {name for which in asked for name in which.event}
+    if not named or not gold.events.sources or (is_met and all(len(which.event) < 2 for which in asked)):
+        return
+    rows = gold.events.select(columns=[], everything=True)
+    known = {row["event_name"] for row in gold.query(f"SELECT DISTINCT event_name FROM ({rows}) AS events")}
+    if known == {None}:
+        raise DefinitionError(
+            f"'{min(named)}' is no event here: the source maps no event_name, so that its events have no names.",
+            hint="Choose them by a condition: '*' for all of them, '* where SQL' for some.",
+        )
+    for name in sorted(named):
+        if name not in known:
+            raise UnknownNameError("event", name, [one for one in known if one])
 
 
 def event_rows(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import get_args
+from typing import NoReturn, get_args
 
 from tidelake.contracts.table import quoted
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.events import CANONICAL
+from tidelake.gold.sqltext import sql_name
 from tidelake.metrics.attributes import attributes_of
 from tidelake.metrics.definition import Fact, Metric
 from tidelake.metrics.session_events import names_of
@@ -18,6 +19,11 @@ OF_DAY = ("event_count", "active_event_count", "is_active")  # of an actor's day
 _NEVER_DIMENSIONS = frozenset(
     ("event_time", "event_id", "received_at", "seq", "content_hash", "file_id", "source_position", "batch_id")
 ) | {"ingested_at", "event_date", "actor_id", "valid_from", "valid_to"}
+
+
+ANSWERED = frozenset(("metric", "definition_version", "period_start", "grain", "value", "numerator", "denominator"))
+ANSWERED |= {"n", "ci_low", "ci_high", "status", "watermark", "engine"}
+_CONTINUOUS = {"DOUBLE": "numbers with fractions", "TIMESTAMP WITH TIME ZONE": "instants", "TIMESTAMPTZ": "instants"}
 
 
 def segment(name: str) -> str:
@@ -57,14 +63,62 @@ def check_dimensions(gold: Gold, metric: Metric, leaves: Iterable[Metric], by: S
     """
     for leaf in leaves:
         _check_carried(gold, leaf, by)
+        check_by(gold, by, by, source=leaf.source)
     for name in by:
         if metric.dimensions is not None and name not in metric.dimensions:
             raise DefinitionError(
                 f"The definition of '{metric.name}' does not list '{name}' among its dimensions.",
                 hint=f"It can be asked by: {', '.join(metric.dimensions) or 'none'}.",
             )
+
+
+def check_by(gold: Gold, by: Sequence[str], known: Sequence[str], *, source: str | None = None, more: str = "") -> None:
+    """Raise for names by which rows cannot be cut.
+
+    Args:
+        known: The names by which they can.
+        source: The source of a count metric.
+        more: What else to say of a name that is not known.
+
+    Raises:
+        UnknownNameError: Nothing has such a name; proposes only what is possible.
+        DefinitionError: It is named twice, it is a column of every answer, or it is no category: its values are
+            numbers with fractions or instants, whose texts differ between engines.
+    """
+    for name in by:
+        kind = _CONTINUOUS.get(_kinds(gold, source).get(name, ""))
+        if kind is not None:
+            raise DefinitionError(
+                f"'{name}' holds {kind}, which are no categories to cut by.",
+                hint="Use it in --where, or declare the field as integer, date or string in its source's contract.",
+            )
+        if name in known and name in ANSWERED:
+            refuse_column(name)
+        if name not in known:
+            holders = [other for other in known if other.partition(".")[2] == name]
+            parts = [part.strip() for part in name.split(",")]
+            said = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else more
+            raise UnknownNameError("dimension", name, holders or known, more=said)
     if len(set(by)) != len(by):
         raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
+
+
+def refuse_column(name: str) -> NoReturn:
+    """Raise for a dimension that has the name of a column of the answer."""
+    raise DefinitionError(
+        f"'{name}' cannot be a dimension here: the answer has a column of that name.",
+        hint=f'Ask for its values one by one, --where "{name} = ...", or use `tide sql`.',
+    )
+
+
+def _kinds(gold: Gold, source: str | None) -> dict[str, str]:
+    """SQL types of the columns by which rows can be cut."""
+    if source is not None:
+        schema = gold.lake.schema(f"silver.{source}")
+        return {} if schema is None else {field.name: sql_name(field.type) for field in schema}
+    told = gold.events.attributes.dimensions.values()
+    found = {f"{one.name}.{field.name}": sql_name(field.type) for one in told for field in one.schema}
+    return found | dict(gold.events.types)
 
 
 def _check_carried(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
@@ -83,9 +137,7 @@ def _check_carried(gold: Gold, metric: Metric, by: Sequence[str]) -> None:
                     f" List {_carrier(gold, name)} under `dimensions:` in tide.yml." if metric.fact == "session" else ""
                 ),
             )
-        parts = [part.strip() for part in name.split(",")]
-        more = f"Repeat --by: {' '.join(f'--by {part}' for part in parts)}." if len(parts) > 1 else ""
-        raise UnknownNameError("dimension", name, own, more=more)
+        check_by(gold, [name], own, source=metric.source)
 
 
 def _carrier(gold: Gold, name: str) -> str:
@@ -106,6 +158,11 @@ def dimensions_of(gold: Gold, metric: Metric, leaves: Sequence[Metric]) -> list[
 
 def fact_dimensions(gold: Gold, fact: Fact, source: str | None = None) -> list[str]:
     """The names by which rows of a fact can be cut; none of events before the first build."""
+    kinds = _kinds(gold, source if fact == "count" else None)
+    return [name for name in _carried(gold, fact, source) if kinds.get(name) not in _CONTINUOUS]
+
+
+def _carried(gold: Gold, fact: Fact, source: str | None) -> list[str]:
     if fact == "session":
         return [*_session_dimensions(gold), *attributes_of(gold, fact)]
     if fact == "count":

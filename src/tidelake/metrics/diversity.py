@@ -17,13 +17,13 @@ from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression, check_names_in
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, exact_sum
 from tidelake.metrics.answer import answer_by_period
 from tidelake.metrics.catalogue import Grain, Metric, find_metric
-from tidelake.metrics.dimensions import check_dimensions, conditional_columns, fact_dimensions, segment
+from tidelake.metrics.dimensions import check_by, check_dimensions, conditional_columns, fact_dimensions, segment
 from tidelake.metrics.facts import Facts
 from tidelake.metrics.kinds.shares import concentration_sql
 from tidelake.metrics.periods import dates_between, days_table, grain_named, next_period, whole_periods
@@ -167,10 +167,7 @@ class _Question:
         if self.asked.of in self.by:
             raise DefinitionError(f"'{self.asked.of}' is both the category and a dimension.")
         if self.is_declared_watch:
-            known = fact_dimensions(self.gold, "event")
-            for name in names:
-                if name not in known:
-                    raise UnknownNameError("dimension", name, known)
+            check_by(self.gold, names, fact_dimensions(self.gold, "event"))
         else:
             check_dimensions(self.gold, metric, [metric], names)
         if self.where is not None:

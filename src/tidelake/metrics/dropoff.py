@@ -17,13 +17,13 @@ from tidelake.contracts.table import literal, quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression, check_names_in
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import dates_condition, real
 from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.attributes import attribute_notes, attribute_tables, session_notes, session_rows
-from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions
+from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions
 from tidelake.metrics.intervals import benjamini_hochberg, moments_bounds
 from tidelake.metrics.kinds.strata import (
     Z_90,
@@ -120,10 +120,7 @@ def _check(gold: Gold, by: Sequence[str], where: str | None) -> None:
         )
     if gold.events.sources and not gold.events.has_watch:
         raise DefinitionError("No event tells what was watched.", hint="Say it under `watch:` (docs/settings.md).")
-    known = fact_dimensions(gold, "session")
-    for name in by:
-        if name not in known:
-            raise UnknownNameError("dimension", name, known, more="List it under `dimensions:` in tide.yml.")
+    check_by(gold, by, fact_dimensions(gold, "session"), more="List it under `dimensions:` in tide.yml.")
     if where is not None:
         check_expression(where)
         schema = gold.lake.schema(SESSIONS)

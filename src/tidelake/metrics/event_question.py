@@ -14,7 +14,7 @@ from tidelake.config import Project, Settings
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros
@@ -101,12 +101,6 @@ class EventQuestion(Generic[Definition]):
     def check(self) -> None:
         """Raise for what a question names and the lake does not have."""
         raise NotImplementedError
-
-    def check_by(self, known: Sequence[str]) -> None:
-        """Raise for a dimension that is not among those known."""
-        for name in self.by:
-            if name not in known:
-                raise UnknownNameError("dimension", name, known)
 
     @property
     def title(self) -> str:

@@ -17,11 +17,10 @@ from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, UnknownNameError
-from tidelake.gold.context import Gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import micros, one_of
-from tidelake.metrics.choosing import Which, event_rows
-from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions, segment
+from tidelake.metrics.choosing import Which, check_event_names, event_rows
+from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions, segment
 from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Key
 from tidelake.metrics.funnel_definition import Funnel, words
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
@@ -106,7 +105,7 @@ class _Question(EventQuestion[Funnel]):
     def check(self) -> None:
         if self.where is not None:
             Which(where=self.where).check(self.gold)
-        self.check_by(fact_dimensions(self.gold, "event"))
+        check_by(self.gold, self.by, fact_dimensions(self.gold, "event"))
         for name in self.definition.hold:
             if name not in self.gold.events.types:
                 raise UnknownNameError("column", name, self.gold.events.types, where="hold")
@@ -312,11 +311,11 @@ class _Question(EventQuestion[Funnel]):
         return self.keyed(self.gold.query(moments_sql(self.chain, attempts, self.segments)))
 
     def _check_names(self, found: Sequence[Mapping[str, Any]]) -> None:
-        """Raise for a step's event that the lake has never seen, where a step was never reached."""
+        """Raise for a step's event that the lake has never seen, where a step was never reached or has several."""
         steps = range(1, self.chain.steps + 1)
-        if all(any(row[f"n{step}"] for row in found) for step in steps):
-            return
-        check_event_names(self.gold, [*self.definition.steps, *(one.which for one in self.definition.exclude)])
+        is_met = all(any(row[f"n{step}"] for row in found) for step in steps)
+        check_event_names(self.gold, self.definition.steps, is_met=is_met)
+        check_event_names(self.gold, [one.which for one in self.definition.exclude])
 
     # --- rows
 
@@ -402,19 +401,3 @@ _AFTER = (
 
 def _any_name(step: int) -> str:
     return "1 step" if step == 1 else f"{step} steps"
-
-
-def check_event_names(gold: Gold, asked: Sequence[Which]) -> None:
-    """Raise for names that no event of the lake has.
-
-    Raises:
-        UnknownNameError: There is no such event.
-    """
-    named = {name for which in asked for name in which.event}
-    if not named or not gold.events.sources:
-        return
-    rows = gold.events.select(columns=[], everything=True)
-    known = {row["event_name"] for row in gold.query(f"SELECT DISTINCT event_name FROM ({rows}) AS events")}
-    for name in sorted(named):
-        if name not in known:
-            raise UnknownNameError("event", name, [one for one in known if one])

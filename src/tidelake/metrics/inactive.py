@@ -20,7 +20,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.periods import dates_between
+from tidelake.metrics.periods import dates_between, in_order
 from tidelake.metrics.status import Observed, observe
 
 TABLE = "gold.user_day"
@@ -137,8 +137,7 @@ def inactive(
     asked = definition or Inactive()
     if asked.k != "auto" and asked.k < 1:
         raise DefinitionError(f"inactive: k is {asked.k}, not a number of days.", hint="The default is 28, or auto.")
-    if start is not None and end is not None and start > end:
-        raise DefinitionError(f"The first date {start} lies after the last {end}.")
+    in_order(start, end)
     gold = open_gold(engine, lake, project, sources)
     observed = observe(gold, [source.name for source in gold.events.sources])
     known = _last_complete(observed)

@@ -205,13 +205,19 @@ class _Question:
                 f"AND {date_literal(periods[-1][0])} ORDER BY {order}"
             )
             found = self.days.gold.query(sql)
+        begins = sorted({row["period_start"] for row in found}) if state in UNTIL_ENDED else []
+        running = [first for first in begins if self._is_open(first)]
+        notes = [f"{', '.join(map(str, running))} is still open: who has not come yet is not gone."] if running else []
         return self.days.members(
-            self._result([], sql, [], None),
+            self._result([], sql, notes, None),
             found,
             f"Actors of {state} by {self.definition.grain}",
             is_in=lambda row: (row["state"] in top, row["state"] in below if below else None),
             before=[pa.field("period_start", pa.date32())],
         )
+
+    def _is_open(self, first: date) -> bool:
+        return self.observed.of_period(first, next_period(first, self.definition.grain)) == "open"
 
     # --- SQL
 
@@ -314,7 +320,8 @@ class _Question:
             until = (self.observed.first or periods[0][0]) + timedelta(days=self.definition.warmup_days)
             notes.append(
                 f"Who was first seen before {until} ({self.definition.warmup_days} days of warmup) may have come "
-                "before the data begin: new_or_existing, never new."
+                "before the data begin: new_or_existing, never new, and no quick_ratio beside them. --warmup 0 "
+                "(`warmup_days=0`) calls them new."
             )
         if unsure and self.definition.new_by == "signup_date":
             notes.append("new_or_existing: firsts who signed up before the data begin, or whose signup is not known.")
@@ -387,8 +394,14 @@ def _census(actors: int) -> dict[str, Any]:
     return {"value": float(actors), "numerator": float(actors), "n": actors, **bare}
 
 
+UNTIL_ENDED = ("churned", "quick_ratio", "churn_rate")  # while a period is open these hold who will still come
+
+
 def side_by_side(result: Result) -> Result:
-    """The result for a reader: one row a period and segment, a column a state."""
+    """The result for a reader: one row a period and segment, a column a state.
+
+    An open period has no churn to quote: who has not come yet is not gone.
+    """
     given = result.to_dicts()
     if not given:
         return for_reading(result)
@@ -401,6 +414,14 @@ def side_by_side(result: Result) -> Result:
         line = merged.setdefault(key, {name: row[name] for name in names})
         line[row["state"]] = row["value"]
         line["status"] = worst([line["status"], row["status"]])
+    running = [line for line in merged.values() if line["status"] == "open" and line["churned"] is not None]
+    for line in running:
+        line |= dict.fromkeys(UNTIL_ENDED)
+    notes = result.notes
+    if running:
+        since = ", ".join(sorted({str(line["period_start"]) for line in running}))
+        said = f"{since} is still open: more users will come, and who has not come yet is not gone. Churned and its "
+        notes += (said + "ratios are not shown until it has ended (csv, json and .to_dicts() hold them so far).",)
     counts = [pa.field(state, pa.int64()) for state in STATES[:6]]
     ratios = [pa.field("quick_ratio", pa.float64()), pa.field("churn_rate", pa.float64(), metadata={"unit": "share"})]
     schema = result.table.schema
@@ -411,4 +432,4 @@ def side_by_side(result: Result) -> Result:
         for line in merged.values()
     ]
     table = pa.Table.from_pylist(lines, schema=pa.schema([*head, *counts, *ratios, *tail]))
-    return for_reading(Result(table, result.sql, result.sources, result.title, result.notes))
+    return for_reading(Result(table, result.sql, result.sources, result.title, notes))

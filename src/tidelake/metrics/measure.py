@@ -15,7 +15,7 @@ from tidelake.engine.base import Engine
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
-from tidelake.metrics.answer import Answer, number_fields, sources_of
+from tidelake.metrics.answer import Answer, number_fields, once_each, sources_of
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, all_parts, catalogue, metric_named, parts_of
 from tidelake.metrics.comparing import Comparison, compared, comparison_fields, earlier_spans, with_elapsed
 from tidelake.metrics.conditions import condition
@@ -248,6 +248,7 @@ def _result(question: Question, numbers: Numbers, comparison: Comparison | None 
             *_ENDS,
         ]
     )
+    once_each(schema.names)
     fixed = _fixed(question)
     table = pa.Table.from_pylist([{**row, **fixed} for row in numbers.rows], schema=schema)
     return MeasureResult(

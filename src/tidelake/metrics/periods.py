@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import pyarrow as pa
 
-from tidelake.errors import UnknownNameError
+from tidelake.errors import DefinitionError, UnknownNameError
 
 Grain = Literal["day", "week", "month"]
 
@@ -55,6 +55,18 @@ def days_table(days: Sequence[date], grain: Grain, week_start: str) -> pa.Table:
     """Which dates make which period: `day`, `period_start`."""
     starts = [period_start(day, grain, week_start) for day in days]
     return pa.table({"day": pa.array(days, pa.date32()), "period_start": pa.array(starts, pa.date32())})
+
+
+def in_order(start: date | None, end: date | None) -> None:
+    """Raise where the first date that is asked for lies after the last.
+
+    Raises:
+        DefinitionError: It does.
+    """
+    if start is not None and end is not None and start > end:
+        raise DefinitionError(
+            f"The first date {start} lies after the last {end}.", hint="Exchange --from and --to (`start`, `end`)."
+        )
 
 
 def dates_between(first: date, last: date) -> Iterator[date]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold
 from tidelake.gold.dates import dates_behind
 from tidelake.metrics.attributes import spelled_metric
@@ -19,7 +18,7 @@ from tidelake.metrics.conditions import Condition
 from tidelake.metrics.definition import Grain, Metric
 from tidelake.metrics.facts import Attributed, Facts, Pair, Spans
 from tidelake.metrics.knowing import check_whole_days, leaves_of, not_known
-from tidelake.metrics.periods import dates_between, next_period, period_start, whole_periods
+from tidelake.metrics.periods import dates_between, in_order, next_period, period_start, whole_periods
 from tidelake.metrics.session_events import named_in, write_counts
 from tidelake.metrics.status import Observed, Status, observe
 
@@ -145,8 +144,7 @@ class Question:
         """The question over the periods that hold these dates; without bounds, over the dates with data."""
         found = []
         for start, end in spans:
-            if start is not None and end is not None and start > end:
-                raise DefinitionError(f"The first date {start} lies after the last {end}.")
+            in_order(start, end)
             first, last = start or self.observed.first, end or self.observed.last
             if first is not None and last is not None:
                 found.append((first, last))

@@ -15,7 +15,7 @@ from tidelake.engine.tabletext import cell, is_share
 SAID_ONCE = ("metric", "definition_version", "grain", "cohort_grain", "cohort_source", "unit", "watermark", "engine")
 LEFT_OUT_WHEN_NULL = ("numerator", "denominator", "n", "ci_low", "ci_high", "cohort_start", "sessions_needed")
 LEFT_OUT_WHEN = {"currency": "(unknown)", "is_below_min_n": False, "is_biased": False}
-LEFT_OUT_WHEN |= {"numerator_so_far": 0, "possibly_old": 0}
+LEFT_OUT_WHEN |= dict.fromkeys(("numerator_so_far", "possibly_old", "unpriced", "at_present_price"), 0)
 SAME_AS = (
     *(("numerator", "value"), ("n", "value"), ("gross_revenue", "value"), ("n", "denominator")),
     *(("denominator", "eligible"), ("eligible", "size"), ("period_label", "period")),
@@ -67,6 +67,8 @@ def for_reading(result: Result) -> Result:
         for name, only in LEFT_OUT_WHEN.items()
         if name in table.column_names and table.column(name).unique().to_pylist() == [only]
     ]
+    if getattr(getattr(result, "metric", None), "kind", None) == "sum" and "n" in table.column_names:
+        gone.append("n")  # the rows that were added up: more than what was counted in them, and so easily misread
     for name, other in SAME_AS:
         if {name, other} <= set(table.column_names) and _same(table, name, other):
             gone.append(name)

@@ -20,10 +20,11 @@ from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
 from tidelake.metrics.answer import Answer, answer, number_fields, version_of
 from tidelake.metrics.attributes import session_notes
-from tidelake.metrics.dimensions import fact_dimensions
+from tidelake.metrics.choosing import check_event_names
+from tidelake.metrics.dimensions import check_by, fact_dimensions
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.retention import HOUR, SOURCES, Cell, Plan
-from tidelake.metrics.periods import dates_between, next_period
+from tidelake.metrics.periods import dates_between, in_order, next_period
 from tidelake.metrics.retention_averages import averages_of, averages_table
 from tidelake.metrics.retention_definition import ALL, CohortGrain, Retention
 from tidelake.metrics.retention_members import Members
@@ -112,8 +113,7 @@ def retention(
     chosen = grain or ("day" if definition.unit == "hour" else definition.unit)
     if chosen not in grains:
         raise UnknownNameError("grain", chosen, grains)
-    if start is not None and end is not None and start > end:
-        raise DefinitionError(f"The first date {start} lies after the last {end}.")
+    in_order(start, end)
     _check(gold, definition, by, where)
     observed = observe(gold, [source.name for source in gold.events.sources])
     who = Members(gold, definition, by, chosen, where, observed, start, end, segment_limit)
@@ -124,13 +124,11 @@ def _check(gold: Gold, definition: Retention, by: tuple[str, ...], where: str | 
     if not gold.events.sources and any(source.fact == "event" for source in gold.sources.values()):
         return  # nothing was built yet: which columns there will be is not known
     if not gold.events.sources:
-        raise DefinitionError("Retention needs a source of events: this project counts entities only.")
-    known = fact_dimensions(gold, definition.fact)
-    for name in by:
-        if name not in known:
-            raise UnknownNameError("dimension", name, known)
-    if len(set(by)) != len(by):
-        raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
+        raise DefinitionError(
+            "Retention needs a source of events: this project counts entities only.",
+            hint="`tide metrics list` says what its counts can be asked for.",
+        )
+    check_by(gold, by, fact_dimensions(gold, definition.fact))
     if by and definition.cohort_by != "entry":
         raise DefinitionError(
             "A breakdown is by the value at entry, and a signup is no event that carries one.",
@@ -181,8 +179,8 @@ class _Question:
         counted = plan.numerators(reached)
         sizes = self.gold.query(plan.sizes())
         found = self.gold.query(counted)
-        if not sizes or not found:
-            self.who.check_events()
+        asked = [self.definition.entry, self.definition.returned]
+        check_event_names(self.gold, asked, is_met=bool(sizes and found))
         rows = self._rows(plan, sizes, found, reached)
         averages = averages_of(rows, plan.cells, self.by, self._pooled_bounds(plan, rows, reached))
         without = self.gold.query("SELECT count(*) AS n FROM temp.retention_outside") if self.who.signup else []
@@ -382,7 +380,8 @@ class _Question:
         if "new_or_existing" in origins:
             notes.append(
                 f"new_or_existing: entered within {self.definition.warmup_days} days of the start of history "
-                f"({self.observed.first}), so it may not have been for the first time."
+                f"({self.observed.first}), so it may not have been for the first time. --warmup 0 (`warmup_days=0`) "
+                "takes them all as first ones."
             )
         if "first_seen" in origins:
             notes.append(f"first_seen: actors without {self.definition.cohort_by}, from their first entry.")
@@ -392,6 +391,11 @@ class _Question:
             notes.append("Recurring cohorts: an actor may be in many.")
         if self.definition.horizon == "inf":
             notes.append("Biased: without a horizon, older cohorts have had longer to come back.")
+        if self.definition.counts_same_visit:
+            notes.append(
+                "The next event of the same visit counts as a return here: ask with --sessions (`fact='session'`) for "
+                "another visit, or let the span begin after it, such as --within 30m:72h."
+            )
         if self.definition.fact == "session" and dates_behind(self.gold.lake, self.gold.sources, "gold.sessions"):
             notes.append("gold.sessions has not been built since silver changed: `tide build` does it.")
         return notes

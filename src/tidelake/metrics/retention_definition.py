@@ -120,6 +120,12 @@ class Retention(Settings):
     def is_elapsed(self) -> bool:
         return self.anchor == "elapsed" or self.criterion == "within"
 
+    @property
+    def counts_same_visit(self) -> bool:
+        """Whether a span after an event begins at once, and what follows in the same visit is a return."""
+        is_any = self.returned.active or self.returned == self.entry
+        return self.fact == "event" and is_any and any(not low for low, _ in self.within)
+
     def words(self) -> str:
         """The question in one line."""
         named = ["any active event" if which == EVERY else str(which) for which in (self.entry, self.returned)]

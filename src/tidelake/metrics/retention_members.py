@@ -15,7 +15,6 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from tidelake.contracts.table import literal, quoted
-from tidelake.errors import UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.dates import dates_behind
 from tidelake.gold.sqltext import date_literal, day_start
@@ -351,18 +350,3 @@ class Members:
             f"AND members.anchor = epoch_micros(rows.event_time){signed}) AS placed GROUP BY {', '.join(plan.keys)} "
             f"HAVING max(CASE WHEN is_return{same} THEN place END) > min(CASE WHEN is_entry THEN place END)"
         )
-
-    def check_events(self) -> None:
-        """Raise for an event's name that no row has.
-
-        Raises:
-            UnknownNameError: It proposes the nearest names that there are.
-        """
-        asked = [*self.definition.entry.event, *self.definition.returned.event]
-        if not asked:
-            return
-        parts = " UNION ".join(f"SELECT DISTINCT event_name FROM {table}" for table in self.gold.events.tables)
-        known = [row["event_name"] for row in self.gold.query(parts) if row["event_name"] is not None]
-        for name in asked:
-            if name not in known:
-                raise UnknownNameError("event", name, known)

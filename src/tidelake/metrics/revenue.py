@@ -20,10 +20,16 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, exact_sum
 from tidelake.metrics.answer import answer_by_period
-from tidelake.metrics.choosing import Which
-from tidelake.metrics.dimensions import UNKNOWN
-from tidelake.metrics.funnel import check_event_names
-from tidelake.metrics.periods import Grain, dates_between, days_table, grain_named, next_period, whole_periods
+from tidelake.metrics.choosing import Which, check_event_names
+from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions
+from tidelake.metrics.periods import (
+    Grain,
+    dates_between,
+    days_table,
+    grain_named,
+    next_period,
+    whole_periods,
+)
 from tidelake.metrics.series import observe_read, span
 from tidelake.metrics.status import Observed
 
@@ -187,10 +193,8 @@ class _Question:
         for which in (asked.event, asked.refund):
             if which is not None:
                 which.check(self.gold)
-        for name in self.by:
-            if name not in events and name not in self.product_columns:
-                known = [*events, *self.product_columns, *self.gold.events.attributes.names]
-                raise UnknownNameError("dimension", name, known)
+        known = [*fact_dimensions(self.gold, "event"), *self.product_columns]
+        check_by(self.gold, self.by, [*known, *(name for name in self.by if name in events)])
         if asked.product is not None and asked.product not in events and self.products is None:
             raise UnknownNameError("column", asked.product, events, where="the events")
         if asked.price not in events and (self.products is None or self.products.price is None):

@@ -14,7 +14,6 @@ from tidelake.contracts.source import Source
 from tidelake.contracts.table import literal, quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
-from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal
@@ -24,7 +23,7 @@ from tidelake.metrics.dimensions import check_dimensions
 from tidelake.metrics.knowing import leaves_of
 from tidelake.metrics.measure import measure
 from tidelake.metrics.narrowing import Narrowed
-from tidelake.metrics.periods import dates_between
+from tidelake.metrics.periods import dates_between, in_order
 from tidelake.metrics.status import Observed, Status, observe, worst
 
 ENTITY_DAY = "gold.entity_day"
@@ -110,7 +109,7 @@ class Series:
             sql=sql,
             tables=self.tables,
             title=f"{title} of {self.metric.name}{by}",
-            notes=notes if self.rows else [*notes, "The lake holds no rows for this metric yet."],
+            notes=notes if self.rows else [*notes, "The lake holds no rows for this metric in these dates."],
         )
 
     def named(self, row: Mapping[str, object]) -> dict[str, object]:
@@ -203,8 +202,7 @@ def span(observed: Observed, start: date | None, end: date | None) -> tuple[date
     Raises:
         DefinitionError: The first lies after the last.
     """
-    if start is not None and end is not None and start > end:
-        raise DefinitionError(f"The first date {start} lies after the last {end}.")
+    in_order(start, end)
     return start or observed.first, end or observed.last
 
 

@@ -206,6 +206,7 @@ def _summary_fields(series: Series) -> list[pa.Field]:
 def _answered(
     series: Series, asked: Streaks, rows: list[dict[str, Any]], fields: Sequence[pa.Field], sql: str
 ) -> Result:
-    said = [f"a streak is days with more than {asked.threshold:g}"] if series.rows else []
-    notes = [*series.notes, *said]
+    notes = [*series.notes, *([f"a streak is days with more than {asked.threshold:g}"] if series.rows else ())]
+    if any(row["value"] is None and row["n"] for row in rows):
+        notes.append("no value (median by Kaplan and Meier): half of the streaks or more had not ended when last seen")
     return series.answer(rows, fields, asked, name="streaks", title="Streaks", sql=sql, notes=notes)

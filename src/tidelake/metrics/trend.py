@@ -101,6 +101,7 @@ def trend(
     else:
         last = at or last_complete(observed, observed.first, observed.last)
     first = last - timedelta(days=days - 1)
+    begin = first if observed.first is None else min(max(first, observed.first), last)
     daily = measure(
         engine,
         lake,
@@ -119,7 +120,7 @@ def trend(
     q_values = benjamini_hochberg([None if slope is None else slope.p_value for slope in slopes])
     rows = [
         {
-            "period_start": first,
+            "period_start": begin,
             "period_end": last,
             "grain": "day",
             **dict(zip(definition.by, segment, strict=True)),
@@ -151,6 +152,7 @@ def trend(
         title=f"Trend of {found.name}" + (f" by {', '.join(definition.by)}" if definition.by else ""),
         notes=[
             f"value: relative change a week over the {most} complete of the {days} days to {last}, weekdays evened out."
+            + (f" The data begin on {begin}." if begin > first else "")
             if observed.first is not None
             else "The lake holds no rows for this metric yet.",
             *(note for note in daily.notes if " values: " in note),

@@ -60,6 +60,27 @@ def test_event_log_with_ids(tmp_path: Path) -> None:
     assert source.contract.fields["event_id"].required is True
 
 
+def test_a_visitor_before_the_login_is_mapped_beside_the_user(tmp_path: Path) -> None:
+    """Of each visitor's events the first half has no user; 200 events of 20 visitors, so 100 without a user."""
+    known = [{**row, "cookie_id": f"c{n % 20}", "user_id": f"u{n % 20}"} for n, row in enumerate(EVENTS)]
+    early = [row | ({"user_id": None} if n < 100 else {}) for n, row in enumerate(known)]
+    mostly = [row | ({"user_id": None} if n < 150 else {}) for n, row in enumerate(known)]
+    shared = [row | ({"user_id": f"u{n % 7}"} if n >= 100 else {}) for n, row in enumerate(early)]
+    found = {}
+    for name, rows in (("early", early), ("mostly", mostly), ("known", known), ("shared", shared)):
+        (tmp_path / f"{name}.jsonl").write_text(lines(rows))
+        proposal = propose(str(tmp_path / f"{name}.jsonl"))
+        write_project(proposal, tmp_path / name)
+        mapping = only(proposal).source.mapping
+        found[name] = (mapping.actor_id, mapping.anonymous_id)
+    assert found["early"] == found["mostly"] == ("user_id", "cookie_id")
+    assert found["known"] == found["shared"] == ("user_id", None)
+    said = {name: " ".join((tmp_path / name / "sources" / f"{name}.yml").read_text().split()) for name in found}
+    assert "in 100 of 200 rows without user_id: `tide identity`" in said["early"].replace("stands ", "")
+    assert "# possible: anonymous_id: cookie_id: a device or visitor; of use once" in said["known"]
+    assert "but 20 of 20 have several user_id" in said["shared"]
+
+
 def test_ids_delivered_twice_still_identify_events(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text(lines([*EVENTS, *EVENTS[:4]]))
     found = only(propose(str(tmp_path / "log.jsonl")))

@@ -269,5 +269,10 @@ def pretty(sql: str) -> str:
     """SELECTs with a clause a line, for a reader; a blank line between two of them, and comments stay."""
     import sqlglot
 
-    parts = [tree for tree in sqlglot.parse(sql.replace("\n\n", ";\n"), dialect="duckdb") if tree is not None]
-    return "\n\n".join(part.sql(dialect="duckdb", pretty=True) for part in parts)
+    found = []
+    for part in filter(str.strip, sql.split("\n\n")):
+        lines = part.strip().splitlines()
+        said = [line for line in lines if line.startswith("--")]  # sqlglot would write /* */
+        tree = sqlglot.parse_one("\n".join(line for line in lines if line not in said), dialect="duckdb")
+        found.append("\n".join([*said, tree.sql(dialect="duckdb", pretty=True)]))
+    return "\n\n".join(found)

@@ -33,6 +33,12 @@ _ACTOR = (
     "user_email", "src", "source_id", "sender",
     "from_id",
 )  # fmt: skip
+# Beside a user's id: who is not logged in, or not yet.
+_ANONYMOUS = (
+    "anonymous_id", "anonymousid", "visitor_id", "cookie_id", "client_id", "distinct_id", "browser_id",
+    "installation_id", "install_id", "device_id", "amplitude_id", "user_pseudo_id",
+)  # fmt: skip
+_USERS = ("user_id", "userid", "customer_id", "customerid", "member_id", "profile_id", "account_id", "player_id")
 _EVENT_NAME = (
     "event_name", "event_type", "event", "action_name", "action_type", "action", "activity_type", "activity",
     "interaction_type", "interaction", "verb", "type", "page", "page_name",
@@ -49,6 +55,8 @@ _ENTITY = re.compile(
 _KEY = re.compile(r"(^|_)(id|key|uuid|guid|code|sku|no|number|name|date)$|^id_|userid|_id$|^rownames$")
 MAX_EVENT_NAMES = 200
 _ID = re.compile(r"(^|_)(id|uuid|guid)$")
+_NOTHING = (None, "", MISSING)
+_SHARED = 0.1  # of the devices may be of several actors
 DUPLICATE_IDS = 0.05  # ids may repeat this often with other content, and still identify events: to be checked
 
 
@@ -93,18 +101,19 @@ def assign_roles(
     actor = _actor(by_name)
     name = _event_name(by_name)
     if time is not None and actor is not None and (name is not None or not _identifies(actor, time)):
-        return _event(by_name, time=time, actor=actor, name=name, identical=identical)
+        return _event(by_name, records, time=time, actor=actor, name=name, identical=identical)
     if time is not None and actor is None and name is None:
         count = _count(profiles, records, per_file, time, identical)
         if count is not None:
             return count
     if time is not None and actor is None and name is not None and not _dated_list(time, name):
-        return _event(by_name, time=time, actor=None, name=name, identical=identical)
+        return _event(by_name, records, time=time, actor=None, name=name, identical=identical)
     return _dimension(profiles, records, time, actor, identical)
 
 
 def _event(
     by_name: Mapping[str, ColumnProfile],
+    records: Sequence[Record],
     *,
     time: ColumnProfile,
     actor: ColumnProfile | None,
@@ -114,6 +123,8 @@ def _event(
     parts = {"event_time": time.name}
     reasons = {"event_time": _time_evidence(time)}
     others = {profile.name for profile in (time, actor, name) if profile is not None}
+    if actor is not None:
+        _add_anonymous(parts, reasons, by_name, actor, records)
     event_id = _event_id({word: profile for word, profile in by_name.items() if profile.name not in others}, identical)
     if event_id is not None:
         parts["event_id"] = event_id.name
@@ -139,6 +150,43 @@ def _event(
     return Roles("event", parts, reasons=reasons, identical_rows=identical)
 
 
+def _add_anonymous(
+    parts: dict[str, str],
+    reasons: dict[str, str],
+    by_name: Mapping[str, ColumnProfile],
+    actor: ColumnProfile,
+    records: Sequence[Record],
+) -> None:
+    """Map the device or visitor of events without a known actor; where that is no use or not sure, only propose it.
+
+    One whose ids stand beside several actors in many cases is a shared device: its events without one are not proven
+    to be of the one who came first.
+    """
+    if words(actor.name) in _ANONYMOUS:
+        return
+    found = _first(by_name, _ANONYMOUS)
+    if found is None or found.type == "json":
+        return
+    actors: dict[Any, set[Any]] = {}
+    gained = 0
+    for record in records:
+        device, who = record.get(found.name), record.get(actor.name)
+        if device in _NOTHING:
+            continue
+        gained += who in _NOTHING
+        if who not in _NOTHING:
+            actors.setdefault(device, set()).add(who)
+    several = sum(len(known) > 1 for known in actors.values())
+    said = f"stands in {gained:,} of {len(records):,} rows without {actor.name}"
+    if not gained:
+        reasons["-anonymous_id"] = f"{found.name}: a device or visitor; of use once rows without {actor.name} come"
+    elif several > _SHARED * len(actors):
+        reasons["-anonymous_id"] = f"{found.name}: {said}, but {several:,} of {len(actors):,} have several {actor.name}"
+    else:
+        parts["anonymous_id"] = found.name
+        reasons["anonymous_id"] = f"{said}: `tide identity` says whose they are"
+
+
 def _event_time(profiles: Sequence[ColumnProfile], by_name: Mapping[str, ColumnProfile]) -> ColumnProfile | None:
     """The best field for the instant: a known name first, then any name that ends in time, date or at."""
     timed = [profile for profile in profiles if profile.time is not None and profile.filled >= 0.9 * profile.rows]
@@ -156,6 +204,9 @@ def _event_time(profiles: Sequence[ColumnProfile], by_name: Mapping[str, ColumnP
 def _actor(by_name: Mapping[str, ColumnProfile]) -> ColumnProfile | None:
     """The first known name that is filled in at least half of the rows; else the most filled one."""
     present = [found for name in _ACTOR if (found := by_name.get(name)) is not None and found.type != "json"]
+    known = [profile for profile in present if words(profile.name) not in _ANONYMOUS]
+    if known and known[0].filled and len(known) < len(present) and words(known[0].name) in _USERS:
+        return known[0]  # who is not logged in is told by the device
     for profile in present:
         if profile.filled >= 0.5 * profile.rows:
             return profile
