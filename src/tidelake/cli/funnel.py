@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from datetime import datetime
+from typing import Annotated, Literal
 
 import typer
 
-from tidelake.cli.measure import Grain
-from tidelake.cli.opening import opened
-from tidelake.cli.options import (
-    HERE,
-    AsOfOption,
-    ChartOption,
-    EngineOption,
-    FormatName,
-    FormatOption,
-    LimitOption,
-    OutputOption,
-    ProjectOption,
-    TargetOption,
-    examples,
-    flag,
-)
-from tidelake.cli.questions import show
+from tidelake.cli.options import examples, flag
+from tidelake.cli.questions import Given, Grain, date_option, question
 from tidelake.errors import DefinitionError
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES = examples(
     "tide funnel --step app_open --step 'video_play where content_id is not null' --window 1d",
@@ -45,78 +26,58 @@ ADOPTION_EXAMPLES = examples(
     "tide adoption share --introduced-in 1.10 --by device",
     "tide adoption share --exposure share_button_shown",
 )
-
-
-class Order(StrEnum):
-    """How the steps follow each other."""
-
-    ordered = "ordered"
-    strict = "strict"
-    any = "any"
-
-
-class Attempt(StrEnum):
-    """Which entry of an actor counts."""
-
-    best = "best"
-    first = "first"
-
-
-class Count(StrEnum):
-    """What counts once."""
-
-    actor = "actor"
-    held = "held"
-    entry = "entry"
-
-
 _CUT = "Cut"
-ByOption = Annotated[
-    list[str] | None,
-    typer.Option("--by", metavar="DIM", help="Cut by a dimension; may be given again.", rich_help_panel=_CUT),
-]
-GrainOption = Annotated[
-    Grain | None,
-    typer.Option(
-        "--grain",
-        metavar="NAME",
-        help="day, week or month; default: the whole range in one.",
-        show_default=False,
-        rich_help_panel=_CUT,
-    ),
-]
-StartOption = Annotated[
-    datetime | None,
-    typer.Option(
-        "--from", formats=["%Y-%m-%d"], metavar="DATE", help="First local date; default: all.", rich_help_panel=_CUT
-    ),
-]
-EndOption = Annotated[
-    datetime | None,
-    typer.Option(
-        "--to", formats=["%Y-%m-%d"], metavar="DATE", help="Last local date; default: all.", rich_help_panel=_CUT
-    ),
-]
-WhereOption = Annotated[
-    str | None,
-    typer.Option("--where", metavar="SQL", help="Only events for which this is true.", rich_help_panel=_CUT),
-]
-MembersOption = Annotated[bool, flag("--members", help="The actors behind the numbers.", rich_help_panel=_CUT)]
 
 
+def cut(
+    *,
+    by: Annotated[
+        list[str] | None,
+        typer.Option("--by", metavar="DIM", help="Cut by a dimension; may be given again.", rich_help_panel=_CUT),
+    ] = None,
+    grain: Annotated[
+        Grain | None,
+        typer.Option(
+            "--grain",
+            metavar="NAME",
+            help="day, week or month; default: the whole range in one.",
+            show_default=False,
+            rich_help_panel=_CUT,
+        ),
+    ] = None,
+    start: Annotated[
+        datetime | None, date_option("--from", "First local date; default: all.", rich_help_panel=_CUT)
+    ] = None,
+    end: Annotated[datetime | None, date_option("--to", "Last local date; default: all.", rich_help_panel=_CUT)] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="SQL", help="Only events for which this is true.", rich_help_panel=_CUT),
+    ] = None,
+    members: Annotated[bool, flag("--members", help="The actors behind the numbers.", rich_help_panel=_CUT)] = False,
+) -> None:
+    """Options: what is counted, and how it is cut."""
+
+
+def _with_touch(given: Given) -> Given:
+    touch = given["touch"]
+    return {**given, "touch": int(touch) if touch.isdigit() else touch}
+
+
+@question(cut, asked=_with_touch)
 def funnel(
     *,
-    step: Annotated[
+    steps: Annotated[
         list[str],
         typer.Option("--step", metavar="EVENT", help="A step: EVENT, 'EVENT where SQL'; give two or more, in order."),
     ],
     window: Annotated[str, typer.Option("--window", metavar="TIME", help="From the first step: 1h, 7d.")] = "7d",
     order: Annotated[
-        Order, typer.Option("--order", metavar="NAME", help="ordered, strict (nothing between) or any.")
-    ] = Order.ordered,
+        Literal["ordered", "strict", "any"],
+        typer.Option("--order", metavar="NAME", help="ordered, strict (nothing between) or any."),
+    ] = "ordered",
     attempt: Annotated[
-        Attempt, typer.Option("--attempt", metavar="NAME", help="An actor's best entry, or its first.")
-    ] = Attempt.best,
+        Literal["best", "first"], typer.Option("--attempt", metavar="NAME", help="An actor's best entry, or its first.")
+    ] = "best",
     exclude: Annotated[
         list[str] | None,
         typer.Option("--exclude", metavar="EVENT", help="Ends an attempt; '2-3: EVENT' = only between these steps."),
@@ -125,51 +86,30 @@ def funnel(
         list[str] | None, typer.Option("--hold", metavar="COLUMN", help="Has the same value in all steps.")
     ] = None,
     count: Annotated[
-        Count, typer.Option("--count", metavar="NAME", help="Once: each actor, held value, or entry.")
-    ] = Count.actor,
+        Literal["actor", "held", "entry"],
+        typer.Option("--count", metavar="NAME", help="Once: each actor, held value, or entry."),
+    ] = "actor",
     simultaneity: Annotated[
         str, typer.Option("--simultaneity", metavar="TIME", help="How much too early a step may come.")
     ] = "0s",
     touch: Annotated[
         str, typer.Option("--touch", metavar="WHICH", help="--by the value at entry, first, last, or a step's number.")
     ] = "entry",
-    by: ByOption = None,
-    grain: GrainOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    where: WhereOption = None,
-    members: MembersOption = False,
-    project: ProjectOption = HERE,
-    target: TargetOption = None,
-    as_of: AsOfOption = None,
-    engine: EngineOption = None,
-    form: FormatOption = FormatName.table,
-    output: OutputOption = None,
-    limit: LimitOption = None,
-    chart: ChartOption = None,
 ) -> None:
     """How many of those who began came how far, and how long it took them."""
-    with opened(project, target=target, engine=engine, as_of=as_of) as session:
-        result = session.funnel(
-            step,
-            window=window,
-            order=order.value,
-            attempt=attempt.value,
-            exclude=tuple(exclude or ()),
-            hold=tuple(hold or ()),
-            count=count.value,
-            simultaneity=simultaneity,
-            touch=int(touch) if touch.isdigit() else touch,
-            by=tuple(by or ()),
-            grain=None if grain is None else grain.value,
-            start=_date(start),
-            end=_date(end),
-            where=where,
-            members=members,
+
+
+def _one_criterion(given: Given) -> Given:
+    if ("criterion" in given) == ("session" in given):
+        raise DefinitionError(
+            "tide activation needs an event or --session, and not both: what makes a new actor an active one.",
+            hint="tide activation video_play, or tide activation --session 'watch_seconds >= 30'",
         )
-        show(session, result, form=form, output=output, limit=limit, chart=chart)
+    warmup = given["warmup"]
+    return {**given, "warmup": f"{warmup}d" if warmup.isdigit() else warmup}
 
 
+@question(cut, asked=_one_criterion)
 def activation(
     criterion: Annotated[
         str | None, typer.Argument(help="The event that activates: EVENT, 'EVENT where SQL'.", show_default=False)
@@ -180,51 +120,18 @@ def activation(
         str | None,
         typer.Option("--within", metavar="TIME", help="Of the first activity; default: 7d.", show_default=False),
     ] = None,
-    session_condition: Annotated[
+    session: Annotated[
         str | None,
         typer.Option("--session", metavar="SQL", help="In place of an event: what the first session must fulfil."),
     ] = None,
     warmup: Annotated[
         str, typer.Option("--warmup", metavar="DAYS", help="Who is first seen so soon after the data begin is not new.")
     ] = "28",
-    by: ByOption = None,
-    grain: GrainOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    where: WhereOption = None,
-    members: MembersOption = False,
-    project: ProjectOption = HERE,
-    target: TargetOption = None,
-    as_of: AsOfOption = None,
-    engine: EngineOption = None,
-    form: FormatOption = FormatName.table,
-    output: OutputOption = None,
-    limit: LimitOption = None,
-    chart: ChartOption = None,
 ) -> None:
     """The share of new actors who do something soon after they first appear."""
-    if (criterion is None) == (session_condition is None):
-        raise DefinitionError(
-            "tide activation needs an event or --session, and not both: what makes a new actor an active one.",
-            hint="tide activation video_play, or tide activation --session 'watch_seconds >= 30'",
-        )
-    with opened(project, target=target, engine=engine, as_of=as_of) as session:
-        result = session.activation(
-            criterion,
-            times=times,
-            within=within,
-            session=session_condition,
-            warmup=f"{warmup}d" if warmup.isdigit() else warmup,
-            by=tuple(by or ()),
-            grain=None if grain is None else grain.value,
-            start=_date(start),
-            end=_date(end),
-            where=where,
-            members=members,
-        )
-        show(session, result, form=form, output=output, limit=limit, chart=chart)
 
 
+@question(cut)
 def adoption(
     feature: Annotated[str, typer.Argument(help="The event that is a use: EVENT, 'EVENT where SQL'.")],
     *,
@@ -241,38 +148,5 @@ def adoption(
     weeks: Annotated[
         int, typer.Option("--weeks", metavar="N", help="Retained: used again in the week that begins N weeks later.")
     ] = 4,
-    by: ByOption = None,
-    grain: GrainOption = None,
-    start: StartOption = None,
-    end: EndOption = None,
-    where: WhereOption = None,
-    members: MembersOption = False,
-    project: ProjectOption = HERE,
-    target: TargetOption = None,
-    as_of: AsOfOption = None,
-    engine: EngineOption = None,
-    form: FormatOption = FormatName.table,
-    output: OutputOption = None,
-    limit: LimitOption = None,
-    chart: ChartOption = None,
 ) -> None:
     """The share of actors who could use a feature and did, how much, how soon, and for how long."""
-    with opened(project, target=target, engine=engine, as_of=as_of) as session:
-        result = session.adoption(
-            feature,
-            introduced_in=introduced_in,
-            version=version,
-            exposure=exposure,
-            weeks=weeks,
-            by=tuple(by or ()),
-            grain=None if grain is None else grain.value,
-            start=_date(start),
-            end=_date(end),
-            where=where,
-            members=members,
-        )
-        show(session, result, form=form, output=output, limit=limit, chart=chart)
-
-
-def _date(given: datetime | None) -> date | None:
-    return None if given is None else given.date()

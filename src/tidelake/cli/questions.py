@@ -1,21 +1,49 @@
-"""What the verbs that ask for numbers share: their options, and the way from a question to a printed answer."""
+"""A verb that asks for numbers: it declares its options, and `question` makes the command.
+
+@question(narrowed)
+def weekdays(metric: MetricArgument, *, by: EntityOption = None) -> None:
+    \"\"\"How far each weekday lies above or below the mean of its week, over complete weeks.\"\"\"
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from tidelake.cli.opening import opened, say_unfinished
-from tidelake.cli.options import EngineName, FormatName
+from tidelake.cli.options import (
+    HERE,
+    AsOfOption,
+    ChartOption,
+    EngineName,
+    EngineOption,
+    FormatName,
+    FormatOption,
+    LimitOption,
+    OutputOption,
+    ProjectOption,
+    TargetOption,
+    flag,
+)
 from tidelake.cli.output import emit
 
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
-    from tidelake.session import Session
+
+Grain = Literal["day", "week", "month"]
+Given = dict[str, Any]
+
+
+def date_option(name: str, text: str, **more: Any) -> Any:
+    """An option that is a date."""
+    return typer.Option(name, formats=["%Y-%m-%d"], metavar="DATE", help=text, **more)
+
 
 MetricArgument = Annotated[
     str, typer.Argument(help="views, events, dau ...: `tide metrics list` has them all.", show_default=False)
@@ -27,55 +55,91 @@ EntityOption = Annotated[
     list[str] | None,
     typer.Option("--by", metavar="DIM", help="entity (of count facts), or a dimension; may be given again."),
 ]
-FromOption = Annotated[
-    datetime | None,
-    typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="First local date; default: all."),
-]
-ToOption = Annotated[
-    datetime | None,
-    typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Last local date; default: all."),
-]
+GrainOption = Annotated[Grain, typer.Option("--grain", help="day, week or month.")]
+FromOption = Annotated[datetime | None, date_option("--from", "First local date; default: all.")]
+ToOption = Annotated[datetime | None, date_option("--to", "Last local date; default: all.")]
+AtOption = Annotated[datetime | None, date_option("--at", "Last day looked at; default: last complete.")]
 WhereOption = Annotated[
     str | None, typer.Option("--where", metavar="SQL", help="Count only rows for which this is true.")
 ]
+MembersOption = Annotated[bool, flag("--members", help="The actors behind the numbers instead.")]
 
 
-def tell(
-    ask: Callable[[Session], Result],
+def narrowed(*, start: FromOption = None, end: ToOption = None, where: WhereOption = None) -> None:
+    """Options: what is counted."""
+
+
+def where_and_how(
     *,
-    project: Path,
-    target: str | None,
-    as_of: str | None,
-    engine: EngineName | None,
-    form: FormatName,
-    output: Path | None,
-    limit: int | None,
-    chart: Path | None,
+    project: ProjectOption = HERE,
+    target: TargetOption = None,
+    as_of: AsOfOption = None,
+    engine: EngineOption = None,
+    form: FormatOption = FormatName.table,
+    output: OutputOption = None,
+    limit: LimitOption = None,
+    chart: ChartOption = None,
 ) -> None:
-    """Open the project, ask, and print the answer; as a table without what is the same in every row."""
-    with opened(project, target=target, engine=engine, as_of=as_of) as session:
-        show(session, ask(session), form=form, output=output, limit=limit, chart=chart)
+    """Options: where the project is, and how the answer is given."""
 
 
-def show(
-    session: Session,
-    result: Result,
-    *,
-    form: FormatName,
-    output: Path | None,
-    limit: int | None,
-    chart: Path | None,
-    read: Callable[[Any], Result] | None = None,
-) -> None:
-    """Print an answer, and draw it where a chart is asked for.
+def shown(result: Any, _given: Given, form: FormatName) -> tuple[Result, Result]:
+    """An answer as it is shown, in a table for people without what is the same in every row, and as it is drawn."""
+    if form is not FormatName.table:
+        return result, result
+    from tidelake.metrics.reading import for_reading
+
+    return for_reading(result), result
+
+
+def question(
+    *groups: Callable[..., None],
+    asked: Callable[[Given], Given] = dict,
+    read: Callable[[Any, Given, FormatName], tuple[Result, Result]] = shown,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a command of a function without a body, whose parameters are options of the session's method of its name.
+
+    The command opens the project, asks, and prints and draws the answer. Dates and lists are passed on as `date` and
+    tuple; what was not given and has no default is left out, so that the method's own default holds.
 
     Args:
-        read: Makes of it the table for people; None = without what is the same in every row.
+        groups: Functions whose parameters are more options, after the function's own.
+        asked: Makes of the options what the method is asked, before the project is opened.
+        read: Makes of the answer what is shown in a format, and what is drawn.
     """
-    shown = result
-    if form is FormatName.table:
-        from tidelake.metrics.reading import for_reading
 
-        shown = (read or for_reading)(result)
-    emit(shown, form=form, output=output, limit=limit, chart=chart, drawn=result)
-    say_unfinished(session)
+    def made(declared: Callable[..., None]) -> Callable[..., None]:
+        parts = [inspect.signature(part, eval_str=True) for part in (declared, *groups, where_and_how)]
+        parameters = [parameter for part in parts for parameter in part.parameters.values()]
+
+        @wraps(declared)
+        def command(
+            *,
+            project: Path,
+            target: str | None,
+            as_of: str | None,
+            engine: EngineName | None,
+            form: FormatName,
+            output: Path | None,
+            limit: int | None,
+            chart: Path | None,
+            **options: Any,
+        ) -> None:
+            given = {name: _plain(value) for name, value in options.items() if value is not None}
+            wanted = asked(given)
+            with opened(project, target=target, engine=engine, as_of=as_of) as session:
+                answer, drawn = read(getattr(session, declared.__name__)(**wanted), given, form)
+                emit(answer, form=form, output=output, limit=limit, chart=chart, drawn=drawn)
+                say_unfinished(session)
+
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        vars(command)["__signature__"] = inspect.Signature(parameters)
+        return command
+
+    return made
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.date()
+    return tuple(value) if isinstance(value, list) else value

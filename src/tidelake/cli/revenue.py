@@ -6,22 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tidelake.cli.measure import Grain
-from tidelake.cli.options import (
-    HERE,
-    AsOfOption,
-    ChartOption,
-    EngineOption,
-    FormatName,
-    FormatOption,
-    LimitOption,
-    OutputOption,
-    ProjectOption,
-    TargetOption,
-    examples,
-    flag,
-)
-from tidelake.cli.questions import ByOption, FromOption, ToOption, WhereOption, tell
+from tidelake.cli.options import examples
+from tidelake.cli.questions import ByOption, GrainOption, MembersOption, narrowed, question
 
 EXAMPLES = examples(
     "tide revenue --event purchased --by category --grain month",
@@ -29,6 +15,7 @@ EXAMPLES = examples(
 )
 
 
+@question(narrowed)
 def revenue(
     *,
     event: Annotated[
@@ -38,7 +25,7 @@ def revenue(
         str | None, typer.Option("--refund", metavar="EVENTS", help="The events that give money back.")
     ] = None,
     by: ByOption = None,
-    grain: Annotated[Grain, typer.Option("--grain", help="day, week or month.")] = Grain.day,
+    grain: GrainOption = "day",
     product: Annotated[
         str | None, typer.Option("--product", metavar="COLUMN", help="What was sold; default: what refers to prices.")
     ] = None,
@@ -54,42 +41,6 @@ def revenue(
     currency: Annotated[
         str, typer.Option("--currency", metavar="COLUMN", help="Of the event or else of the product.")
     ] = "currency",
-    members: Annotated[bool, flag("--members", help="The actors behind the numbers instead.")] = False,
-    start: FromOption = None,
-    end: ToOption = None,
-    where: WhereOption = None,
-    project: ProjectOption = HERE,
-    target: TargetOption = None,
-    as_of: AsOfOption = None,
-    engine: EngineOption = None,
-    form: FormatOption = FormatName.table,
-    output: OutputOption = None,
-    limit: LimitOption = None,
-    chart: ChartOption = None,
+    members: MembersOption = False,
 ) -> None:
     """Quantity times the price at the time, less refunds, by category; each currency has its own rows."""
-    tell(
-        lambda session: session.revenue(
-            event,
-            refund=refund,
-            product=product,
-            price=price,
-            list_price=list_price,
-            quantity=quantity,
-            currency=currency,
-            by=tuple(by or ()),
-            grain=grain.value,
-            members=members,
-            start=start,
-            end=end,
-            where=where,
-        ),
-        project=project,
-        target=target,
-        as_of=as_of,
-        engine=engine,
-        form=form,
-        output=output,
-        limit=limit,
-        chart=chart,
-    )
