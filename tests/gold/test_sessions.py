@@ -118,6 +118,31 @@ def test_engaged_seconds_cap_every_gap_at_five_minutes(tiny: Tiny) -> None:
     assert tiny.sessions()[0]["engaged_seconds"] == 120 + 300 + 60
 
 
+def test_engaged_seconds_from_heartbeats(tmp_path: Path) -> None:
+    """Snowplow's heartbeat * (pings - 1) + min_visit, 0 without pings: 10 * (3 - 1) + 5 = 25 of the 40 seconds.
+
+    Three pings within 9 s count the 9 s that the session lasts, and an hour of them no more than the cap.
+    """
+    rule = {"event": "ping", "interval": "10s", "first": "5s", "cap": "2m"}
+    beats = [
+        *[("ann", f"10:00:{second:02d}", "ping") for second in (5, 15, 25)],
+        *[("ann", f"10:00:{second:02d}", "view") for second in (0, 40)],
+        *[("ben", f"10:0{minute}:00", "view") for minute in (0, 4)],
+        *[("cat", f"10:00:0{second}", "ping") for second in (0, 4, 9)],
+        *[("dan", f"10:{minute:02d}:{second}", "ping") for minute in range(30) for second in ("00", "10", "20")],
+    ]
+    with Tiny(tmp_path, {"session": {"heartbeat": rule}}) as made:
+        made.add(
+            {"actor_id": actor, "event_time": f"2025-03-01 {time}", "event_name": name, "event_id": f"{actor}{time}"}
+            for actor, time, name in beats
+        )
+        made.build()
+        found = {row["actor_id"]: (row["heartbeat_count"], row["engaged_seconds"]) for row in made.sessions()}
+        assert found == {"ann": (3, 25), "ben": (0, 0), "cat": (3, 9), "dan": (90, 120)}
+        days = made.query("SELECT actor_id, engaged_seconds FROM gold.user_day")
+        assert {row["actor_id"]: row["engaged_seconds"] for row in days} == {"ann": 25, "ben": 0, "cat": 9, "dan": 120}
+
+
 def test_first_event_is_the_one_with_the_lowest_seq_then_id(tiny: Tiny) -> None:
     same = "2025-03-01 10:00"
     tiny.add(

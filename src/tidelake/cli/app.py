@@ -24,6 +24,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "lifecycle": (USE, "lifecycle", "LIFECYCLE_"),
     "power-curve": (USE, "lifecycle", "POWER_CURVE_"),
     "stickiness": (USE, "lifecycle", "STICKINESS_"),
+    "inactive": (USE, "inactive", ""),
     "trend": (USE, "trend", ""),
     "retention": (USE, "retention", ""),
     "funnel": (USE, "funnel", ""),

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tidelake.cli.options import FormatName, examples, flag
-from tidelake.cli.questions import AtOption, ByOption, FromOption, Given, Grain, ToOption, date_option, question, shown
+from tidelake.cli.questions import (
+    AtOption,
+    ByOption,
+    FromOption,
+    Given,
+    Grain,
+    SegmentOption,
+    ToOption,
+    date_option,
+    question,
+    shown,
+)
 
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
@@ -26,10 +37,6 @@ STICKINESS_EXAMPLES = examples(
 )
 
 GrainOption = Annotated[Grain, typer.Option("--grain", metavar="NAME", help="day, week or month.")]
-SegmentOption = Annotated[
-    Literal["any", "first", "last"],
-    typer.Option("--segment", metavar="NAME", help="any value of the period, or the actor's first or last one."),
-]
 ActiveWhereOption = Annotated[
     str | None, typer.Option("--where", metavar="SQL", help="Only events for which this is true make active.")
 ]

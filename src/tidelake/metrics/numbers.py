@@ -12,6 +12,7 @@ from tidelake.metrics.attributes import attribute_notes, session_notes
 from tidelake.metrics.catalogue import parts_of
 from tidelake.metrics.facts import Facts
 from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, rolling_distinct_sql
+from tidelake.metrics.kinds.edges import edge_distinct_sql, rolling_edge_sql
 from tidelake.metrics.kinds.quantiles import PLACES, bounds_sql, quantile_sql
 from tidelake.metrics.kinds.ratios import mean_sql, ratio_sql
 from tidelake.metrics.kinds.sums import sum_sql
@@ -127,7 +128,12 @@ def select_of(question: Question, rows: str, segments: Sequence[str], *, is_merg
     Args:
         is_merged: Several values of a dimension were given one name, so that rows may stand twice.
     """
-    metric = question.metric
+    metric, edge = question.metric, question.edge if segments else None
+    if edge is not None and metric.kind == "distinct":
+        if (metric.window_days or 0) > 1:
+            return rolling_edge_sql(rows, segments, window_days=metric.window_days or 1, edge=edge)
+        if question.grain != "day":
+            return edge_distinct_sql(rows, segments, edge=edge)
     if metric.kind == "distinct" and (metric.window_days or 0) > 1:
         spans = _only(question.facts()).spans
         return rolling_distinct_sql(rows, segments, window_days=metric.window_days or 1, spans=spans)
@@ -304,7 +310,7 @@ def _only(facts: Any) -> Facts:
 
 
 def _total_notes(question: Question, totals: list[dict[str, Any]] | None) -> list[str]:
-    if totals is None or question.metric.is_additive:
+    if totals is None or question.metric.is_additive or question.edge is not None:
         return []
     known = [row for row in totals if row["total"] is not None]
     complete = [row for row in known if row["status"] == "complete"] or known

@@ -130,11 +130,6 @@ def _check(gold: Gold, definition: Retention, by: tuple[str, ...], where: str | 
             raise UnknownNameError("dimension", name, known)
     if len(set(by)) != len(by):
         raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
-    if by and definition.cohort_by != "entry":
-        raise DefinitionError(
-            "A breakdown is by the value at entry, and a signup is no event that carries one.",
-            hint="Leave out the dimension, or take cohorts by entry.",
-        )
     if definition.fact == "session":
         names = [*_session_columns(gold), *gold.project.dimensions]
         for condition in (where, definition.entry.where, definition.returned.where):

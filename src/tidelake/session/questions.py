@@ -118,6 +118,20 @@ class Questions:
             return self._answered(stickiness_members, local_date(members), **options)
         return self._answered(stickiness, **options)
 
+    def inactive(self, *, members: date | str | None = None, **options: Any) -> Result:
+        """The share of actors without activity for k days (METRICS section 6 b).
+
+        Args:
+            members: A date: then the actors known on it, with their last active day.
+            options: `k` (28, or `auto`), `start`, `end` (None = the last complete date), `by`, `segment`, `where`, as
+                `metrics.inactive` says.
+        """
+        from tidelake.metrics.inactive import inactive, inactive_members
+
+        if members is not None:
+            return self._answered(inactive_members, local_date(members), **options)
+        return self._answered(inactive, **options)
+
     def trend(self, metric: str = "dau", *, at: date | str | None = None, **options: Any) -> Result:
         """Whether a metric of a day rises or falls, and how fast (METRICS section 1).
 
