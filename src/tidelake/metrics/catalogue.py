@@ -12,7 +12,7 @@ from tidelake.contracts.source import Source
 from tidelake.engine.sql import check_expression
 from tidelake.errors import DefinitionError, QueryError, UnknownNameError
 from tidelake.metrics.definition import DISTINCT, GRAINS, Fact, Grain, Metric
-from tidelake.metrics.not_done import opened_not
+from tidelake.metrics.not_done import opened_not, with_counted
 
 __all__ = ["GRAINS", "Fact", "Grain", "Metric", "built_in", "catalogue", "find_metric", "metric_named", "parts_of"]
 FOLDER = Path(__file__).parent / "definitions"
@@ -26,22 +26,33 @@ def built_in() -> Mapping[str, Metric]:
     return {path.stem: load_yaml(path, Metric, name=path.stem) for path in sorted(FOLDER.glob("*.yml"))}
 
 
-def catalogue(project: Project, sources: Mapping[str, Source], asked: str | None = None) -> dict[str, Metric]:
-    """Every metric of a project by name; aliases are not listed.
+def catalogue_with(
+    project: Project, sources: Mapping[str, Source], asked: str | None
+) -> tuple[Project, dict[str, Metric]]:
+    """The metrics with the one that is asked for: `opened_not_EVENT` is there for any event, and listed only then.
 
-    Args:
-        asked: What is asked for: `opened_not_EVENT` is there for any event, and listed only then.
+    Returns:
+        Also the project, which counts that event for the question.
+    """
+    known = catalogue(project, sources)
+    if asked is None or _named(asked, known) is not None:
+        return project, known
+    project = with_counted(project, asked)
+    more = opened_not(asked, project)
+    return project, known if more is None else {**known, more.name: more}
+
+
+def catalogue(project: Project, sources: Mapping[str, Source]) -> dict[str, Metric]:
+    """Every metric of a project by name; aliases are not listed.
 
     Raises:
         ProjectError: A file of `metrics/` is wrong (says its line), or takes a name that is taken.
     """
     found: dict[str, Metric] = {}
     if any(source.fact == "event" for source in sources.values()):
-        measures = {name: one for name, one in _measure_metrics(project).items() if ":" not in name}
+        measures = _measure_metrics(project)
         found |= {name: metric for name, metric in built_in().items() if name not in measures} | measures
-    found = _with_own(found | _count_metrics(sources), project)
-    more = opened_not(asked, project) if asked is not None and _named(asked, found) is None else None
-    return found if more is None else {**found, more.name: more}
+    return _with_own(found | _count_metrics(sources), project)
 
 
 def _measure_metrics(project: Project) -> dict[str, Metric]:

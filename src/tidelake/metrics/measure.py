@@ -18,7 +18,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.model import definition_hash
 from tidelake.metrics.attributes import attribute_tables
-from tidelake.metrics.catalogue import GRAINS, Grain, Metric, all_parts, catalogue, metric_named, parts_of
+from tidelake.metrics.catalogue import GRAINS, Grain, Metric, all_parts, catalogue_with, metric_named, parts_of
 from tidelake.metrics.choosing import Which
 from tidelake.metrics.comparing import Comparison, compared, comparison_fields, earlier_spans, with_elapsed
 from tidelake.metrics.conditions import condition
@@ -27,7 +27,7 @@ from tidelake.metrics.formula_numbers import formula_numbers
 from tidelake.metrics.kinds.edges import Edge
 from tidelake.metrics.knowing import grains_of, leaves_of
 from tidelake.metrics.members import members_of
-from tidelake.metrics.not_done import event_of, with_counted
+from tidelake.metrics.not_done import event_of
 from tidelake.metrics.numbers import OTHER, Kept, Numbers, numbers_of, select_of
 from tidelake.metrics.question import Question
 from tidelake.metrics.reading import for_reading
@@ -105,10 +105,10 @@ def measure(
         DefinitionError: The metric has no such grain, its fact no such dimension, or it has no members.
         QueryError: `where` is not one portable condition.
     """
-    gold = open_gold(engine, lake, with_counted(project, metric), sources)
-    known = catalogue(gold.project, sources, metric)
+    project, known = catalogue_with(project, sources, metric)
+    gold = open_gold(engine, lake, project, sources)
     definition = metric_named(metric, known)
-    if (counted := event_of(definition.name, gold.project)) is not None:
+    if (counted := event_of(definition.name, project)) is not None:
         from tidelake.metrics.funnel import check_event_names
 
         check_event_names(gold, [Which(event=(counted,))])
