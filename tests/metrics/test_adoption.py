@@ -13,8 +13,9 @@ import pytest
 from tests.gold.tiny import Tiny
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, UnknownNameError
-from tidelake.metrics.adoption import adoption, adoption_members, adoption_of, at_least, version_key
+from tidelake.metrics.adoption import adoption, adoption_members, adoption_of
 from tidelake.metrics.intervals import wilson
+from tidelake.metrics.versions import at_least, version_key
 
 COLUMNS = {"app_version": pa.string(), "region": pa.string()}
 MARCH = {"start": date(2025, 3, 1), "end": date(2025, 3, 31)}

@@ -14,7 +14,7 @@ import pytest
 from tests.gold.tiny import Tiny
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError
-from tidelake.metrics.actor_days import open_actor_days
+from tidelake.metrics.actor_days import OfActorDays, open_actor_days
 from tidelake.metrics.inactive import Gap, gap_quantile, gaps, inactive, inactive_members
 
 # ann is there on 1, 2, 4 and 8 March, ben on 1 and 6, cat on the 3rd alone; the 10th is the last complete day.
@@ -80,7 +80,7 @@ def test_without_dates_it_is_the_last_complete_day(tiny: Tiny) -> None:
 
 def test_gaps_weigh_one_an_actor_and_the_last_is_censored(tiny: Tiny) -> None:
     """ann: 1, 2, 4 and 2 censored, a quarter each; ben: 5 and 4 censored, a half each; cat: 7 censored."""
-    days = open_actor_days(tiny.engine, tiny.lake, tiny.project, tiny.sources)
+    days = open_actor_days(tiny.engine, tiny.lake, tiny.project, tiny.sources, OfActorDays())
     found = {(gap.days, gap.is_censored): gap.weight for gap in gaps(days, date(2025, 3, 10))}
     assert found == {
         (1, False): 0.25,

@@ -16,8 +16,8 @@ from tests.gold.tiny import Tiny
 from tests.metrics.user_base import COLUMNS, SETTINGS, active_on, events_of, period_of, random_activity, states_of
 from tidelake.contracts.source import source_from
 from tidelake.errors import DefinitionError, LedgerError, QueryError, UnknownNameError
-from tidelake.metrics.kinds.lifecycle import counts_sql, placed_sql
-from tidelake.metrics.lifecycle import STATES, Counts, LifecycleResult, checked, lifecycle, lifecycle_members
+from tidelake.metrics.kinds.lifecycle import Counts, checked, counts_sql, placed_sql
+from tidelake.metrics.lifecycle import STATES, LifecycleResult, lifecycle, lifecycle_members
 
 COUNTED = STATES[:6]
 

@@ -17,6 +17,7 @@ import typer
 from tidelake.cli.meter import meter
 from tidelake.cli.opening import opened
 from tidelake.cli.options import EngineName, EngineOption, examples, flag
+from tidelake.cli.questions import for_people
 from tidelake.cli.streams import coloured, put, say
 from tidelake.errors import ProjectError
 
@@ -215,14 +216,12 @@ def _first_numbers(session: Session, what: Demo) -> None:
 
 def _for_people(ask: str, result: Any) -> Result:
     """The table that the command of a question shows."""
-    from tidelake.metrics.lifecycle import side_by_side
-    from tidelake.metrics.reading import for_reading
     from tidelake.metrics.retention_matrix import matrix, reading
 
     if ask == "retention":
         cohorts = len(set(result.table.column("cohort_start").to_pylist()))
         return matrix(result) if cohorts > 1 else reading(result)
-    return side_by_side(result) if ask == "lifecycle" else for_reading(result)
+    return for_people(result)
 
 
 def _next(place: Path, what: Demo) -> None:

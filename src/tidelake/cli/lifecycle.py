@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from tidelake.cli.options import FormatName, examples, flag
+from tidelake.cli.options import examples, flag
 from tidelake.cli.questions import (
     AtOption,
     ByOption,
@@ -18,11 +18,7 @@ from tidelake.cli.questions import (
     ToOption,
     date_option,
     question,
-    shown,
 )
-
-if TYPE_CHECKING:
-    from tidelake.engine.result import Result
 
 LIFECYCLE_EXAMPLES = examples(
     "tide lifecycle --grain week",
@@ -42,15 +38,7 @@ ActiveWhereOption = Annotated[
 ]
 
 
-def _side_by_side(result: Any, given: Given, form: FormatName) -> tuple[Result, Result]:
-    if form is not FormatName.table or "members" in given:
-        return shown(result, given, form)
-    from tidelake.metrics.lifecycle import side_by_side
-
-    return side_by_side(result), result
-
-
-@question(read=_side_by_side)
+@question()
 def lifecycle(
     *,
     grain: GrainOption = "week",
@@ -76,15 +64,7 @@ def lifecycle(
     """Who of each period's users is new, returning or resurrected, and who churned."""
 
 
-def _curve(result: Any, given: Given, form: FormatName) -> tuple[Result, Result]:
-    if form is not FormatName.table or given["members"]:
-        return shown(result, given, form)
-    from tidelake.metrics.power_curve import for_reader
-
-    return for_reader(result), result
-
-
-@question(read=_curve)
+@question()
 def power_curve(
     *,
     window_days: Annotated[int, typer.Option("--window", metavar="DAYS", help="28 (L28), 7, 30 ...")] = 28,

@@ -87,19 +87,22 @@ def where_and_how(
     """Options: where the project is, and how the answer is given."""
 
 
-def shown(result: Any, _given: Given, form: FormatName) -> tuple[Result, Result]:
-    """An answer as it is shown, in a table for people without what is the same in every row, and as it is drawn."""
-    if form is not FormatName.table:
-        return result, result
+def for_people(result: Any) -> Result:
+    """An answer's table for people; of any other result without what is the same in every row."""
+    from tidelake.metrics.answer import Answer
     from tidelake.metrics.reading import for_reading
 
-    return for_reading(result), result
+    return result.for_people() if isinstance(result, Answer) else for_reading(result)
+
+
+def _shown(result: Any, _given: Given, form: FormatName) -> tuple[Result, Result]:
+    return (for_people(result) if form is FormatName.table else result), result
 
 
 def question(
     *groups: Callable[..., None],
     asked: Callable[[Given], Given] = dict,
-    read: Callable[[Any, Given, FormatName], tuple[Result, Result]] = shown,
+    read: Callable[[Any, Given, FormatName], tuple[Result, Result]] = _shown,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a command of a function without a body, whose parameters are options of the session's method of its name.
 
@@ -109,7 +112,7 @@ def question(
     Args:
         groups: Functions whose parameters are more options, after the function's own.
         asked: Makes of the options what the method is asked, before the project is opened.
-        read: Makes of the answer what is shown in a format, and what is drawn.
+        read: Makes of the answer what is shown in a format, and what is drawn; else `for_people`'s table, and itself.
     """
 
     def made(declared: Callable[..., None]) -> Callable[..., None]:

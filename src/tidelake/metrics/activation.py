@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, Self
+from datetime import date, timedelta
+from typing import Any, Self, Unpack
 
 import pyarrow as pa
-from pydantic import ValidationError, model_validator
+from pydantic import model_validator
 
-from tidelake.config import Duration, Project, Settings
+from tidelake.config import Duration, Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression
-from tidelake.errors import DefinitionError, UnknownNameError
-from tidelake.gold.context import Gold, open_gold
+from tidelake.errors import DefinitionError
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, micros
-from tidelake.metrics.answer import answer, number_fields, version_of
 from tidelake.metrics.attributes import attributes_of, session_rows
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.conditions import check_columns
 from tidelake.metrics.dimensions import fact_dimensions, segment
-from tidelake.metrics.funnel import check_event_names, checked_grain, status_with_window
-from tidelake.metrics.funnel_definition import definition_error, words
+from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Named, Narrowing, definition_from
+from tidelake.metrics.funnel import check_event_names
+from tidelake.metrics.funnel_definition import words
 from tidelake.metrics.intervals import wilson
-from tidelake.metrics.periods import Grain, next_period, period_start
-from tidelake.metrics.status import Observed, observe
 
 _DAY = timedelta(days=1)
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
-class Activation(Settings):
+class Activation(Named):
     """An activation.
 
     Attributes:
@@ -50,7 +45,6 @@ class Activation(Settings):
     """
 
     name: str = "activation"
-    title: str = ""
     criterion: Which | None = None
     times: int = 1
     within: Duration | None = None
@@ -73,11 +67,7 @@ def activation_of(criterion: str | Which | None = None, **options: Any) -> Activ
     Raises:
         DefinitionError: It says no criterion, or options do not go together.
     """
-    try:
-        which = None if criterion is None else Which.parse(criterion)
-        return Activation.model_validate({"criterion": which, **options})
-    except ValidationError as error:
-        raise definition_error("activation", error) from error
+    return definition_from(Activation, criterion=None if criterion is None else Which.parse(criterion), **options)
 
 
 def activation(
@@ -86,21 +76,13 @@ def activation(
     project: Project,
     sources: Mapping[str, Source],
     definition: Activation,
-    *,
-    by: Sequence[str] = (),
-    start: date | None = None,
-    end: date | None = None,
-    where: str | None = None,
-    grain: str | None = None,
+    **narrowed: Unpack[Narrowing],
 ) -> Result:
     """The share of new actors who fulfil a criterion within a time of their first activity.
 
     Args:
-        by: Columns by whose value at the actor's first event rows are cut (`session`: columns of sessions).
-        start: First local date of a first activity.
-        end: Last local date of it.
-        where: SQL over silver's columns (`session`: over those of sessions) that the first event must fulfil.
-        grain: day, week or month of the first activity; None = the whole range.
+        narrowed: `by` the value at the actor's first event, dates and `grain` of it, and `where` over silver's
+            columns that it must fulfil (`session`: by columns and over columns of sessions).
 
     Returns:
         One row a period and segment. `numerator`: activated, `denominator`: new actors whose time has ended,
@@ -108,8 +90,7 @@ def activation(
         `possibly_old`: actors first seen within `warmup` of the first data, who count nowhere else;
         `seconds_median`: from the first activity to the criterion.
     """
-    gold = open_gold(engine, lake, project, sources)
-    return _Question.ask(gold, definition, by, start, end, where, grain).answer()
+    return _Question.ask(engine, lake, project, sources, definition, **narrowed).answer()
 
 
 def activation_members(
@@ -118,57 +99,14 @@ def activation_members(
     project: Project,
     sources: Mapping[str, Source],
     definition: Activation,
-    *,
-    by: Sequence[str] = (),
-    start: date | None = None,
-    end: date | None = None,
-    where: str | None = None,
-    grain: str | None = None,
+    **narrowed: Unpack[Narrowing],
 ) -> Result:
     """The new actors behind the numbers: one row each with its cell, `in_numerator` and `in_denominator`."""
-    gold = open_gold(engine, lake, project, sources)
-    return _Question.ask(gold, definition, by, start, end, where, grain).members()
+    return _Question.ask(engine, lake, project, sources, definition, **narrowed).members()
 
 
-@dataclass(frozen=True)
-class _Question:
-    gold: Gold
-    definition: Activation
-    by: tuple[str, ...]
-    where: str | None
-    grain: Grain | None
-    observed: Observed
-    start: date | None
-    end: date | None
-
-    @classmethod
-    def ask(
-        cls,
-        gold: Gold,
-        definition: Activation,
-        by: Sequence[str],
-        start: date | None,
-        end: date | None,
-        where: str | None,
-        grain: str | None,
-    ) -> _Question:
-        by = (by,) if isinstance(by, str) else tuple(by)
-        chosen = checked_grain(grain)
-        observed = observe(gold, [source.name for source in gold.events.sources])
-        first, last = start or observed.first, end or observed.last
-        if first is not None and last is not None and chosen is not None:
-            week = gold.project.week_start
-            first = period_start(first, chosen, week)
-            last = next_period(period_start(last, chosen, week), chosen) - _DAY
-        if observed.first is None:
-            first = last = None
-        question = cls(gold, definition, by, where, chosen, observed, first, last)
-        question._check()
-        return question
-
-    def _check(self) -> None:
-        if self.start is None:
-            return
+class _Question(EventQuestion[Activation]):
+    def check(self) -> None:
         asked = self.definition
         if asked.session is None:
             known = fact_dimensions(self.gold, "event")
@@ -184,9 +122,7 @@ class _Question:
                 if condition is not None:
                     check_expression(condition)
                     check_columns(self.gold.events.attributes.spelled(condition), columns, {}, where=option)
-        for name in self.by:
-            if name not in known:
-                raise UnknownNameError("dimension", name, known)
+        self.check_by(known)
 
     # --- one row an actor
 
@@ -196,21 +132,14 @@ class _Question:
         Grain: one row per actor first seen in the range. Columns: actor_id, first_date, t, s0 ..., reached_t
         (microseconds of the criterion, null where it was not reached).
         """
-        assert self.start is not None
-        assert self.end is not None
         rows = self._from_events() if self.definition.session is None else self._from_sessions()
-        within = f"first_date BETWEEN {date_literal(self.start)} AND {date_literal(self.end)}"
-        return f"SELECT * FROM ({rows}) AS actors WHERE {within}"
+        return f"SELECT * FROM ({rows}) AS actors WHERE {self.within_dates('first_date')}"
 
     @property
     def within(self) -> timedelta:
         """How long an actor has to fulfil the criterion."""
         of_session = self.gold.project.session.cap
         return self.definition.within or (timedelta(days=7) if self.definition.session is None else of_session)
-
-    @property
-    def segments(self) -> list[str]:
-        return [f"s{index}" for index in range(len(self.by))]
 
     def _from_events(self) -> str:
         asked = self.definition
@@ -272,101 +201,68 @@ class _Question:
     @property
     def _state(self) -> str:
         """`new`, `open` or `possibly_old`, SQL over the rows of `_actors`."""
-        mark = self.observed.watermark
-        closed = micros(mark - self.observed.lateness - _EPOCH) if mark is not None else 0
         known_from = (self.observed.first or date.min) + timedelta(days=math.ceil(self.definition.warmup / _DAY))
         return (
             f"CASE WHEN first_date < {date_literal(known_from)} THEN 'possibly_old' "
-            f"WHEN t > {closed - micros(self.within)} THEN 'open' ELSE 'new' END"
+            f"WHEN t > {self.closed_until - micros(self.within)} THEN 'open' ELSE 'new' END"
         )
 
-    @property
-    def _period(self) -> str:
-        assert self.start is not None
-        if self.grain == "day":
-            return "first_date"
-        if self.grain == "week":
-            return f"week_start(first_date, '{self.gold.project.week_start}')"
-        return "month_start(first_date)" if self.grain == "month" else date_literal(self.start)
+    def _placed(self) -> str:
+        """The rows of `_actors` with `period_start` and `state`."""
+        placed = f"{self.period_of('first_date')} AS period_start, {self._state} AS state"
+        return f"SELECT *, {placed} FROM ({self._actors()}) AS first_seen"
 
     # --- answers
 
     def answer(self) -> Result:
         if self.start is None or self.end is None:
-            return self._result([], "", ["The lake holds no events yet."])
-        keys = ", ".join(["period_start", *self.segments])
+            return self.result([], "", [NO_EVENTS], after=_AFTER)
         sql = (
-            f"SELECT {keys}, count(*) FILTER (WHERE state = 'new') AS observed_actors, "
+            f"SELECT {self.keys}, count(*) FILTER (WHERE state = 'new') AS observed_actors, "
             "count(*) FILTER (WHERE state = 'new' AND reached_t IS NOT NULL) AS activated, "
             "count(*) FILTER (WHERE state = 'open') AS open_actors, "
             "count(*) FILTER (WHERE state = 'possibly_old') AS possibly_old, "
             "median(CASE WHEN state = 'new' THEN (reached_t - t) / 1000000 END) AS seconds_median "
-            f"FROM (SELECT *, {self._period} AS period_start, {self._state} AS state "
-            f"FROM ({self._actors()}) AS first_seen) AS placed GROUP BY {keys}"
+            f"FROM ({self._placed()}) AS placed GROUP BY {self.keys}"
         )
         found = self.gold.query(sql)
         if self.definition.criterion is not None and not any(row["activated"] for row in found):
             check_event_names(self.gold, [self.definition.criterion])
-        return self._result(self._rows(found), sql, self._notes(found))
+        tables = None if self.definition.session is None else ["gold.sessions"]
+        return self.result(self._rows(found), sql, self._notes(found), after=_AFTER, tables=tables)
 
     def members(self) -> Result:
         """One row an actor of every denominator."""
         if self.start is None:
-            return Result(pa.table({"actor_id": pa.array([], pa.string())}), title="Members")
-        keys = ", ".join(["period_start", *self.segments])
+            return self.members_result(None)
         sql = (
-            f"SELECT {keys}, actor_id, CASE WHEN reached_t IS NULL THEN 0 ELSE 1 END AS in_numerator, "
-            f"1 AS in_denominator FROM (SELECT *, {self._period} AS period_start, {self._state} AS state "
-            f"FROM ({self._actors()}) AS first_seen) AS placed WHERE state = 'new' ORDER BY {keys}, actor_id"
+            f"SELECT {self.keys}, actor_id, CASE WHEN reached_t IS NULL THEN 0 ELSE 1 END AS in_numerator, "
+            f"1 AS in_denominator FROM ({self._placed()}) AS placed WHERE state = 'new' ORDER BY {self.keys}, actor_id"
         )
-        table = self.gold.engine.query(sql)
-        named = dict(zip(self.segments, self.by, strict=True))
-        return Result(
-            table.rename_columns([named.get(name, name) for name in table.column_names]),
-            sql=sql,
-            title=f"Members of {self._title}",
-        )
+        return self.members_result(sql)
 
     def _rows(self, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        keyed = {(row["period_start"], *(row[name] for name in self.segments)): row for row in found}
-        segments = sorted({key[1:] for key in keyed}) if self.by else [()]
+        keyed = self.keyed(found)
         rows = []
-        for first, after in self._periods():
-            status = status_with_window(self.observed, first, after, self.within)
-            is_known = status != "missing"
-            for values in segments:
-                row = keyed.get((first, *values), {})
-                activated, new = int(row.get("activated", 0)), int(row.get("observed_actors", 0))
-                low, high = wilson(activated, new)
-                rows.append(
-                    {
-                        "period_start": first,
-                        "grain": self.grain or "range",
-                        **dict(zip(self.by, values, strict=True)),
-                        "value": activated / new if new else None,
-                        "numerator": float(activated) if is_known else None,
-                        "denominator": float(new) if is_known else None,
-                        "n": new if is_known else None,
-                        "ci_low": low,
-                        "ci_high": high,
-                        "open_actors": int(row.get("open_actors", 0)) if is_known else None,
-                        "possibly_old": int(row.get("possibly_old", 0)) if is_known else None,
-                        "seconds_median": row.get("seconds_median"),
-                        "status": status,
-                    }
-                )
+        for key, cell in self.cells(keyed, self.within):
+            row, is_known = keyed.get(key, {}), cell["status"] != "missing"
+            activated, new = int(row.get("activated", 0)), int(row.get("observed_actors", 0))
+            low, high = wilson(activated, new)
+            rows.append(
+                {
+                    **cell,
+                    "value": activated / new if new else None,
+                    "numerator": float(activated) if is_known else None,
+                    "denominator": float(new) if is_known else None,
+                    "n": new if is_known else None,
+                    "ci_low": low,
+                    "ci_high": high,
+                    "open_actors": int(row.get("open_actors", 0)) if is_known else None,
+                    "possibly_old": int(row.get("possibly_old", 0)) if is_known else None,
+                    "seconds_median": row.get("seconds_median"),
+                }
+            )
         return rows
-
-    def _periods(self) -> list[tuple[date, date]]:
-        assert self.start is not None
-        assert self.end is not None
-        if self.grain is None:
-            return [(self.start, self.end + _DAY)]
-        found, first = [], self.start
-        while first <= self.end:
-            found.append((first, next_period(first, self.grain)))
-            first = found[-1][1]
-        return found
 
     def _notes(self, found: Sequence[Mapping[str, Any]]) -> list[str]:
         asked, notes = self.definition, []
@@ -382,32 +278,14 @@ class _Question:
         return notes
 
     @property
-    def _title(self) -> str:
+    def title(self) -> str:
         asked = self.definition
         what = f"first session with {asked.session}" if asked.session else str(asked.criterion)
-        by = f" by {', '.join(self.by)}" if self.by else ""
-        return f"{asked.title or asked.name.capitalize()}: {what}, within {words(self.within)}{by}"
+        return f"{self.called}: {what}, within {words(self.within)}{self.cut_words}"
 
-    def _result(self, rows: Sequence[Mapping[str, Any]], sql: str, notes: Sequence[str]) -> Result:
-        fields = [
-            pa.field("period_start", pa.date32()),
-            pa.field("grain", pa.string()),
-            *(pa.field(name, pa.string()) for name in self.by),
-            *number_fields("share"),
-            pa.field("open_actors", pa.int64()),
-            pa.field("possibly_old", pa.int64()),
-            pa.field("seconds_median", pa.float64(), metadata={"unit": "s"}),
-        ]
-        tables = self.gold.events.inputs if self.definition.session is None else ["gold.sessions"]
-        return answer(
-            self.gold,
-            rows,
-            fields,
-            name=self.definition.name,
-            version=version_of(self.gold, self.definition),
-            observed=self.observed,
-            sql=sql,
-            tables=tables,
-            title=self._title,
-            notes=notes,
-        )
+
+_AFTER = (
+    pa.field("open_actors", pa.int64()),
+    pa.field("possibly_old", pa.int64()),
+    pa.field("seconds_median", pa.float64(), metadata={"unit": "s"}),
+)

@@ -5,18 +5,20 @@ One reading of `gold.user_day` or `gold.user_day_value`; of silver for a conditi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any, Literal, TypeVar, get_args
 
+import pyarrow as pa
 from pydantic import ValidationError
 
 from tidelake.config import Project, Settings
 from tidelake.contracts.source import Source
 from tidelake.contracts.table import literal, quoted
 from tidelake.engine.base import Engine
+from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
@@ -35,6 +37,20 @@ _NEVER_DIMENSIONS = frozenset(
 ) | {"ingested_at", "event_date", "actor_id", "valid_from", "valid_to", "session_id"}
 Segment = tuple[str, ...]
 Definition = TypeVar("Definition", bound=Settings)
+
+
+class OfActorDays(Settings):
+    """What every question about active dates has.
+
+    Attributes:
+        by: Dimensions.
+        segment: `any`: an actor counts under each value that it was active with; `first` or `last`: under one.
+        where: Condition over silver's columns: only events for which it is true make an actor active.
+    """
+
+    by: tuple[str, ...] = ()
+    segment: SegmentRule = "any"
+    where: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,37 @@ class ActorDays:
                 kept[index] = tuple(row["segment"] for row in top[:limit])
                 said.append(f"{name} has over {limit} values: the {limit} largest are shown, the others are {OTHER}.")
         return replace(self, kept=kept), said
+
+    def members(
+        self,
+        plain: Result,
+        found: Iterable[Mapping[str, Any]],
+        title: str,
+        *,
+        is_in: Callable[[Mapping[str, Any]], tuple[bool, bool | None]],
+        before: Sequence[pa.Field] = (),
+        parts: Sequence[pa.Field] = (),
+    ) -> Result:
+        """The actors behind an answer: the dimensions, actor_id, is_in_numerator, is_in_denominator.
+
+        Args:
+            plain: The answer, without rows.
+            found: One row an actor and segment.
+            is_in: Whether an actor is in the numerator, and in the denominator; null where the number has none.
+            before: Columns of `found` before the dimensions.
+            parts: Columns of `found` after the actor.
+        """
+        rows = []
+        for row in found:
+            top, below = is_in(row)
+            own = {one.name: row[one.name] for one in (*before, *parts)}
+            named = dict(zip(self.by, of_segment(row, self.names), strict=True))
+            rows.append(
+                {**own, **named, "actor_id": row["actor_id"], "is_in_numerator": top, "is_in_denominator": below}
+            )
+        listed = [*before, *(pa.field(name, pa.string()) for name in (*self.by, "actor_id")), *parts]
+        flags = [pa.field(name, pa.bool_()) for name in ("is_in_numerator", "is_in_denominator")]
+        return Result(pa.Table.from_pylist(rows, schema=pa.schema([*listed, *flags])), plain.sql, plain.sources, title)
 
     def whole(self) -> ActorDays:
         """The same without dimensions."""
@@ -187,10 +234,7 @@ def open_actor_days(
     lake: Tables,
     project: Project,
     sources: Mapping[str, Source],
-    *,
-    by: tuple[str, ...] = (),
-    rule: SegmentRule = "any",
-    where: str | None = None,
+    asked: OfActorDays,
 ) -> ActorDays:
     """The active dates that a question is about.
 
@@ -199,7 +243,7 @@ def open_actor_days(
         DefinitionError: The project has no events.
         QueryError: `where` is not one portable condition.
     """
-    gold = open_gold(engine, lake, project, sources)
+    gold, by, where = open_gold(engine, lake, project, sources), asked.by, asked.where
     if not any(source.fact == "event" for source in sources.values()):
         raise DefinitionError(
             "This project has no source of events, so that nobody is active in it.",
@@ -211,7 +255,7 @@ def open_actor_days(
             Which(where=where).check(gold)
     _check_dimensions(gold, by)
     observed = observe(gold, [source.name for source in gold.events.sources])
-    found = ActorDays(gold, by, rule, where, observed, {})
+    found = ActorDays(gold, by, asked.segment, where, observed, {})
     if observed.first is None or observed.last is None:
         return found
     behind: set[date] = set()
@@ -238,7 +282,7 @@ def definition_of(model: type[Definition], **given: Any) -> Definition:
     """A definition from what a caller gave.
 
     Raises:
-        UnknownNameError: A choice that there is not.
+        UnknownNameError: An option or a choice that there is not.
         DefinitionError: A number that cannot be.
     """
     try:
@@ -249,6 +293,8 @@ def definition_of(model: type[Definition], **given: Any) -> Definition:
         if fault["type"] == "literal_error":
             choices = get_args(model.model_fields[name].annotation)
             raise UnknownNameError(name, str(fault["input"]), choices) from error
+        if fault["type"] == "extra_forbidden":
+            raise UnknownNameError("option", name, model.model_fields) from error
         message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
         raise DefinitionError(f"{name.replace('_', ' ')} {fault['input']}: {message}.") from error
 

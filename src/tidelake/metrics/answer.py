@@ -54,13 +54,17 @@ def number_fields(unit: str | None) -> list[pa.Field]:
 
 
 class Answer(Result):
-    """A metric's rows; printed, what is the same in every row is said once."""
+    """A metric's rows; printed, as `for_people` has them."""
+
+    def for_people(self) -> Result:
+        """The table for people: what is the same in every row is said once."""
+        return for_reading(self)
 
     def __str__(self) -> str:
-        return Result.__str__(for_reading(self))
+        return Result.__str__(self.for_people())
 
     def _repr_html_(self) -> str:
-        return Result._repr_html_(for_reading(self))
+        return Result._repr_html_(self.for_people())
 
 
 def answer(
@@ -101,12 +105,17 @@ def answer(
         ]
     )
     names = [item.name for item in fields]
-    read = [*tables, *attribute_tables(gold, names)]
-    versions = [(table, gold.lake.version(table)) for table in dict.fromkeys(read)]
     return Answer(
         table=pa.Table.from_pylist([{**row, **fixed} for row in rows], schema=schema),
         sql=sql,
-        sources=tuple(TableVersion(table, version) for table, version in versions if version is not None),
+        sources=sources_of(gold, tables, names),
         title=title,
         notes=(*notes, *attribute_notes(gold, names)),
     )
+
+
+def sources_of(gold: Gold, tables: Iterable[str], names: Sequence[str]) -> tuple[TableVersion, ...]:
+    """The tables that were read, with those of the attributes among some names, each with its version."""
+    read = dict.fromkeys([*tables, *attribute_tables(gold, names)])
+    versions = [(table, gold.lake.version(table)) for table in read]
+    return tuple(TableVersion(table, version) for table, version in versions if version is not None)

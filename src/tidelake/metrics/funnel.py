@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from itertools import combinations
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
@@ -17,12 +17,12 @@ from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, UnknownNameError
-from tidelake.gold.context import Gold, open_gold
+from tidelake.gold.context import Gold
 from tidelake.gold.dates import Tables
-from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.gold.sqltext import micros, one_of
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions, segment
+from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Key, Narrowing
 from tidelake.metrics.funnel_definition import Funnel, words
 from tidelake.metrics.funnel_sessions import SESSION, beside_sessions, session_names, session_values
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
@@ -38,8 +38,6 @@ from tidelake.metrics.kinds.funnel import (
     places_sql,
     touched_sql,
 )
-from tidelake.metrics.periods import Grain, next_period, period_start
-from tidelake.metrics.status import Observed, Status, observe, worst
 
 SEGMENT_LIMIT = 50
 OTHER = "(other)"
@@ -55,12 +53,8 @@ def funnel(
     sources: Mapping[str, Source],
     definition: Funnel,
     *,
-    by: Sequence[str] = (),
-    start: date | None = None,
-    end: date | None = None,
-    where: str | None = None,
-    grain: str | None = None,
     segment_limit: int = SEGMENT_LIMIT,
+    **narrowed: Unpack[Narrowing],
 ) -> Result:
     """How far those came who entered a funnel.
 
@@ -70,12 +64,9 @@ def funnel(
         project: Settings.
         sources: The project's sources by name.
         definition: The funnel.
-        by: Columns whose values get rows of their own, by `touch`; each unit is in one segment.
-        start: First local date of an entry; later steps may lie after the last one.
-        end: Last local date of an entry.
-        where: SQL over silver's columns: only events for which it is true.
-        grain: day, week or month of the entry, in each of which a unit counts once; None = the whole range.
         segment_limit: Values of a dimension that get rows of their own.
+        narrowed: `by` the values by `touch`, so that each unit is in one segment; dates and `grain` of the entry, in
+            each period of which a unit counts once: later steps may lie after the last date.
 
     Returns:
         One row a period, segment and step. `numerator`: units that reached the step, `denominator`: units that
@@ -88,9 +79,7 @@ def funnel(
         DefinitionError: One event may fill two steps where the order of steps does not tell which.
         QueryError: A condition is not portable.
     """
-    gold = open_gold(engine, lake, project, sources)
-    question = _Question.ask(gold, definition, by, start, end, where, grain)
-    return question.answer(segment_limit)
+    return _Question.ask(engine, lake, project, sources, definition, **narrowed).answer(segment_limit)
 
 
 def funnel_members(
@@ -99,12 +88,7 @@ def funnel_members(
     project: Project,
     sources: Mapping[str, Source],
     definition: Funnel,
-    *,
-    by: Sequence[str] = (),
-    start: date | None = None,
-    end: date | None = None,
-    where: str | None = None,
-    grain: str | None = None,
+    **narrowed: Unpack[Narrowing],
 ) -> Result:
     """The actors behind the numbers of `funnel`.
 
@@ -112,57 +96,21 @@ def funnel_members(
         One row per period, segment, step and actor who entered: `in_numerator` and `in_denominator` are how often it
         counts there, so that their sums are the numbers.
     """
-    gold = open_gold(engine, lake, project, sources)
-    return _Question.ask(gold, definition, by, start, end, where, grain).members()
+    return _Question.ask(engine, lake, project, sources, definition, **narrowed).members()
 
 
 @dataclass(frozen=True)
-class _Question:
-    gold: Gold
-    definition: Funnel
-    by: tuple[str, ...]
-    where: str | None
-    grain: Grain | None
-    observed: Observed
-    start: date | None
-    end: date | None
+class _Question(EventQuestion[Funnel]):
     made: list[str] = field(default_factory=list)
 
-    @classmethod
-    def ask(
-        cls,
-        gold: Gold,
-        definition: Funnel,
-        by: Sequence[str],
-        start: date | None,
-        end: date | None,
-        where: str | None,
-        grain: str | None,
-    ) -> _Question:
-        by = (by,) if isinstance(by, str) else tuple(by)
-        chosen = checked_grain(grain)
-        known = fact_dimensions(gold, "event")
-        if gold.events.sources:
-            if where is not None:
-                Which(where=where).check(gold)
-            for name in by:
-                if name not in known:
-                    raise UnknownNameError("dimension", name, known)
-            known = [*gold.events.types, SESSION, *session_names(gold)]
-            for name in definition.hold:
-                if name not in known:
-                    raise UnknownNameError("column", name, known, where="hold")
-        if len(set(by)) != len(by):
-            raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
-        observed = observe(gold, [source.name for source in gold.events.sources])
-        first, last = start or observed.first, end or observed.last
-        if first is not None and last is not None and chosen is not None:
-            week = gold.project.week_start
-            first = period_start(first, chosen, week)
-            last = next_period(period_start(last, chosen, week), chosen) - _DAY
-        if observed.first is None:
-            first = last = None
-        return cls(gold, definition, by, where, chosen, observed, first, last)
+    def check(self) -> None:
+        if self.where is not None:
+            Which(where=self.where).check(self.gold)
+        self.check_by(fact_dimensions(self.gold, "event"))
+        known = [*self.gold.events.types, SESSION, *session_names(self.gold)]
+        for name in self.definition.hold:
+            if name not in known:
+                raise UnknownNameError("column", name, known, where="hold")
 
     # --- what is asked, as SQL
 
@@ -181,10 +129,6 @@ class _Question:
             carried=tuple(self.segments),
             needs_places=self._is_touched,
         )
-
-    @property
-    def segments(self) -> list[str]:
-        return [f"s{index}" for index in range(len(self.by))]
 
     @property
     def _is_touched(self) -> bool:
@@ -230,19 +174,17 @@ class _Question:
         return [name for name in self.definition.hold if name not in self.gold.events.types]
 
     def _attempts(self, placed: str) -> str:
-        assert self.start is not None
-        assert self.end is not None
-        entries = entries_sql(self.chain, placed, within=self._within, closed_until=self._closed_until)
+        entries = entries_sql(self.chain, placed, within=self._within, closed_until=self.closed_until)
         counted = self.definition.count
         per = [] if counted == "entry" else ["actor_id", *(self.chain.held if counted == "held" else ())]
-        return attempts_sql(self.chain, entries, period=self._period, per=per, attempt=self.definition.attempt)
+        return attempts_sql(
+            self.chain, entries, period=self.period_of("event_date"), per=per, attempt=self.definition.attempt
+        )
 
     @property
     def _within(self) -> str:
         """Condition for the dates of entries."""
-        assert self.start is not None
-        assert self.end is not None
-        return f"event_date BETWEEN {date_literal(self.start)} AND {date_literal(self.end)}"
+        return self.within_dates("event_date")
 
     @property
     def _is_plain(self) -> bool:
@@ -258,12 +200,12 @@ class _Question:
             reached,
             self._flagged(),
             within=self._within,
-            closed_until=self._closed_until,
-            period=self._period,
+            closed_until=self.closed_until,
+            period=self.period_of("event_date"),
         )
 
     def _latest(self, rows: str, order: str) -> str:
-        closed = f"t <= {self._closed_until - self.chain.window}"
+        closed = f"t <= {self.closed_until - self.chain.window}"
         return latest_entries_sql(self.chain, rows, entry=f"f1 AND {self._within} AND {closed}", order=order)
 
     def _plain(self) -> tuple[str, list[dict[str, Any]]]:
@@ -281,21 +223,6 @@ class _Question:
             again = self._aside("again", self._latest(f"SELECT * FROM ({rows}) AS r WHERE actor_id IN {among}", order))
             found += f" WHERE actor_id NOT IN {among} UNION ALL SELECT * FROM {again} AS again"
         return self._plain_sql(self._latest(rows, order)), self.gold.query(self._plain_sql(found))
-
-    @property
-    def _period(self) -> str:
-        assert self.start is not None
-        if self.grain == "day":
-            return "event_date"
-        if self.grain == "week":
-            return f"week_start(event_date, '{self.gold.project.week_start}')"
-        return "month_start(event_date)" if self.grain == "month" else date_literal(self.start)
-
-    @property
-    def _closed_until(self) -> int:
-        """Microseconds up to which all is known; a window that ends later is open."""
-        mark = self.observed.watermark
-        return micros(mark - self.observed.lateness - _EPOCH) if mark is not None else 0
 
     def _prepared(self) -> str:
         """A SELECT of the attempts; what is read more than once is put aside first."""
@@ -348,7 +275,7 @@ class _Question:
 
     def _answer(self, limit: int) -> Result:
         if self.start is None or self.end is None:
-            return self._result([], "", ["The lake holds no events yet."])
+            return self._result([], "", [NO_EVENTS])
         said, bounds = list[str](), {}
         if self._is_plain:
             sql, found = self._plain()
@@ -366,18 +293,11 @@ class _Question:
         """One row per cell and actor."""
         try:
             if self.start is None:
-                return Result(pa.table({"actor_id": pa.array([], pa.string())}), title="Members")
+                return self.members_result(None)
             sql = members_sql(self.chain, self._prepared(), self.segments)
-            table = self.gold.engine.query(sql)
+            return self.members_result(sql)
         finally:
             self.gold.forget(*self.made)
-        named = dict(zip(self.segments, self.by, strict=True))
-        names = [named.get(name, name) for name in table.column_names]
-        kinds = [
-            pa.field(name, pa.int64()) if name in ("step", "in_numerator", "in_denominator") else column.with_name(name)
-            for name, column in zip(names, table.schema, strict=True)
-        ]
-        return Result(table.rename_columns(names).cast(pa.schema(kinds)), sql=sql, title=f"Members of {self._title}")
 
     def _limited(self, attempts: str, limit: int) -> tuple[str, list[str]]:
         """The attempts with the smallest values of each dimension put together, and what to say of it."""
@@ -399,9 +319,8 @@ class _Question:
             said.append(f"{name} has {len(top)} values: the {limit} largest are shown, the others are {OTHER}.")
         return attempts, said
 
-    def _moments(self, attempts: str) -> dict[tuple[Any, ...], dict[str, Any]]:
-        found = self.gold.query(moments_sql(self.chain, attempts, self.segments))
-        return {(row["period_start"], *(row[name] for name in self.segments)): row for row in found}
+    def _moments(self, attempts: str) -> dict[Key, Mapping[str, Any]]:
+        return self.keyed(self.gold.query(moments_sql(self.chain, attempts, self.segments)))
 
     def _check_names(self, found: Sequence[Mapping[str, Any]]) -> None:
         """Raise for a step's event that the lake has never seen, where a step was never reached."""
@@ -413,18 +332,11 @@ class _Question:
     # --- rows
 
     def _rows(
-        self, found: Sequence[Mapping[str, Any]], moments: Mapping[tuple[Any, ...], Mapping[str, Any]]
+        self, found: Sequence[Mapping[str, Any]], moments: Mapping[Key, Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
-        keyed = {(row["period_start"], *(row[name] for name in self.segments)): row for row in found}
-        segments = sorted({key[1:] for key in keyed}) if self.by else [()]
-        rows = []
-        for period, after in self._periods():
-            status = self._status(period, after)
-            for values in segments:
-                row = keyed.get((period, *values))
-                cell = {"period_start": period, "grain": self.grain or "range", "status": status}
-                cell |= dict(zip(self.by, values, strict=True))
-                rows += self._steps(cell, row, moments.get((period, *values)))
+        keyed, rows = self.keyed(found), list[dict[str, Any]]()
+        for key, cell in self.cells(keyed, self.definition.window):
+            rows += self._steps(cell, keyed.get(key), moments.get(key))
         return rows
 
     def _steps(
@@ -467,22 +379,6 @@ class _Question:
         _, bounds = moments_bounds(int(moments["actors"]), float(reached), float(entered), yy, xy, xx)
         return bounds
 
-    def _periods(self) -> list[tuple[date, date]]:
-        """Every period and the first date after it."""
-        assert self.start is not None
-        assert self.end is not None
-        if self.grain is None:
-            return [(self.start, self.end + _DAY)]
-        found, first = [], self.start
-        while first <= self.end:
-            found.append((first, next_period(first, self.grain)))
-            first = found[-1][1]
-        return found
-
-    def _status(self, first: date, after: date) -> Status:
-        """That of the dates of the entries, and whether the windows of all of them have ended."""
-        return status_with_window(self.observed, first, after, self.definition.window)
-
     def _notes(self, found: Sequence[Mapping[str, Any]]) -> list[str]:
         asked = self.definition
         notes = []
@@ -502,58 +398,24 @@ class _Question:
         return notes
 
     @property
-    def _title(self) -> str:
-        by = f" by {', '.join(self.by)}" if self.by else ""
-        asked = self.definition
-        return f"{asked.title or asked.name.capitalize()}{by}, window {words(asked.window)}"
+    def title(self) -> str:
+        return f"{self.called}{self.cut_words}, window {words(self.definition.window)}"
 
     def _result(self, rows: Sequence[Mapping[str, Any]], sql: str, notes: Sequence[str]) -> Result:
-        numbers = number_fields("share")
-        fields = [
-            pa.field("period_start", pa.date32()),
-            pa.field("grain", pa.string()),
-            *(pa.field(name, pa.string()) for name in self.by),
-            pa.field("step", pa.int64()),
-            pa.field("step_name", pa.string()),
-            *numbers,
-            pa.field("step_value", pa.float64(), metadata={"unit": "share"}),
-            pa.field("seconds_median", pa.float64(), metadata={"unit": "s"}),
-            pa.field("seconds_p90", pa.float64(), metadata={"unit": "s"}),
-            pa.field("open_entries", pa.int64()),
-        ]
-        return answer(
-            self.gold,
-            rows,
-            fields,
-            name=self.definition.name,
-            version=version_of(self.gold, self.definition),
-            observed=self.observed,
-            sql=sql,
-            tables=self.gold.events.inputs,
-            title=self._title,
-            notes=notes,
-        )
+        return self.result(rows, sql, notes, before=_BEFORE, after=_AFTER)
 
 
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_BEFORE = (pa.field("step", pa.int64()), pa.field("step_name", pa.string()))
+_AFTER = (
+    pa.field("step_value", pa.float64(), metadata={"unit": "share"}),
+    pa.field("seconds_median", pa.float64(), metadata={"unit": "s"}),
+    pa.field("seconds_p90", pa.float64(), metadata={"unit": "s"}),
+    pa.field("open_entries", pa.int64()),
+)
 
 
 def _any_name(step: int) -> str:
     return "1 step" if step == 1 else f"{step} steps"
-
-
-def checked_grain(grain: str | None) -> Grain | None:
-    """The grain of this name.
-
-    Raises:
-        UnknownNameError: There is none.
-    """
-    for known in ("day", "week", "month"):
-        if grain == known:
-            return known
-    if grain is not None:
-        raise UnknownNameError("grain", grain, ("day", "week", "month"))
-    return None
 
 
 def check_event_names(gold: Gold, asked: Sequence[Which]) -> None:
@@ -570,22 +432,3 @@ def check_event_names(gold: Gold, asked: Sequence[Which]) -> None:
     for name in sorted(named):
         if name not in known:
             raise UnknownNameError("event", name, [one for one in known if one])
-
-
-def status_with_window(observed: Observed, first: date, after: date, window: timedelta) -> Status:
-    """The status of entries from `first` up to, not including, `after`, whose windows must have ended."""
-    own = observed.of_period(first, after)
-    if own == "missing":
-        return own
-    end = day_start(after, observed.zone) + window
-    found = [own]
-    if observed.watermark is None or end > observed.watermark:
-        found.append("open")
-    elif end > observed.watermark - observed.lateness:
-        found.append("provisional")
-    day = after
-    while day_start(day, observed.zone) < end:
-        if observed.days.get(day) in ("missing", "degraded"):
-            found.append("degraded")
-        day += _DAY
-    return worst(found)

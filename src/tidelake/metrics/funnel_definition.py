@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tidelake.config import Duration, Settings
 from tidelake.errors import DefinitionError
 from tidelake.metrics.choosing import Which
+from tidelake.metrics.event_question import Named, definition_from
 
 _BETWEEN = re.compile(r"^\s*(\d+)\s*-\s*(\d+)\s*:\s*(.+)$", re.DOTALL)
 
@@ -40,7 +41,7 @@ class Exclusion(Settings):
         return {"which": between[3], "after": int(between[1]), "before": int(between[2])}
 
 
-class Funnel(Settings):
+class Funnel(Named):
     """A funnel.
 
     Attributes:
@@ -58,7 +59,6 @@ class Funnel(Settings):
     """
 
     name: str = "funnel"
-    title: str = ""
     steps: tuple[Which, ...] = Field(min_length=2, max_length=20)
     order: Literal["ordered", "strict", "any"] = "ordered"
     window: Duration = timedelta(days=7)
@@ -105,20 +105,7 @@ def funnel_of(steps: Sequence[str | Which], **options: Any) -> Funnel:
             f"A funnel has at least two steps, and this one has '{given}' only.",
             hint="Give a list of steps; of the command: --step app_open --step video_play.",
         )
-    try:
-        return Funnel.model_validate({"steps": [Which.parse(step) for step in steps], **options})
-    except ValidationError as error:
-        raise definition_error("funnel", error) from error
-
-
-def definition_error(what: str, error: ValidationError) -> DefinitionError:
-    """What is wrong with a definition, in its own words."""
-    told = []
-    for fault in error.errors():
-        place = ".".join(str(part) for part in fault["loc"] if "[" not in str(part))
-        message = str(fault.get("ctx", {}).get("error", fault["msg"]))
-        told.append(f"{place}: {message}" if place else message)
-    return DefinitionError(f"This {what} is not possible: {'; '.join(dict.fromkeys(told))}.")
+    return definition_from(Funnel, steps=[Which.parse(step) for step in steps], **options)
 
 
 def words(span: timedelta) -> str:

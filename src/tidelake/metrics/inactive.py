@@ -11,9 +11,8 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError
@@ -22,8 +21,8 @@ from tidelake.gold.sqltext import date_literal
 from tidelake.metrics.actor_days import (
     SEGMENT_LIMIT,
     ActorDays,
+    OfActorDays,
     Segment,
-    SegmentRule,
     definition_of,
     of_segment,
     open_actor_days,
@@ -35,19 +34,15 @@ from tidelake.metrics.status import Observed
 REACHED = 0.95
 
 
-class Inactive(Settings):
+class Inactive(OfActorDays):
     """Which silence counts.
 
     Attributes:
         k: Days without activity, the date itself included; `auto`: the 95 % point of the Kaplan-Meier curve of the
             gaps between active days.
-        segment: With dimensions: `any` asks within each value; `first` and `last` give each actor one.
     """
 
     k: int | Literal["auto"] = Field(28)
-    by: tuple[str, ...] = ()
-    segment: SegmentRule = "any"
-    where: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,13 +92,10 @@ def inactive(
     project: Project,
     sources: Mapping[str, Source],
     *,
-    k: int | str = 28,
-    by: Sequence[str] | str = (),
-    segment: str = "any",
     start: date | None = None,
     end: date | None = None,
-    where: str | None = None,
     segment_limit: int = SEGMENT_LIMIT,
+    **options: Any,
 ) -> Result:
     """Share of the actors seen until a date that had no activity in the k days that end on it.
 
@@ -112,13 +104,10 @@ def inactive(
         lake: Versions and file lists of the tables.
         project: Settings.
         sources: The project's sources by name.
-        k: Days without activity, or `auto`: the 95 % point of the gaps between active days of all actors.
-        by: Dimensions.
-        segment: `any` (within each value: who was ever active there), `first` or `last` (one value an actor).
         start: First local date; None = the last complete one alone.
         end: Last local date; None = the last complete one.
-        where: Condition over silver's columns: only events for which it is true make an actor active.
         segment_limit: Values of a dimension that get rows of their own.
+        options: Those of `Inactive`; by a dimension, `any` value asks who was ever active there.
 
     Returns:
         One row a date t and segment: `numerator` actors without activity in (t - k, t], `denominator` all that were
@@ -131,7 +120,7 @@ def inactive(
     """
     if start is not None and end is not None and start > end:
         raise DefinitionError(f"The first date {start} lies after the last {end}.")
-    asked, days, known = _opened(engine, lake, project, sources, k=k, by=by, segment=segment, where=where)
+    asked, days, known = _opened(engine, lake, project, sources, **options)
     if known is None:
         return _result(days, asked, [], "", 0, ["The lake holds no complete day of actors yet."])
     last = end or known
@@ -166,16 +155,18 @@ def inactive_members(
     if known is None:
         raise DefinitionError("There are no members: the lake holds no complete day of actors yet.")
     silence, _ = _days(days, asked, known)
-    names = "".join(f"{column}, " for column in days.names)
-    named = "".join(f"{column} AS {quoted(name)}, " for column, name in zip(days.names, days.by, strict=True))
+    columns = ", ".join([*days.names, "actor_id"])
     sql = (
-        f"SELECT {named}actor_id, last_active_date, "
-        f"last_active_date <= {date_literal(at - timedelta(days=silence))} AS is_in_numerator, "
-        f"TRUE AS is_in_denominator FROM (SELECT {names}actor_id, max(day) AS last_active_date "
-        f"FROM ({days.rows(_history(days), at)}) AS facts GROUP BY {names}actor_id) AS known ORDER BY {names}actor_id"
+        f"SELECT {columns}, max(day) AS last_active_date FROM ({days.rows(_history(days), at)}) AS facts "
+        f"GROUP BY {columns} ORDER BY {columns}"
     )
-    sources_read = _result(days, asked, [], sql, silence, []).sources
-    return Result(days.gold.engine.query(sql), sql, sources_read, f"Members on {at}: not active for {silence} days")
+    return days.members(
+        _result(days, asked, [], sql, silence, []),
+        days.gold.query(sql),
+        f"Members on {at}: not active for {silence} days",
+        is_in=lambda row: (row["last_active_date"] <= at - timedelta(days=silence), True),
+        parts=[pa.field("last_active_date", pa.date32())],
+    )
 
 
 def _opened(
@@ -185,7 +176,7 @@ def _opened(
     asked = definition_of(Inactive, **options)
     if asked.k != "auto" and asked.k < 1:
         raise DefinitionError(f"inactive: k is {asked.k}, not a number of days.", hint="The default is 28, or auto.")
-    days = open_actor_days(engine, lake, project, sources, by=asked.by, rule=asked.segment, where=asked.where)
+    days = open_actor_days(engine, lake, project, sources, asked)
     return asked, days, _last_complete(days.observed)
 
 

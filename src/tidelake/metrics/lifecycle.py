@@ -10,27 +10,27 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
-from tidelake.errors import DefinitionError, LedgerError, UnknownNameError
+from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, one_of
 from tidelake.metrics.actor_days import (
     SEGMENT_LIMIT,
     ActorDays,
+    OfActorDays,
     Segment,
-    SegmentRule,
     asked_dates,
     definition_of,
     of_segment,
     open_actor_days,
     spans,
 )
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.answer import Answer, answer, number_fields, version_of
 from tidelake.metrics.intervals import moments_bounds, wilson
-from tidelake.metrics.kinds.lifecycle import COUNTED, came_within, counts_sql, members_sql, placed_sql
+from tidelake.metrics.kinds.lifecycle import COUNTED, Counts, came_within, checked, counts_sql, members_sql, placed_sql
 from tidelake.metrics.periods import Grain, next_period
 from tidelake.metrics.reading import for_reading
 from tidelake.metrics.signups import Signups, find_signups
@@ -47,39 +47,27 @@ _PARTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # states of n
 NAME = "lifecycle"
 
 
-class Lifecycle(Settings):
+class Lifecycle(OfActorDays):
     """What is counted (METRICS section 4).
 
+    With dimensions, segment `any` makes the partition within each value: who was active there before.
+
     Attributes:
-        segment: With dimensions: `any` makes the partition within each value; `first` and `last` give each actor one.
-        new_by: By which date a first is judged to have come within the history.
+        grain: day, week or month, as the calendar has them.
+        new_by: By which date a first is judged to have come within the history: first_activity, signup_date or
+            first_any_event. It splits the firsts, and never changes who is a first.
         warmup_days: A first within so many days of the history's start may have come before it.
         signup: `SOURCE.COLUMN` of a dimension with signup dates; null = its `signup_date`, where one source has that.
     """
 
     grain: Grain = "week"
-    by: tuple[str, ...] = ()
-    segment: SegmentRule = "any"
-    where: str | None = None
     new_by: NewBy = "first_activity"
     warmup_days: int = Field(28, ge=0)
     signup: str | None = None
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Actors of a period and segment. `leaving` = active in it and not in the next one."""
-
-    active: int = 0
-    new: int = 0
-    new_or_existing: int = 0
-    returning: int = 0
-    resurrected: int = 0
-    leaving: int = 0
-
-
-@dataclass(frozen=True)
-class LifecycleResult(Result):
+class LifecycleResult(Answer):
     """One row a period, segment and state; printed, one row a period with a column a state.
 
     Attributes:
@@ -89,11 +77,8 @@ class LifecycleResult(Result):
 
     totals: pa.Table | None = field(default=None)
 
-    def __str__(self) -> str:
-        return Result.__str__(side_by_side(self))
-
-    def _repr_html_(self) -> str:
-        return Result._repr_html_(side_by_side(self))
+    def for_people(self) -> Result:
+        return side_by_side(self)
 
 
 def lifecycle(
@@ -102,16 +87,10 @@ def lifecycle(
     project: Project,
     sources: Mapping[str, Source],
     *,
-    grain: str = "week",
-    by: Sequence[str] | str = (),
-    segment: str = "any",
     start: date | None = None,
     end: date | None = None,
-    where: str | None = None,
-    new_by: str = "first_activity",
-    warmup_days: int = 28,
-    signup: str | None = None,
     segment_limit: int = SEGMENT_LIMIT,
+    **options: Any,
 ) -> LifecycleResult:
     """Each period's actors by where they come from, and those who did not come back.
 
@@ -120,16 +99,10 @@ def lifecycle(
         lake: Versions and file lists of the tables.
         project: Settings.
         sources: The project's sources by name.
-        grain: day, week or month, as the calendar has them.
-        by: Dimensions.
-        segment: `any` (within each value: who was active there before), `first` or `last` (one value an actor).
         start: First local date; None = where the data begin. What came before it is read all the same.
         end: Last local date; None = where the data end.
-        where: Condition over silver's columns: only events for which it is true make an actor active.
-        new_by: first_activity, signup_date or first_any_event: splits the firsts, never changes who is a first.
-        warmup_days: How long after the history's start a first may have come before it.
-        signup: `SOURCE.COLUMN` with the actors' signup dates.
         segment_limit: Values of a dimension that get rows of their own.
+        options: Those of `Lifecycle`.
 
     Returns:
         One row a period, segment and `state`: active, new, new_or_existing, returning, resurrected, churned,
@@ -142,17 +115,7 @@ def lifecycle(
         DefinitionError: `new_by` is signup_date and no source says it.
         LedgerError: The states do not add up to the actors.
     """
-    definition = definition_of(
-        Lifecycle,
-        grain=grain,
-        by=by,
-        segment=segment,
-        where=where,
-        new_by=new_by,
-        warmup_days=warmup_days,
-        signup=signup,
-    )
-    question = _opened(engine, lake, project, sources, definition)
+    question = _opened(engine, lake, project, sources, definition_of(Lifecycle, **options))
     return question.answer(asked_dates(question.days.observed, start, end), segment_limit)
 
 
@@ -191,9 +154,7 @@ def lifecycle_members(
 def _opened(
     engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], definition: Lifecycle
 ) -> _Question:
-    days = open_actor_days(
-        engine, lake, project, sources, by=definition.by, rule=definition.segment, where=definition.where
-    )
+    days = open_actor_days(engine, lake, project, sources, definition)
     signups = find_signups(days.gold, sources, definition.signup)
     if signups is None and definition.new_by == "signup_date":
         raise DefinitionError(
@@ -231,7 +192,7 @@ class _Question:
         return self._result(rows, sql, [*self._notes(rows, periods), *said], totals)
 
     def members(self, state: str, asked: tuple[date, date] | None) -> Result:
-        names, by = self.days.names, self.days.by
+        names = self.days.names
         top, below = _PARTS.get(state, ((state,), ()))
         found: list[dict[str, Any]] = []
         sql = ""
@@ -244,28 +205,13 @@ class _Question:
                 f"AND {date_literal(periods[-1][0])} ORDER BY {order}"
             )
             found = self.days.gold.query(sql)
-        rows = [
-            {
-                "period_start": row["period_start"],
-                **dict(zip(by, of_segment(row, names), strict=True)),
-                "actor_id": row["actor_id"],
-                "is_in_numerator": row["state"] in top,
-                "is_in_denominator": row["state"] in below if below else None,
-            }
-            for row in found
-        ]
-        schema = pa.schema(
-            [
-                pa.field("period_start", pa.date32()),
-                *(pa.field(name, pa.string()) for name in by),
-                pa.field("actor_id", pa.string()),
-                pa.field("is_in_numerator", pa.bool_()),
-                pa.field("is_in_denominator", pa.bool_()),
-            ]
+        return self.days.members(
+            self._result([], sql, [], None),
+            found,
+            f"Actors of {state} by {self.definition.grain}",
+            is_in=lambda row: (row["state"] in top, row["state"] in below if below else None),
+            before=[pa.field("period_start", pa.date32())],
         )
-        read = self._result([], sql, [], None).sources
-        title = f"Actors of {state} by {self.definition.grain}"
-        return Result(pa.Table.from_pylist(rows, schema=schema), sql, read, title)
 
     # --- SQL
 
@@ -413,38 +359,6 @@ def _by_period(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> dict[
         counts = Counts(**{name: int(row[name]) for name in COUNTED})
         found.setdefault(of_segment(row, names), {})[row["period_start"]] = counts
     return found
-
-
-def checked(counted: Mapping[date, Counts], periods: Sequence[date], segment: Segment = ()) -> None:
-    """Raise where the states of a period do not add up to its actors, or do not lead from the period before to it.
-
-    Args:
-        counted: Actors of the periods that have any.
-        periods: Every period from the first of the history on.
-        segment: Whose actors these are.
-
-    Raises:
-        LedgerError: An identity of METRICS section 4 does not hold.
-    """
-    known = set(periods)
-    outside = sorted(period for period in counted if period not in known)
-    if outside:
-        raise LedgerError(f"Lifecycle: actors were counted in {outside[0]}, which begins no period.")
-    earlier = Counts()
-    for period in periods:
-        now = counted.get(period, Counts())
-        where = f"{period}{f' ({chr(44).join(segment)})' if segment else ''}"
-        entered = now.new + now.new_or_existing + now.resurrected
-        for name, total in (
-            ("new + new_or_existing + returning + resurrected", entered + now.returning),
-            ("before + new + new_or_existing + resurrected - churned", earlier.active + entered - earlier.leaving),
-        ):
-            if total != now.active:
-                raise LedgerError(
-                    f"Lifecycle, {where}: {name} is {total:,}, but {now.active:,} actors were active.",
-                    hint="Run `tide check`; where it finds nothing, this is a fault of Tidelake: please report it.",
-                )
-        earlier = now
 
 
 def numbers_of(now: Counts, earlier: Counts) -> dict[str, dict[str, Any]]:

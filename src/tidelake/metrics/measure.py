@@ -11,13 +11,12 @@ import pyarrow as pa
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source
-from tidelake.engine.base import Engine, TableVersion
-from tidelake.engine.result import Result
+from tidelake.engine.base import Engine
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.model import definition_hash
-from tidelake.metrics.attributes import attribute_tables
+from tidelake.metrics.answer import Answer, number_fields, sources_of
 from tidelake.metrics.catalogue import GRAINS, Grain, Metric, all_parts, catalogue_with, metric_named, parts_of
 from tidelake.metrics.choosing import Which
 from tidelake.metrics.comparing import Comparison, compared, comparison_fields, earlier_spans, with_elapsed
@@ -30,14 +29,13 @@ from tidelake.metrics.members import members_of
 from tidelake.metrics.not_done import event_of
 from tidelake.metrics.numbers import OTHER, Kept, Numbers, numbers_of, select_of
 from tidelake.metrics.question import Question
-from tidelake.metrics.reading import for_reading
 
 __all__ = ["OTHER", "SEGMENT_LIMIT", "MeasureResult", "measure", "metric_sql"]
 SEGMENT_LIMIT = 50
 
 
 @dataclass(frozen=True)
-class MeasureResult(Result):
+class MeasureResult(Answer):
     """A metric's rows; printed, what is the same in every row is said once.
 
     Attributes:
@@ -47,12 +45,6 @@ class MeasureResult(Result):
 
     totals: pa.Table | None = None
     metric: Metric | None = field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        return Result.__str__(for_reading(self))
-
-    def _repr_html_(self) -> str:
-        return Result._repr_html_(for_reading(self))
 
 
 def measure(
@@ -264,12 +256,6 @@ def _title(question: Question) -> str:
     return f"{question.metric.title or question.metric.name}{of}{by}"
 
 
-def _sources(question: Question, tables: Sequence[str]) -> tuple[TableVersion, ...]:
-    read = [*tables, *attribute_tables(question.gold, question.by)]
-    versions = [(name, question.gold.lake.version(name)) for name in dict.fromkeys(read)]
-    return tuple(TableVersion(name, version) for name, version in versions if version is not None)
-
-
 _ENDS = (
     pa.field("status", pa.string()),
     pa.field("watermark", pa.timestamp("us", "UTC")),
@@ -292,12 +278,7 @@ def _result(question: Question, numbers: Numbers, comparison: Comparison | None 
     schema = pa.schema(
         [
             *_begins(question),
-            pa.field("value", pa.float64(), metadata=unit),
-            pa.field("numerator", pa.float64()),
-            pa.field("denominator", pa.float64()),
-            pa.field("n", pa.int64()),
-            pa.field("ci_low", pa.float64()),
-            pa.field("ci_high", pa.float64()),
+            *number_fields(question.metric.unit),
             *(comparison_fields(unit) if comparison is not None else ()),
             *_ENDS,
         ]
@@ -307,7 +288,7 @@ def _result(question: Question, numbers: Numbers, comparison: Comparison | None 
     return MeasureResult(
         table=table,
         sql=numbers.sql,
-        sources=_sources(question, numbers.tables),
+        sources=sources_of(question.gold, numbers.tables, question.by),
         title=_title(question),
         notes=(*numbers.notes, *numbers.overlaps),
         totals=_totals_table(numbers.totals),
@@ -345,7 +326,7 @@ def _members(question: Question, limit: int) -> MeasureResult:
     return MeasureResult(
         table=pa.table(columns, schema=schema),
         sql=found.sql,
-        sources=_sources(question, found.tables),
+        sources=sources_of(question.gold, found.tables, question.by),
         title=f"{_title(question)}: the actors behind it",
         notes=found.notes,
         metric=question.metric,

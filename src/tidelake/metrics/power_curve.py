@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field, ValidationInfo, field_validator
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
@@ -18,8 +18,8 @@ from tidelake.gold.dates import Tables
 from tidelake.metrics.actor_days import (
     SEGMENT_LIMIT,
     ActorDays,
+    OfActorDays,
     Segment,
-    SegmentRule,
     definition_of,
     last_complete,
     of_segment,
@@ -27,14 +27,14 @@ from tidelake.metrics.actor_days import (
     received_days,
     segment_values,
 )
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.answer import Answer, answer, number_fields, version_of
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.kinds.active_days import by_actor_sql, curve_sql
 from tidelake.metrics.reading import for_reading
 from tidelake.metrics.status import Status
 
 
-class PowerCurve(Settings):
+class PowerCurve(OfActorDays):
     """What is counted.
 
     Attributes:
@@ -44,9 +44,6 @@ class PowerCurve(Settings):
 
     window_days: int = Field(28, gt=0, le=366)
     power_days: int | None = Field(None, gt=0)
-    by: tuple[str, ...] = ()
-    segment: SegmentRule = "any"
-    where: str | None = None
 
     @field_validator("power_days")
     @classmethod
@@ -62,7 +59,7 @@ class PowerCurve(Settings):
 
 
 @dataclass(frozen=True)
-class PowerCurveResult(Result):
+class PowerCurveResult(Answer):
     """One row a number of active days and segment; `definition` says the window and what a power user is.
 
     Attributes:
@@ -71,11 +68,8 @@ class PowerCurveResult(Result):
 
     power: pa.Table | None = field(default=None)
 
-    def __str__(self) -> str:
-        return Result.__str__(for_reader(self))
-
-    def _repr_html_(self) -> str:
-        return Result._repr_html_(for_reader(self))
+    def for_people(self) -> Result:
+        return for_reader(self)
 
 
 def power_curve(
@@ -85,12 +79,8 @@ def power_curve(
     sources: Mapping[str, Source],
     *,
     at: date | None = None,
-    window_days: int = 28,
-    power_days: int | None = None,
-    by: Sequence[str] | str = (),
-    segment: str = "any",
-    where: str | None = None,
     segment_limit: int = SEGMENT_LIMIT,
+    **options: Any,
 ) -> PowerCurveResult:
     """Actors by the number of days on which they were active, of the last 28 complete ones.
 
@@ -100,12 +90,8 @@ def power_curve(
         project: Settings.
         sources: The project's sources by name.
         at: The window's last local date; None = the last complete date.
-        window_days: 28 (L28), 7 (L7), 30 (L30) or another length.
-        power_days: From so many active days on an actor is a power user; None = three quarters of the window (21).
-        by: Dimensions.
-        segment: `any` (active days with the value), `first` or `last` (one value an actor).
-        where: Condition over silver's columns: only events for which it is true make an actor active.
         segment_limit: Values of a dimension that get rows of their own.
+        options: Those of `PowerCurve`.
 
     Returns:
         One row a segment and `active_days` j from 1 to the window's length. `actors` = those active on exactly j days;
@@ -116,10 +102,8 @@ def power_curve(
         UnknownNameError: Unknown dimension or rule.
         DefinitionError: A window of no days.
     """
-    definition = definition_of(
-        PowerCurve, window_days=window_days, power_days=power_days, by=by, segment=segment, where=where
-    )
-    days = _opened(engine, lake, project, sources, definition)
+    definition = definition_of(PowerCurve, **options)
+    days, window_days = open_actor_days(engine, lake, project, sources, definition), definition.window_days
     last = _last(days, at)
     if last is None:
         return _result(days, definition, None, "", [], {}, 0, ["The lake holds no events yet."])
@@ -158,7 +142,7 @@ def power_curve_members(
         The dimensions, actor_id, active_days, is_in_numerator (a power user), is_in_denominator (true).
     """
     definition = definition_of(PowerCurve, **options)
-    days, window_days = _opened(engine, lake, project, sources, definition), definition.window_days
+    days, window_days = open_actor_days(engine, lake, project, sources, definition), definition.window_days
     last = _last(days, at)
     listed = [f"{column} AS s{index}" for index, column in enumerate(days.names)]
     rows, sql = [], ""
@@ -168,27 +152,13 @@ def power_curve_members(
         rows = days.gold.query(
             f"SELECT {', '.join([*listed, 'actor_id', 'active_days'])} FROM ({sql}) AS members ORDER BY {order}"
         )
-    schema = pa.schema(
-        [
-            *(pa.field(name, pa.string()) for name in days.by),
-            pa.field("actor_id", pa.string()),
-            pa.field("active_days", pa.int64()),
-            pa.field("is_in_numerator", pa.bool_()),
-            pa.field("is_in_denominator", pa.bool_()),
-        ]
+    return days.members(
+        _result(days, definition, last, sql, [], {}, 0, []),
+        rows,
+        f"Actors of L{window_days}",
+        is_in=lambda row: (row["active_days"] >= definition.power, True),
+        parts=[pa.field("active_days", pa.int64())],
     )
-    named = [
-        {
-            **dict(zip(days.by, of_segment(row, days.names), strict=True)),
-            "actor_id": row["actor_id"],
-            "active_days": row["active_days"],
-            "is_in_numerator": row["active_days"] >= definition.power,
-            "is_in_denominator": True,
-        }
-        for row in rows
-    ]
-    plain = _result(days, definition, last, sql, [], {}, 0, [])
-    return Result(pa.Table.from_pylist(named, schema=schema), sql, plain.sources, f"Actors of L{window_days}")
 
 
 def for_reader(result: Result) -> Result:
@@ -197,14 +167,6 @@ def for_reader(result: Result) -> Result:
     names = {"value": "this_or_more"}
     table = table.rename_columns([names.get(name, name) for name in table.column_names])
     return for_reading(Result(table, result.sql, result.sources, result.title, result.notes))
-
-
-def _opened(
-    engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], definition: PowerCurve
-) -> ActorDays:
-    return open_actor_days(
-        engine, lake, project, sources, by=definition.by, rule=definition.segment, where=definition.where
-    )
 
 
 def _last(days: ActorDays, at: date | None) -> date | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
@@ -18,8 +18,8 @@ from tidelake.gold.dates import Tables
 from tidelake.metrics.actor_days import (
     SEGMENT_LIMIT,
     ActorDays,
+    OfActorDays,
     Segment,
-    SegmentRule,
     asked_dates,
     definition_of,
     last_complete,
@@ -29,30 +29,28 @@ from tidelake.metrics.actor_days import (
     spans,
     window_status,
 )
-from tidelake.metrics.answer import NUMBERS, answer, number_fields, version_of
+from tidelake.metrics.answer import NUMBERS, Answer, answer, number_fields, version_of
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.active_days import by_actor_sql, rolling_steps_sql
 from tidelake.metrics.periods import Grain, dates_between
-from tidelake.metrics.reading import for_reading
 
 Method = Literal["avg", "day"]
 WINDOWS: Mapping[str, int] = {"avg": 28, "day": 30}
 
 
-class Stickiness(Settings):
+class Stickiness(OfActorDays):
     """What is divided.
 
     Attributes:
-        method: `avg`: mean DAU of the window / its distinct actors. `day`: DAU / the window's distinct actors.
+        method: `avg`: mean DAU of the window / its distinct actors, whatever the weekday. `day`: DAU / the window's
+            distinct actors.
         window_days: Length of the window that ends on the date; null = 28 for `avg`, 30 for `day`.
+        grain: day, or week or month: the value of the period's last complete day.
     """
 
     method: Method = "avg"
     window_days: int | None = Field(None, gt=0, le=366)
     grain: Grain = "day"
-    by: tuple[str, ...] = ()
-    segment: SegmentRule = "any"
-    where: str | None = None
 
     @property
     def window(self) -> int:
@@ -77,14 +75,8 @@ class Window:
 
 
 @dataclass(frozen=True)
-class StickinessResult(Result):
-    """One row a period and segment; printed, what is the same in every row is said once."""
-
-    def __str__(self) -> str:
-        return Result.__str__(for_reading(self))
-
-    def _repr_html_(self) -> str:
-        return Result._repr_html_(for_reading(self))
+class StickinessResult(Answer):
+    """One row a period and segment."""
 
 
 def stickiness(
@@ -93,15 +85,10 @@ def stickiness(
     project: Project,
     sources: Mapping[str, Source],
     *,
-    method: str = "avg",
-    window_days: int | None = None,
-    grain: str = "day",
-    by: Sequence[str] | str = (),
-    segment: str = "any",
     start: date | None = None,
     end: date | None = None,
-    where: str | None = None,
     segment_limit: int = SEGMENT_LIMIT,
+    **options: Any,
 ) -> StickinessResult:
     """Mean DAU of the last 28 days / MAU_28, or DAU / MAU.
 
@@ -110,15 +97,10 @@ def stickiness(
         lake: Versions and file lists of the tables.
         project: Settings.
         sources: The project's sources by name.
-        method: `avg` (does not depend on the weekday) or `day`.
-        window_days: Days of MAU; None = 28 for `avg`, 30 for `day`.
-        grain: day, or week or month: the value of the period's last complete day.
-        by: Dimensions.
-        segment: `any` (active days with the value), `first` or `last` (one value an actor, of the whole question).
         start: First local date; None = where the data begin.
         end: Last local date; None = where the data end.
-        where: Condition over silver's columns: only events for which it is true make an actor active.
         segment_limit: Values of a dimension that get rows of their own.
+        options: Those of `Stickiness`; `first` and `last` values are those of the whole question.
 
     Returns:
         One row a period and segment. `numerator` = mean DAU over the window's received days (`day`: DAU),
@@ -129,10 +111,8 @@ def stickiness(
         UnknownNameError: Unknown method, grain, dimension or rule.
         DefinitionError: A window of no days.
     """
-    definition = definition_of(
-        Stickiness, method=method, window_days=window_days, grain=grain, by=by, segment=segment, where=where
-    )
-    days = _opened(engine, lake, project, sources, definition)
+    definition = definition_of(Stickiness, **options)
+    days = open_actor_days(engine, lake, project, sources, definition)
     asked = asked_dates(days.observed, start, end)
     if asked is None:
         return _result(days, definition, [], "", ["The lake holds no events for these dates yet."])
@@ -178,7 +158,7 @@ def stickiness_members(
         by the days), is_in_numerator (`day`: active on the date), is_in_denominator (true).
     """
     definition = definition_of(Stickiness, **options)
-    days = _opened(engine, lake, project, sources, definition)
+    days = open_actor_days(engine, lake, project, sources, definition)
     rows = days.rows(at - timedelta(days=definition.window - 1), at)
     sql = by_actor_sql(rows, days.names)
     order = ", ".join([*days.names, "actor_id"])
@@ -189,35 +169,15 @@ def stickiness_members(
         if days.rule == "first":  # its value is that of the actor's first date, which `rows` looks up
             own = f"SELECT DISTINCT {order} FROM ({rows}) AS facts WHERE day = DATE '{at.isoformat()}'"
         today = {(*of_segment(row, days.names), row["actor_id"]) for row in days.gold.query(own)}
-    listed = [
-        {
-            **dict(zip(days.by, of_segment(row, days.names), strict=True)),
-            "actor_id": row["actor_id"],
-            "active_days": row["active_days"],
-            "is_in_numerator": definition.method == "avg" or (*of_segment(row, days.names), row["actor_id"]) in today,
-            "is_in_denominator": True,
-        }
-        for row in found
-    ]
-    schema = pa.schema(
-        [
-            *(pa.field(name, pa.string()) for name in days.by),
-            pa.field("actor_id", pa.string()),
-            pa.field("active_days", pa.int64()),
-            pa.field("is_in_numerator", pa.bool_()),
-            pa.field("is_in_denominator", pa.bool_()),
-        ]
-    )
-    plain = _result(days, definition, [], sql, [])
-    table = pa.Table.from_pylist(listed, schema=schema)
-    return Result(table, sql, plain.sources, f"Actors of stickiness_{definition.method} on {at}")
-
-
-def _opened(
-    engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], definition: Stickiness
-) -> ActorDays:
-    return open_actor_days(
-        engine, lake, project, sources, by=definition.by, rule=definition.segment, where=definition.where
+    return days.members(
+        _result(days, definition, [], sql, []),
+        found,
+        f"Actors of stickiness_{definition.method} on {at}",
+        is_in=lambda row: (
+            definition.method == "avg" or (*of_segment(row, days.names), row["actor_id"]) in today,
+            True,
+        ),
+        parts=[pa.field("active_days", pa.int64())],
     )
 
 

@@ -17,12 +17,11 @@ from tidelake.engine.result import Result
 from tidelake.gold.context import open_gold
 from tidelake.gold.dates import Tables
 from tidelake.metrics.actor_days import SEGMENT_LIMIT, Segment, definition_of, last_complete, of_segment
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.answer import Answer, answer, number_fields, version_of
 from tidelake.metrics.catalogue import find_metric
 from tidelake.metrics.intervals import benjamini_hochberg
 from tidelake.metrics.kinds.slopes import LEAST_DAYS, Slope, weekly_slope
 from tidelake.metrics.measure import measure
-from tidelake.metrics.reading import for_reading
 from tidelake.metrics.status import observe
 
 LEVEL = 0.05
@@ -46,14 +45,8 @@ class Trend(Settings):
 
 
 @dataclass(frozen=True)
-class TrendResult(Result):
+class TrendResult(Answer):
     """One row a segment."""
-
-    def __str__(self) -> str:
-        return Result.__str__(for_reading(self))
-
-    def _repr_html_(self) -> str:
-        return Result._repr_html_(for_reading(self))
 
 
 def trend(

@@ -66,7 +66,7 @@ def json_pieces(result: Result) -> Iterator[str]:
             yield ("\n" if first else ",\n") + json.dumps(plain(row), ensure_ascii=False)
             first = False
     totals = getattr(result, "totals", None)  # of metrics and of the lifecycle
-    tail = {} if totals is None else {"totals": [plain(row) for row in totals.to_pylist()]}
+    tail: dict[str, Any] = {} if totals is None else {"totals": [plain(row) for row in totals.to_pylist()]}
     tail |= {
         "sources": [{"table": source.table, "version": source.version} for source in result.sources],
         "notes": list(result.notes),

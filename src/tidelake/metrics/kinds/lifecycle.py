@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from tidelake.errors import LedgerError
 from tidelake.gold.sqltext import date_literal
 from tidelake.metrics.periods import Grain
 
@@ -101,3 +103,47 @@ def members_sql(placed: str, segments: Sequence[str]) -> str:
         f"SELECT period_start, {names}actor_id, CASE {state} END AS state FROM states "
         f"UNION ALL SELECT after AS period_start, {names}actor_id, 'churned' AS state FROM states WHERE {IS_LEAVING}"
     )
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Actors of a period and segment. `leaving` = active in it and not in the next one."""
+
+    active: int = 0
+    new: int = 0
+    new_or_existing: int = 0
+    returning: int = 0
+    resurrected: int = 0
+    leaving: int = 0
+
+
+def checked(counted: Mapping[date, Counts], periods: Sequence[date], segment: tuple[str, ...] = ()) -> None:
+    """Raise where the states of a period do not add up to its actors, or do not lead from the period before to it.
+
+    Args:
+        counted: Actors of the periods that have any.
+        periods: Every period from the first of the history on.
+        segment: Whose actors these are.
+
+    Raises:
+        LedgerError: An identity of METRICS section 4 does not hold.
+    """
+    known = set(periods)
+    outside = sorted(period for period in counted if period not in known)
+    if outside:
+        raise LedgerError(f"Lifecycle: actors were counted in {outside[0]}, which begins no period.")
+    earlier = Counts()
+    for period in periods:
+        now = counted.get(period, Counts())
+        where = f"{period}{f' ({chr(44).join(segment)})' if segment else ''}"
+        entered = now.new + now.new_or_existing + now.resurrected
+        for name, total in (
+            ("new + new_or_existing + returning + resurrected", entered + now.returning),
+            ("before + new + new_or_existing + resurrected - churned", earlier.active + entered - earlier.leaving),
+        ):
+            if total != now.active:
+                raise LedgerError(
+                    f"Lifecycle, {where}: {name} is {total:,}, but {now.active:,} actors were active.",
+                    hint="Run `tide check`; where it finds nothing, this is a fault of Tidelake: please report it.",
+                )
+        earlier = now
