@@ -17,7 +17,7 @@ from tidelake.config import load_project
 
 VERBS = [
     *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
-    *("diversity", "streaks", "spikes", "weekdays", "dropoff", "revenue"),
+    *("diversity", "streaks", "spikes", "weekdays", "decline", "dropoff", "revenue"),
     *("lifecycle", "power-curve", "stickiness", "inactive", "trend", "retention", "funnel", "activation", "adoption"),
     *("check", "ledger", "quarantine", "doctor", "compact", "vacuum", "migrate"),
 ]

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.gold.tiny import Tiny, at
+from tidelake.gold.checks import kept_active_by_heartbeats
+from tidelake.gold.context import open_gold
 
 
 @pytest.fixture
@@ -199,3 +201,19 @@ def test_one_new_day_leaves_older_dates_alone(tiny: Tiny) -> None:
     tiny.add([{"event_time": "2025-03-11 10:00", "event_id": "new"}])
     runs = tiny.build()
     assert {run.dates for run in runs} == {(date(2025, 3, 11),)}
+
+
+def test_a_build_says_where_heartbeats_alone_make_active(tmp_path: Path) -> None:
+    """On the last day one of four and then one of five actors does nothing but send heartbeats: more than a fifth?"""
+    with Tiny(tmp_path) as made:
+        names = [("ann", "play"), ("ann", "heartbeat"), ("ben", "play"), ("cat", "play"), ("dan", "heartbeat")]
+        made.add(
+            {"actor_id": actor, "event_name": name, "event_time": f"2025-03-01 10:0{number}", "event_id": f"e{number}"}
+            for number, (actor, name) in enumerate(names)
+        )
+        gold = open_gold(made.engine, made.lake, made.project, made.sources)
+        (said,) = kept_active_by_heartbeats(gold)
+        assert said.startswith("activity: 25% of the 4 actors that were active on 2025-03-01 did nothing but")
+        made.add([{"actor_id": "eve", "event_name": "play", "event_time": "2025-03-01 11:00", "event_id": "e9"}])
+        gold = open_gold(made.engine, made.lake, made.project, made.sources)
+        assert kept_active_by_heartbeats(gold) == []

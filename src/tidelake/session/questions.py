@@ -244,6 +244,23 @@ class Questions:
 
         return self._answered(spikes, _defined(Spikes, {"metric": metric, "z": z}), **options)
 
+    def decline(
+        self,
+        metric: str,
+        *,
+        share: float = 0.3,
+        before: int = 3,
+        after: int = 7,
+        min_base: float = 1,
+        each: bool = False,
+        **options: Any,
+    ) -> Result:
+        """Entities that fell to a part of what they had; with `each` a row an entity and date (METRICS section 6)."""
+        from tidelake.metrics.decline import Decline, decline
+
+        given = {"metric": metric, "share": share, "before": before, "after": after, "min_base": min_base}
+        return self._answered(decline, _defined(Decline, given), each=each, **options)
+
     def weekdays(self, metric: str, **options: Any) -> Result:
         """How far each weekday lies from the mean of its week (METRICS section 13)."""
         from tidelake.metrics.weekdays import Weekdays, weekdays
