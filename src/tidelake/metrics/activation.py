@@ -22,10 +22,11 @@ from tidelake.metrics.attributes import attributes_of, session_rows
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.conditions import check_columns
 from tidelake.metrics.dimensions import fact_dimensions, segment
-from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Named, Narrowing, definition_from
+from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Named, definition_from
 from tidelake.metrics.funnel import check_event_names
 from tidelake.metrics.funnel_definition import words
 from tidelake.metrics.intervals import wilson
+from tidelake.metrics.narrowing import Narrowing
 
 _DAY = timedelta(days=1)
 

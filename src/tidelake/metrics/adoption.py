@@ -20,9 +20,10 @@ from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
 from tidelake.metrics.answer import NUMBERS
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.dimensions import fact_dimensions, segment
-from tidelake.metrics.event_question import DAY, EPOCH, NO_EVENTS, EventQuestion, Named, Narrowing, definition_from
+from tidelake.metrics.event_question import DAY, EPOCH, NO_EVENTS, EventQuestion, Named, definition_from
 from tidelake.metrics.funnel import check_event_names
 from tidelake.metrics.intervals import wilson
+from tidelake.metrics.narrowing import Narrowing
 from tidelake.metrics.versions import at_least, version_key
 
 _WEEK = timedelta(days=7)

@@ -9,19 +9,19 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import real
-from tidelake.metrics.answer import NUMBERS, answer, number_fields, version_of
+from tidelake.metrics.answer import NUMBERS, number_fields
 from tidelake.metrics.periods import dates_between
-from tidelake.metrics.series import Series, daily_series
+from tidelake.metrics.series import OfSeries, Series, daily_series
 from tidelake.metrics.status import Status, worst
 
 
-class Decline(Settings):
+class Decline(OfSeries):
     """A decline at t: the lowest of the days after it is at most `share` of the mean of the days before it.
 
     Attributes:
@@ -31,7 +31,6 @@ class Decline(Settings):
         min_base: Below this base nothing is said.
     """
 
-    metric: str
     before: int = Field(3, ge=1, le=28)
     after: int = Field(7, ge=1, le=28)
     share: float = Field(0.3, ge=0, lt=1)
@@ -85,8 +84,6 @@ def decline(
         order = ", ".join(["day", *(series.segments if each else [])])
         found = series.gold.query(f"SELECT * FROM ({sql}) AS found ORDER BY {order}")
         rows = list(_each(series, found, statuses) if each else _shares(found, statuses))
-    else:
-        notes.append("The lake holds no rows for this metric yet.")
     fields = [
         pa.field("period_start", pa.date32()),
         pa.field("grain", pa.string()),
@@ -94,23 +91,11 @@ def decline(
         *number_fields(None if each else "share"),
         *((pa.field("base", pa.float64()), pa.field("lowest", pa.float64())) if each else ()),
     ]
-    by_words = f" by {', '.join(series.by)}" if series.by else ""
     notes.append(
         f"declined: the lowest of the {asked.after} days after is at most {asked.share:.0%} of the mean of the "
         f"{asked.before} before, which is at least {asked.min_base:g}"
     )
-    return answer(
-        series.gold,
-        rows,
-        fields,
-        name=f"decline of {asked.metric}",
-        version=version_of(series.gold, asked),
-        observed=series.observed,
-        sql=sql,
-        tables=series.tables,
-        title=f"Decline of {series.metric.name}{by_words}",
-        notes=notes,
-    )
+    return series.answer(rows, fields, asked, name="decline", title="Decline", sql=sql, notes=notes)
 
 
 def labels_sql(rows: str, segments: Sequence[str], asked: Decline) -> str:

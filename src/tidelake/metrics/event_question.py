@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Generic, Self, TypedDict, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -37,24 +37,6 @@ class Named(Settings):
 
 
 Definition = TypeVar("Definition", bound=Named)
-
-
-class Narrowing(TypedDict, total=False):
-    """What narrows a question, whatever it asks.
-
-    Attributes:
-        by: Columns whose values get rows of their own.
-        start: First local date; None = where the data begin.
-        end: Last local date; None = where the data end.
-        where: SQL over the columns of the rows that are counted: only those for which it is true.
-        grain: day, week or month; None = the whole range in one.
-    """
-
-    by: Sequence[str]
-    start: date | None
-    end: date | None
-    where: str | None
-    grain: str | None
 
 
 @dataclass(frozen=True)

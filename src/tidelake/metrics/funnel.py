@@ -22,7 +22,7 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import micros, one_of
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions, segment
-from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Key, Narrowing
+from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Key
 from tidelake.metrics.funnel_definition import Funnel, words
 from tidelake.metrics.funnel_sessions import SESSION, beside_sessions, session_names, session_values
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
@@ -38,6 +38,7 @@ from tidelake.metrics.kinds.funnel import (
     places_sql,
     touched_sql,
 )
+from tidelake.metrics.narrowing import Narrowing
 
 SEGMENT_LIMIT = 50
 OTHER = "(other)"

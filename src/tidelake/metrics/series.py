@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any, Unpack
 
 import pyarrow as pa
 
-from tidelake.config import Project
+from tidelake.config import Project, Settings
 from tidelake.contracts.source import Source
 from tidelake.contracts.table import literal, quoted
 from tidelake.engine.base import Engine
+from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal
+from tidelake.metrics.answer import answer, version_of
 from tidelake.metrics.catalogue import Metric, catalogue, metric_named
 from tidelake.metrics.dimensions import check_dimensions
 from tidelake.metrics.knowing import leaves_of
 from tidelake.metrics.measure import measure
+from tidelake.metrics.narrowing import Narrowed
 from tidelake.metrics.periods import dates_between
 from tidelake.metrics.status import Observed, Status, observe, worst
 
 ENTITY_DAY = "gold.entity_day"
 DAYS = "temp.series_days"
+
+
+class OfSeries(Settings):
+    """What every question about a metric's days has.
+
+    Attributes:
+        metric: Name or alias.
+    """
+
+    metric: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,32 @@ class Series:
     def dimension_fields(self) -> list[pa.Field]:
         return [pa.field(name, pa.string()) for name in self.by]
 
+    def answer(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        fields: Sequence[pa.Field],
+        asked: OfSeries,
+        *,
+        name: str,
+        title: str,
+        sql: str,
+        notes: Sequence[str],
+    ) -> Result:
+        """An answer about these days: `name` of the metric, for people `title` of it."""
+        by = f" by {', '.join(self.by)}" if self.by else ""
+        return answer(
+            self.gold,
+            rows,
+            fields,
+            name=f"{name} of {asked.metric}",
+            version=version_of(self.gold, asked),
+            observed=self.observed,
+            sql=sql,
+            tables=self.tables,
+            title=f"{title} of {self.metric.name}{by}",
+            notes=notes if self.rows else [*notes, "The lake holds no rows for this metric yet."],
+        )
+
     def named(self, row: Mapping[str, object]) -> dict[str, object]:
         """A row's segments by the dimensions' names, and the days that it is about."""
         segments = {name: row[segment] for name, segment in zip(self.by, self.segments, strict=True)}
@@ -85,11 +125,7 @@ def daily_series(
     project: Project,
     sources: Mapping[str, Source],
     metric: str,
-    *,
-    by: Sequence[str] = (),
-    start: date | None = None,
-    end: date | None = None,
-    where: str | None = None,
+    **narrowed: Unpack[Narrowed],
 ) -> Series:
     """A metric's daily values: of entities from gold.entity_day, of anything else as `measure` gives them.
 
@@ -101,11 +137,12 @@ def daily_series(
     gold = open_gold(engine, lake, project, sources)
     known = catalogue(project, sources)
     definition = metric_named(metric, known)
-    by = (by,) if isinstance(by, str) else tuple(by)
+    given = narrowed.get("by", ())
+    by = narrowed["by"] = (given,) if isinstance(given, str) else tuple(given)
     check_dimensions(gold, definition, leaves_of(definition, known), by)
-    if definition.fact == "count" and by == ("entity",) and where is None:
-        return _of_entities(gold, definition, start, end)
-    found = measure(engine, lake, project, sources, metric, by=by, start=start, end=end, where=where)
+    if definition.fact == "count" and by == ("entity",) and narrowed.get("where") is None:
+        return _of_entities(gold, definition, narrowed.get("start"), narrowed.get("end"))
+    found = measure(engine, lake, project, sources, metric, **narrowed)
     table = found.table
     days: dict[date, Status] = dict(
         zip(table.column("period_start").to_pylist(), table.column("status").to_pylist(), strict=True)

@@ -9,21 +9,20 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import real
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.answer import number_fields
 from tidelake.metrics.kinds.medians import robust_z_sql
-from tidelake.metrics.series import DAYS, daily_series
+from tidelake.metrics.series import DAYS, OfSeries, daily_series
 
 
-class Spikes(Settings):
+class Spikes(OfSeries):
     """A spike: a day whose robust z passes `z`, against the `history` values before it of the same weekday."""
 
-    metric: str
     z: float = Field(5.0, gt=0, allow_inf_nan=False)
     history: int = Field(8, ge=2, le=26)
 
@@ -92,8 +91,6 @@ def spikes(
             f"{judged[0]['n']:,} values judged; {short:,} not, with fewer than {asked.history} values of their weekday "
             "before them"
         )
-    else:
-        notes.append("The lake holds no rows for this metric yet.")
     fields = [
         pa.field("period_start", pa.date32()),
         pa.field("grain", pa.string()),
@@ -103,16 +100,4 @@ def spikes(
         pa.field("z", pa.float64()),
         pa.field("direction", pa.string()),
     ]
-    by_words = f" by {', '.join(series.by)}" if series.by else ""
-    return answer(
-        series.gold,
-        rows,
-        fields,
-        name=f"spikes of {asked.metric}",
-        version=version_of(series.gold, asked),
-        observed=series.observed,
-        sql=sql,
-        tables=series.tables,
-        title=f"Spikes of {series.metric.name}{by_words}",
-        notes=notes,
-    )
+    return series.answer(rows, fields, asked, name="spikes", title="Spikes", sql=sql, notes=notes)

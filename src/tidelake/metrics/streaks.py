@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 from pydantic import Field
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import real
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.answer import number_fields
 from tidelake.metrics.kinds.runs import kaplan_meier_median, runs_sql
-from tidelake.metrics.series import DAYS, Series, daily_series
+from tidelake.metrics.narrowing import Narrowed
+from tidelake.metrics.series import DAYS, OfSeries, Series, daily_series
 
 _CENSORED = "NOT (is_start_known AND is_end_known)"
 
 
-class Streaks(Settings):
+class Streaks(OfSeries):
     """A streak: a maximal run of days with more than `threshold` of a metric."""
 
-    metric: str
     threshold: float = Field(0.0, allow_inf_nan=False)
 
 
@@ -37,11 +36,8 @@ def streaks(
     sources: Mapping[str, Source],
     definition: Streaks | str,
     *,
-    by: Sequence[str] = (),
-    start: date | None = None,
-    end: date | None = None,
-    where: str | None = None,
     each: bool = False,
+    **narrowed: Unpack[Narrowed],
 ) -> Result:
     """How long runs of days with a value above the threshold last.
 
@@ -49,8 +45,8 @@ def streaks(
     without telling its length: it is `censored`.
 
     Args:
-        by: `entity` for the entities of count facts, or dimensions; none = the metric as a whole.
         each: One row a streak instead of one a segment.
+        narrowed: `by` entity for the entities of count facts, or dimensions; none = the metric as a whole.
 
     Returns:
         One row a segment. `value` is the median length in days: by Kaplan and Meier where a streak is censored (null
@@ -65,7 +61,7 @@ def streaks(
         DefinitionError: The metric has no daily values.
     """
     asked = definition if isinstance(definition, Streaks) else Streaks(metric=definition)
-    series = daily_series(engine, lake, project, sources, asked.metric, by=by, start=start, end=end, where=where)
+    series = daily_series(engine, lake, project, sources, asked.metric, **narrowed)
     return _each(series, asked) if each else _summary(series, asked)
 
 
@@ -210,21 +206,6 @@ def _summary_fields(series: Series) -> list[pa.Field]:
 def _answered(
     series: Series, asked: Streaks, rows: list[dict[str, Any]], fields: Sequence[pa.Field], sql: str
 ) -> Result:
-    by = f" by {', '.join(series.by)}" if series.by else ""
-    notes = [*series.notes]
-    if not series.days:
-        notes.append("The lake holds no rows for this metric yet.")
-    else:
-        notes.append(f"a streak is days with more than {asked.threshold:g}")
-    return answer(
-        series.gold,
-        rows,
-        fields,
-        name=f"streaks of {asked.metric}",
-        version=version_of(series.gold, asked),
-        observed=series.observed,
-        sql=sql,
-        tables=series.tables,
-        title=f"Streaks of {series.metric.name}{by}",
-        notes=notes,
-    )
+    said = [f"a streak is days with more than {asked.threshold:g}"] if series.rows else []
+    notes = [*series.notes, *said]
+    return series.answer(rows, fields, asked, name="streaks", title="Streaks", sql=sql, notes=notes)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 import pyarrow as pa
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
-from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.series import DAYS, Series, daily_series
+from tidelake.metrics.answer import number_fields
+from tidelake.metrics.narrowing import Narrowed
+from tidelake.metrics.series import DAYS, OfSeries, Series, daily_series
 
 NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-class Weekdays(Settings):
+class Weekdays(OfSeries):
     """A weekday profile: mean over complete weeks of a day's value by the mean of its week."""
-
-    metric: str
 
 
 def weekdays(
@@ -31,11 +29,7 @@ def weekdays(
     project: Project,
     sources: Mapping[str, Source],
     definition: Weekdays | str,
-    *,
-    by: Sequence[str] = (),
-    start: date | None = None,
-    end: date | None = None,
-    where: str | None = None,
+    **narrowed: Unpack[Narrowed],
 ) -> Result:
     """How far each weekday lies above or below the mean of its week: 1 = as the mean, 1.2 = a fifth above.
 
@@ -51,7 +45,7 @@ def weekdays(
         DefinitionError: The metric has no daily values.
     """
     asked = definition if isinstance(definition, Weekdays) else Weekdays(metric=definition)
-    series = daily_series(engine, lake, project, sources, asked.metric, by=by, start=start, end=end, where=where)
+    series = daily_series(engine, lake, project, sources, asked.metric, **narrowed)
     rows: list[dict[str, Any]] = []
     notes, sql = ["value: how many times the mean of its week; n: weeks", *series.notes], ""
     if series.rows:
@@ -64,22 +58,8 @@ def weekdays(
         without = _segments(series) - len(rows) // 7
         if without:
             notes.append(f"{without:,} without a complete week that has values: not shown" if series.by else "No week")
-    else:
-        notes.append("The lake holds no rows for this metric yet.")
     fields = [*series.fields(), pa.field("weekday", pa.string()), *number_fields(None)]
-    by_words = f" by {', '.join(series.by)}" if series.by else ""
-    return answer(
-        series.gold,
-        rows,
-        fields,
-        name=f"weekday_profile of {asked.metric}",
-        version=version_of(series.gold, asked),
-        observed=series.observed,
-        sql=sql,
-        tables=series.tables,
-        title=f"Weekdays of {series.metric.name}{by_words}",
-        notes=notes,
-    )
+    return series.answer(rows, fields, asked, name="weekday_profile", title="Weekdays", sql=sql, notes=notes)
 
 
 def profile_sql(series: Series, week_start: str) -> str:

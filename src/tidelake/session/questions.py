@@ -25,14 +25,35 @@ class Questions:
         """What `ask(engine, lake, project, sources, *given, **options)` answers."""
         raise NotImplementedError
 
+    def _of(
+        self,
+        ask: Callable[..., Answer],
+        define: Callable[..., Any],
+        options: Mapping[str, Any],
+        *more: str,
+        members: Callable[..., Answer] | None = None,
+    ) -> Answer:
+        """What is answered about a definition made from the options that do not narrow it.
+
+        Args:
+            more: Options of `ask` beside those that narrow.
+            members: Who answers instead of `ask` where `members=True`.
+        """
+        narrowed = {name: value for name, value in options.items() if name in (*_NARROWING, *more)}
+        settings = {name: value for name, value in options.items() if name not in narrowed}
+        if members is not None and settings.pop("members", False):
+            ask = members
+        return self._answered(ask, define(**settings), **narrowed)
+
     def measure(self, metric: str, **options: Any) -> Result:
         """A metric by period and dimension, with the status of every number (METRICS section 0).
 
         Args:
             metric: Name or alias.
             options: `by`, `grain` (day, week, month), `start` and `end` (None = all dates), `where`, `actor` (another
-                level of tide.yml's `actors:`), `compare` (`previous` or `year`) with `elapsed`, `members` (the actors
-                behind the numbers, with their parts), as `metrics.measure.measure` says.
+                level of tide.yml's `actors:`), `segment` (distinct actors under `any`, their `first` or their `last`
+                value of the period), `compare` (`previous` or `year`) with `elapsed`, `members` (the actors behind the
+                numbers, with their parts), as `metrics.measure.measure` says.
 
         Raises:
             QueryError: A text is no date.
@@ -71,8 +92,7 @@ class Questions:
         """
         from tidelake.metrics.retention import Retention, retention
 
-        settings, narrowed = _split(options)
-        return self._answered(retention, definition or Retention.make(**settings), **narrowed)
+        return self._of(retention, Retention.make if definition is None else lambda **_: definition, options)
 
     def lifecycle(self, *, members: str | None = None, **options: Any) -> Result:
         """Who of each period's actors is new, returning, resurrected, and who is gone (METRICS section 4).
@@ -157,7 +177,7 @@ class Questions:
         from tidelake.metrics.funnel import funnel, funnel_members
         from tidelake.metrics.funnel_definition import funnel_of
 
-        return self._of(funnel, funnel_members, partial(funnel_of, steps), options)
+        return self._of(funnel, partial(funnel_of, steps), options, members=funnel_members)
 
     def activation(self, criterion: str | None = None, **options: Any) -> Result:
         """The share of new actors who fulfil a criterion soon after they first appear (METRICS section 9).
@@ -169,7 +189,7 @@ class Questions:
         """
         from tidelake.metrics.activation import activation, activation_members, activation_of
 
-        return self._of(activation, activation_members, partial(activation_of, criterion), options)
+        return self._of(activation, partial(activation_of, criterion), options, members=activation_members)
 
     def adoption(self, feature: str, **options: Any) -> Result:
         """The share of actors who could use a feature and did (METRICS section 9).
@@ -181,100 +201,92 @@ class Questions:
         """
         from tidelake.metrics.adoption import adoption, adoption_members, adoption_of
 
-        return self._of(adoption, adoption_members, partial(adoption_of, feature), options)
+        return self._of(adoption, partial(adoption_of, feature), options, members=adoption_members)
 
-    def _of(
-        self,
-        numbers: Callable[..., Result],
-        members: Callable[..., Result],
-        define: Callable[..., Any],
-        options: Mapping[str, Any],
-    ) -> Result:
-        settings, narrowed = _split(options)
-        ask = members if settings.pop("members", False) else numbers
-        return self._answered(ask, define(**settings), **narrowed)
-
-    def dropoff(self, *, members: bool = False, **options: Any) -> Result:
+    def dropoff(self, **options: Any) -> Result:
         """Sessions with little watched, by two dimensions, each value against the rest (METRICS section 9).
 
         Args:
-            members: The actors behind the numbers instead.
-            options: `by`, `start`, `end`, `where`, and what `metrics.dropoff.Dropoff` has.
+            options: `by`, `start`, `end`, `where`, and what `metrics.dropoff.Dropoff` has; `members=True` = the actors
+                behind the numbers.
         """
         from tidelake.metrics.dropoff import Dropoff, dropoff
 
-        settings, narrowed = _split(options)
-        return self._answered(dropoff, _defined(Dropoff, settings), members=members, **narrowed)
+        return self._of(dropoff, partial(_defined, Dropoff), options, "members")
 
     # --- what it is made of
 
-    def revenue(self, event: str, *, members: bool = False, **options: Any) -> Result:
+    def revenue(self, event: str, **options: Any) -> Result:
         """Quantity times the price at the time less refunds, by category and currency (METRICS section 9).
 
         Args:
             event: The events that sell: names, or names where SQL.
-            members: The actors behind the numbers instead, with their part.
-            options: `by`, `start`, `end`, `where`, `grain`, and what `metrics.revenue.Revenue` has.
+            options: `by`, `start`, `end`, `where`, `grain`, and what `metrics.revenue.Revenue` has; `members=True` =
+                the actors behind the numbers, with their part.
         """
         from tidelake.metrics.revenue import Revenue, revenue
 
-        settings, narrowed = _split(options)
-        return self._answered(revenue, _defined(Revenue, {"event": event, **settings}), members=members, **narrowed)
+        return self._of(revenue, partial(_defined, Revenue, event=event), options, "members")
 
-    def diversity(
-        self, metric: str, *, of: str = "entity", top_k: int = 10, members: bool = False, **options: Any
-    ) -> Result:
-        """How evenly a metric's total is spread over entities or categories, by period (METRICS section 13)."""
+    def diversity(self, metric: str, **options: Any) -> Result:
+        """How evenly a metric's total is spread over entities or categories, by period (METRICS section 13).
+
+        Args:
+            metric: Name or alias.
+            options: `of` (the categories: entity, or a dimension), `top_k`; `by`, `start`, `end`, `where`, `grain`;
+                `members=True` = the actors behind the weights.
+        """
         from tidelake.metrics.diversity import Diversity, diversity
 
-        definition = _defined(Diversity, {"metric": metric, "of": of, "top_k": top_k})
-        return self._answered(diversity, definition, members=members, **options)
+        return self._of(diversity, partial(_defined, Diversity, metric=metric), options, "members")
 
-    def streaks(self, metric: str, *, threshold: float = 0, each: bool = False, **options: Any) -> Result:
-        """How many days in a row had more than the threshold; with `each` a row a streak (METRICS section 13)."""
+    def streaks(self, metric: str, **options: Any) -> Result:
+        """How many days in a row had more than the threshold (METRICS section 13).
+
+        Args:
+            metric: Name or alias.
+            options: `threshold`; `by`, `start`, `end`, `where`; `each=True` = a row a streak.
+        """
         from tidelake.metrics.streaks import Streaks, streaks
 
-        return self._answered(
-            streaks, _defined(Streaks, {"metric": metric, "threshold": threshold}), each=each, **options
-        )
+        return self._of(streaks, partial(_defined, Streaks, metric=metric), options, "each")
 
-    def spikes(self, metric: str, *, z: float = 5, **options: Any) -> Result:
-        """Days far from the same weekday's previous values (METRICS section 13)."""
+    def spikes(self, metric: str, **options: Any) -> Result:
+        """Days far from the same weekday's previous values (METRICS section 13).
+
+        Args:
+            metric: Name or alias.
+            options: `z`, robust standard deviations; `by`, `start`, `end`, `where`.
+        """
         from tidelake.metrics.spikes import Spikes, spikes
 
-        return self._answered(spikes, _defined(Spikes, {"metric": metric, "z": z}), **options)
+        return self._of(spikes, partial(_defined, Spikes, metric=metric), options)
 
-    def decline(
-        self,
-        metric: str,
-        *,
-        share: float = 0.3,
-        before: int = 3,
-        after: int = 7,
-        min_base: float = 1,
-        each: bool = False,
-        **options: Any,
-    ) -> Result:
-        """Entities that fell to a part of what they had; with `each` a row an entity and date (METRICS section 6)."""
+    def decline(self, metric: str, **options: Any) -> Result:
+        """Entities that fell to a part of what they had just before (METRICS section 6).
+
+        Args:
+            metric: Name or alias.
+            options: `share`, `before`, `after`, `min_base` as in `Decline`; `by`, `start`, `end`, `where`;
+                `each=True` = a row an entity and date.
+        """
         from tidelake.metrics.decline import Decline, decline
 
-        given = {"metric": metric, "share": share, "before": before, "after": after, "min_base": min_base}
-        return self._answered(decline, _defined(Decline, given), each=each, **options)
+        return self._of(decline, partial(_defined, Decline, metric=metric), options, "each")
 
     def weekdays(self, metric: str, **options: Any) -> Result:
-        """How far each weekday lies from the mean of its week (METRICS section 13)."""
+        """How far each weekday lies from the mean of its week (METRICS section 13).
+
+        Args:
+            metric: Name or alias.
+            options: `by`, `start`, `end`, `where`.
+        """
         from tidelake.metrics.weekdays import Weekdays, weekdays
 
-        return self._answered(weekdays, _defined(Weekdays, {"metric": metric}), **options)
+        return self._of(weekdays, partial(_defined, Weekdays, metric=metric), options)
 
 
-def _split(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What belongs to a question's definition, and what narrows it."""
-    narrowed = {name: value for name, value in options.items() if name in _NARROWING}
-    return {name: value for name, value in options.items() if name not in narrowed}, narrowed
-
-
-def _defined(kind: type[Settings], values: Mapping[str, Any]) -> Any:
+def _defined(kind: type[Settings], /, **values: Any) -> Any:
     from tidelake.metrics.answer import defined
 
     return defined(kind, values)
