@@ -125,12 +125,12 @@ def kept_active_by_heartbeats(gold: Gold) -> list[str]:
     beats = one_of("event_name", {*gold.project.watch.heartbeat, *(rule.event if rule else ())})
     rows = gold.events.select(days=[max(days)], columns=[])
     (found,) = gold.query(
-        f"SELECT count(*) AS active, coalesce(sum(only), 0) AS only FROM (SELECT actor_id, "
-        f"min(CASE WHEN {beats} THEN 1 ELSE 0 END) AS only FROM ({rows}) AS events WHERE is_active "
+        f"SELECT count(*) AS active, coalesce(sum(is_idle), 0) AS idle FROM (SELECT actor_id, "
+        f"min(CASE WHEN {beats} THEN 1 ELSE 0 END) AS is_idle FROM ({rows}) AS events WHERE is_active "
         "GROUP BY actor_id) AS actors"
     )
-    if found["only"] <= _MOST_BY_HEARTBEATS * found["active"]:
+    if found["idle"] <= _MOST_BY_HEARTBEATS * found["active"]:
         return []
-    share, active = found["only"] / found["active"], found["active"]
+    share, active = found["idle"] / found["active"], found["active"]
     said = f"{share:.0%} of the {active:,} actors that were active on {max(days)} did nothing but send heartbeats"
     return [f"activity: {said}; `activity: {{where: event_name <> 'heartbeat'}}` in tide.yml leaves them out."]
