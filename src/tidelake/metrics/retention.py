@@ -21,9 +21,10 @@ from tidelake.gold.sqltext import day_start
 from tidelake.metrics.answer import Answer, answer, number_fields, version_of
 from tidelake.metrics.attributes import session_notes
 from tidelake.metrics.dimensions import fact_dimensions
-from tidelake.metrics.intervals import moments_bounds, wilson
+from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.retention import HOUR, SOURCES, Cell, Plan
 from tidelake.metrics.periods import dates_between, next_period
+from tidelake.metrics.retention_averages import averages_of, averages_table
 from tidelake.metrics.retention_definition import ALL, CohortGrain, Retention
 from tidelake.metrics.retention_members import Members
 from tidelake.metrics.status import Observed, observe
@@ -178,7 +179,7 @@ class _Question:
         if not sizes or not found:
             self.who.check_events()
         rows = self._rows(plan, sizes, found, reached)
-        averages = self._averages(plan, rows, reached)
+        averages = averages_of(rows, plan.cells, self.by, self._pooled_bounds(plan, rows, reached))
         without = self.gold.query("SELECT count(*) AS n FROM temp.retention_outside") if self.who.signup else []
         if without and without[0]["n"]:
             rows.append(self._no_cohort(without[0]["n"]))
@@ -271,7 +272,7 @@ class _Question:
 
     def _moments(
         self, plan: Plan, reached: str, names: Sequence[str], sizes: list[dict[str, Any]]
-    ) -> dict[tuple[Any, ...], tuple[float | None, float | None]]:
+    ) -> dict[tuple[Any, ...], Bounds]:
         """Bounds by the delta method, where an actor is several members of one cohort."""
         if all(group["actors"] == group["size"] for group in sizes):
             return {}
@@ -342,49 +343,14 @@ class _Question:
 
     # --- averages
 
-    def _averages(self, plan: Plan, rows: list[dict[str, Any]], reached: str) -> list[dict[str, Any]]:
-        """By source of the cohort, segment and cell: the mean over complete cells, with its set of cohorts."""
-        complete = [row for row in rows if row["status"] == "complete"]
-        pooled = self._pooled_bounds(plan, complete, reached)
-        groups: dict[tuple[Any, ...], dict[int, list[dict[str, Any]]]] = {}
-        for row in rows:
-            held = groups.setdefault(row["_key"][1:], {}).setdefault(row["period"], [])
-            if row["status"] == "complete":
-                held.append(row)
-        found = []
-        for key, by_cell in groups.items():
-            before: frozenset[Any] | None = None
-            for cell in plan.cells:
-                held = by_cell[cell.number]
-                behind = frozenset(row["_key"][0] for row in held)
-                numerator = sum(row["numerator"] for row in held)
-                denominator = sum(row["denominator"] for row in held)
-                low, high = wilson(numerator, denominator)
-                if self.definition.cohort == "recurring":
-                    low, high = pooled.get((*key, cell.number), (None, None))
-                found.append(
-                    {
-                        "cohort_source": SOURCES[key[0]],
-                        **dict(zip(self.by, key[1:], strict=True)),
-                        "period": cell.number,
-                        "period_label": cell.label,
-                        "pooled": numerator / denominator if denominator else None,
-                        "ci_low": low,
-                        "ci_high": high,
-                        "simple": sum(row["value"] for row in held) / len(held) if held else None,
-                        "numerator": numerator,
-                        "denominator": denominator,
-                        "cohorts": len(held),
-                        "set_changes": before is not None and behind != before,
-                    }
-                )
-                before = behind
-        return found
-
     def _pooled_bounds(
-        self, plan: Plan, complete: list[dict[str, Any]], reached: str
-    ) -> dict[tuple[Any, ...], tuple[float | None, float | None]]:
-        if self.definition.cohort != "recurring" or not complete:
+        self, plan: Plan, rows: list[dict[str, Any]], reached: str
+    ) -> Mapping[tuple[Any, ...], Bounds] | None:
+        """Bounds over the complete cells, by the delta method over actors; None where each counts once."""
+        if self.definition.cohort != "recurring":
+            return None
+        complete = [row for row in rows if row["status"] == "complete"]
+        if not complete:
             return {}
         names = [f"g{index}" for index in range(len(self.by))]
         columns = {
@@ -462,30 +428,13 @@ class _Question:
             title=self.definition.words() + (f", by {', '.join(self.by)}" if self.by else ""),
             notes=notes,
         )
-        share = {"unit": "share"}
-        schema = pa.schema(
-            [
-                pa.field("cohort_source", pa.string()),
-                *segments,
-                pa.field("period", pa.int64()),
-                pa.field("period_label", pa.string()),
-                pa.field("pooled", pa.float64(), metadata=share),
-                pa.field("ci_low", pa.float64(), metadata=share),
-                pa.field("ci_high", pa.float64(), metadata=share),
-                pa.field("simple", pa.float64(), metadata=share),
-                pa.field("numerator", pa.int64()),
-                pa.field("denominator", pa.int64()),
-                pa.field("cohorts", pa.int64()),
-                pa.field("set_changes", pa.bool_()),
-            ]
-        )
         return RetentionResult(
             table=made.table,
             sql=made.sql,
             sources=made.sources,
             title=made.title,
             notes=made.notes,
-            averages=pa.Table.from_pylist(averages, schema=schema),
+            averages=averages_table(averages, self.by),
             definition=self.definition,
             by=self.by,
             _asked=asked,

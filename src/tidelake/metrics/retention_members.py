@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from tidelake.contracts.table import literal, quoted
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.errors import UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.dates import dates_behind
 from tidelake.gold.events import known_actor
@@ -27,6 +27,7 @@ from tidelake.metrics.kinds.retention import Clock, Plan, in_micros
 from tidelake.metrics.periods import next_period, period_start
 from tidelake.metrics.retention_definition import EVERY, Retention, cells_of
 from tidelake.metrics.retention_kinds import Kinds
+from tidelake.metrics.retention_signups import Signup
 from tidelake.metrics.status import Observed
 
 OTHER = "(other)"
@@ -83,7 +84,7 @@ class Members:
     def tables(self) -> list[str]:
         own = ["gold.user_day"] if self._is_short else self.gold.events.inputs
         own = ["gold.sessions"] if self.definition.fact == "session" else own
-        return [*own, *([f"silver.{self.signup[0]}"] if self.signup else [])]
+        return [*own, *([self.signup.table] if self.signup else [])]
 
     def _first(self) -> date | None:
         """First date of the cohorts, at the start of its periods."""
@@ -136,8 +137,8 @@ class Members:
         if self._is_short:
             entered = self._units()
         elif self.signup:
-            self._write_signups()
-            entered = self._signed_up()
+            self.signup.write()
+            entered = self.signup.entries(self.clock)
         values = "".join(f", values.{name}" for name in self._segments)
         join = ""
         if self.by:
@@ -233,94 +234,10 @@ class Members:
             return f"month_start({day})"
         return day if self.grain == "day" else date_literal(_ALL_DATE)
 
-    # --- signup
-
     @property
-    def signup(self) -> tuple[str, str] | None:
-        """The dimension source and its column with the date of signup."""
-        asked = self.definition.cohort_by
-        if asked == "entry":
-            return None
-        dimensions = {name: source for name, source in self.gold.sources.items() if source.fact == "dimension"}
-        named, _, column = asked.rpartition(".")
-        holders = []
-        for name in [named] if named else dimensions:
-            if name not in dimensions:
-                raise UnknownNameError("dimension source", name, dimensions, where="retention, cohort_by")
-            schema = self.gold.lake.schema(f"silver.{name}")
-            if schema is not None and column in schema.names and len(dimensions[name].key) == 1:
-                holders.append(name)
-        if len(holders) != 1:
-            raise DefinitionError(
-                f"cohort_by: '{asked}' is a column of {len(holders) or 'no'} dimensions that have one row a user.",
-                hint="Declare one with `fact: dimension` and `key: [USER]`, build, and name it: users.signup_date.",
-            )
-        kind = self.gold.lake.schema(f"silver.{holders[0]}").field(column).type
-        if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
-            raise DefinitionError(
-                f"cohort_by: {holders[0]}.{column} is {kind}, not a date.",
-                hint=f"Declare `{column}: {{type: date}}` in the contract of sources/{holders[0]}.yml.",
-            )
-        return holders[0], column
-
-    def _write_signups(self) -> None:
-        """`temp.retention_signups`: one row a user with its signup's local date and instant, null where unknown."""
-        assert self.signup is not None
-        name, column = self.signup
-        source = self.gold.sources[name]
-        schema = self.gold.lake.schema(f"silver.{name}")
-        is_date = pa.types.is_date(schema.field(column).type)
-        names = {given: part for part, given in source.mapping.items()}
-        key = quoted(names.get(source.key[0], source.key[0]))
-        value = quoted(column)
-        rows = (
-            f"SELECT CAST({key} AS VARCHAR) AS actor_id, min({value}) AS signup FROM silver.{name} "
-            f"WHERE {key} IS NOT NULL GROUP BY CAST({key} AS VARCHAR)"
-        )
-        if not is_date:
-            at = "epoch_micros(signup)"
-            self.gold.temp(
-                "retention_signups",
-                f"SELECT actor_id, local_date(signup) AS entry_date, {at} AS anchor, {at} AS after "
-                f"FROM ({rows}) AS rows",
-            )
-            return
-        days = [row["signup"] for row in self.gold.query(f"SELECT DISTINCT {value} AS signup FROM silver.{name}")]
-        zone = self.gold.project.zone
-        starts = [(day, in_micros(day_start(day, zone))) for day in days if day is not None]
-        self.gold.temp(
-            "retention_midnights",
-            pa.table(
-                {
-                    "day": pa.array([day for day, _ in starts], pa.date32()),
-                    "at_micros": pa.array([at for _, at in starts], pa.int64()),
-                }
-            ),
-        )
-        # A date has no hour: all that its day holds comes after it.
-        self.gold.temp(
-            "retention_signups",
-            "SELECT rows.actor_id, rows.signup AS entry_date, midnights.at_micros AS anchor, "
-            f"midnights.at_micros - 1 AS after FROM ({rows}) AS rows "
-            "LEFT JOIN temp.retention_midnights AS midnights ON midnights.day = rows.signup",
-        )
-
-    def _signed_up(self) -> str:
-        """Users by their signup, those without one by their first entry; the others go to `temp.retention_outside`."""
-        number = self.clock.number("entry_date", "anchor")
-        self.gold.temp(
-            "retention_outside",
-            "SELECT signups.actor_id FROM temp.retention_signups AS signups "
-            "LEFT JOIN temp.retention_entries AS entries ON entries.actor_id = signups.actor_id "
-            "WHERE signups.entry_date IS NULL AND entries.actor_id IS NULL",
-        )
-        return (
-            f"SELECT actor_id, {number} AS unit_number, entry_date, anchor, after, 2 AS origin "
-            "FROM temp.retention_signups WHERE entry_date IS NOT NULL UNION ALL "
-            "SELECT entries.actor_id, entries.unit_number, entries.entry_date, entries.anchor, entries.after, "
-            "3 AS origin FROM temp.retention_entries AS entries LEFT JOIN temp.retention_signups AS signups "
-            "ON signups.actor_id = entries.actor_id WHERE signups.entry_date IS NULL"
-        )
+    def signup(self) -> Signup | None:
+        """Where the dates of signup are, where cohorts are by them."""
+        return Signup.of(self.gold, self.definition.cohort_by)
 
     # --- segments
 
