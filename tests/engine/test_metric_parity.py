@@ -101,7 +101,7 @@ QUESTIONS = (
     question("measure", "wau", by=[OS, "country"], segment="first", where="event_name <> 'heart'"),
     on_both("decline", "views", by=["entity"], share=0.8, after=2),
     on_both("inactive", k=7, by=[OS], segment="first"),
-    question("inactive", k="auto", where="event_name = 'like'"),
+    question("inactive", k=2, where="event_name = 'like'"),
     question("inactive", members="2025-09-20", k=3),
     question("lifecycle", grain="day", where="event_name = 'like'", **NEW),
     question("lifecycle", new_by="signup_date", signup="users.signup_date"),
