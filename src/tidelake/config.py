@@ -57,6 +57,22 @@ class Activity(Settings):
     any: bool = Field(False, description="true: every event counts, whatever its traffic class")
 
 
+class Heartbeat(Settings):
+    """Engaged time from heartbeats (METRICS section 7): the first counts `first`, each other one the interval."""
+
+    event: tuple[str, ...] = Field(("heartbeat",), description="events that the source sends while it is used")
+    interval: Duration = Field(timedelta(seconds=30), description="how often it sends one")
+    first: Duration | None = Field(None, description="what the first of a session stands for; null = the interval")
+    cap: Duration | None = Field(
+        None, description="no session is engaged for longer; null = up to its own duration, which is never passed"
+    )
+
+    @field_validator("event", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
 class SessionRule(Settings):
     """How an actor's events are cut into sessions (METRICS section 7)."""
 
@@ -72,6 +88,9 @@ class SessionRule(Settings):
     start: str | None = Field(None, description="bracket mode: event name that opens a session")
     end: str | None = Field(None, description="bracket mode: event name that closes a session")
     engaged_cap: Duration = Field(timedelta(minutes=5), description="a pause counts as engaged up to this")
+    heartbeat: Heartbeat | None = Field(
+        None, description="engaged time from heartbeats; a session without one has 0; null = from pauses"
+    )
 
 
 class WatchRule(Settings):

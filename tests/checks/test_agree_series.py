@@ -20,7 +20,6 @@ from tests.checks.revenue import priced, revenue
 from tests.checks.spikes import spikes
 from tests.checks.streaks import streak_lengths, streaks
 from tests.checks.weekdays import gaps, weekday_profile
-from tidelake.metrics.inactive import Inactive
 from tidelake.metrics.inactive import inactive as ask_inactive
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -202,15 +201,15 @@ def test_inactive(log: Log) -> None:
     days = log.coverage.days()
     for k in (1, 7, 28):
         asked = ask_inactive(
-            session.engine, session.lake, session.project, session.sources, Inactive(k=k), start=days[0], end=days[-1]
+            session.engine, session.lake, session.project, session.sources, k=k, start=days[0], end=days[-1]
         )
         want = inactive(log.human, log.coverage, k=k)
-        agree(keyed(asked.to_dicts(), "at_date"), want, ("value", "numerator", "denominator", "status"), k)
+        agree(keyed(asked.to_dicts(), "period_start"), want, ("value", "numerator", "denominator", "status"), k)
     last = max(day for day in days if log.coverage.day_status(day) not in ("open", "provisional"))
     expected = automatic_k(log.human, last)
     if expected is not None:
-        found = ask_inactive(session.engine, session.lake, session.project, session.sources, Inactive(k="auto"))
-        assert found.k == expected
+        found = ask_inactive(session.engine, session.lake, session.project, session.sources, k="auto")
+        assert found.to_dicts()[0]["k"] == expected
 
 
 # --- sessions

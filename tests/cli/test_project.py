@@ -188,7 +188,7 @@ def test_without_a_project_the_built_in_metrics_are_listed(
     monkeypatch.chdir(tmp_path)
     assert main(["metrics", "list", "--format", "json"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert len(rows) == 37
+    assert len(rows) == 38
     assert {row["dimensions"] for row in rows} == {None}
     assert main(["metrics", "show", "dua"]) == 2
     assert "Did you mean 'dau'" in capsys.readouterr().err

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from tests.gold.tiny import Tiny, at
+from tidelake.gold.checks import kept_active_by_heartbeats
+from tidelake.gold.context import open_gold
 
 
 @pytest.fixture
@@ -118,6 +120,31 @@ def test_engaged_seconds_cap_every_gap_at_five_minutes(tiny: Tiny) -> None:
     assert tiny.sessions()[0]["engaged_seconds"] == 120 + 300 + 60
 
 
+def test_engaged_seconds_from_heartbeats(tmp_path: Path) -> None:
+    """Snowplow's heartbeat * (pings - 1) + min_visit, 0 without pings: 10 * (3 - 1) + 5 = 25 of the 40 seconds.
+
+    Three pings within 9 s count the 9 s that the session lasts, and an hour of them no more than the cap.
+    """
+    rule = {"event": "ping", "interval": "10s", "first": "5s", "cap": "2m"}
+    beats = [
+        *[("ann", f"10:00:{second:02d}", "ping") for second in (5, 15, 25)],
+        *[("ann", f"10:00:{second:02d}", "view") for second in (0, 40)],
+        *[("ben", f"10:0{minute}:00", "view") for minute in (0, 4)],
+        *[("cat", f"10:00:0{second}", "ping") for second in (0, 4, 9)],
+        *[("dan", f"10:{minute:02d}:{second}", "ping") for minute in range(30) for second in ("00", "10", "20")],
+    ]
+    with Tiny(tmp_path, {"session": {"heartbeat": rule}}) as made:
+        made.add(
+            {"actor_id": actor, "event_time": f"2025-03-01 {time}", "event_name": name, "event_id": f"{actor}{time}"}
+            for actor, time, name in beats
+        )
+        made.build()
+        found = {row["actor_id"]: (row["heartbeat_count"], row["engaged_seconds"]) for row in made.sessions()}
+        assert found == {"ann": (3, 25), "ben": (0, 0), "cat": (3, 9), "dan": (90, 120)}
+        days = made.query("SELECT actor_id, engaged_seconds FROM gold.user_day")
+        assert {row["actor_id"]: row["engaged_seconds"] for row in days} == {"ann": 25, "ben": 0, "cat": 9, "dan": 120}
+
+
 def test_first_event_is_the_one_with_the_lowest_seq_then_id(tiny: Tiny) -> None:
     same = "2025-03-01 10:00"
     tiny.add(
@@ -174,3 +201,19 @@ def test_one_new_day_leaves_older_dates_alone(tiny: Tiny) -> None:
     tiny.add([{"event_time": "2025-03-11 10:00", "event_id": "new"}])
     runs = tiny.build()
     assert {run.dates for run in runs} == {(date(2025, 3, 11),)}
+
+
+def test_a_build_says_where_heartbeats_alone_make_active(tmp_path: Path) -> None:
+    """On the last day one of four and then one of five actors does nothing but send heartbeats: more than a fifth?"""
+    with Tiny(tmp_path) as made:
+        names = [("ann", "play"), ("ann", "heartbeat"), ("ben", "play"), ("cat", "play"), ("dan", "heartbeat")]
+        made.add(
+            {"actor_id": actor, "event_name": name, "event_time": f"2025-03-01 10:0{number}", "event_id": f"e{number}"}
+            for number, (actor, name) in enumerate(names)
+        )
+        gold = open_gold(made.engine, made.lake, made.project, made.sources)
+        (said,) = kept_active_by_heartbeats(gold)
+        assert said.startswith("activity: 25% of the 4 actors that were active on 2025-03-01 did nothing but")
+        made.add([{"actor_id": "eve", "event_name": "play", "event_time": "2025-03-01 11:00", "event_id": "e9"}])
+        gold = open_gold(made.engine, made.lake, made.project, made.sources)
+        assert kept_active_by_heartbeats(gold) == []

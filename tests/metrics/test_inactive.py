@@ -8,12 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.gold.tiny import Tiny
+from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError
-from tidelake.gold.context import open_gold
-from tidelake.metrics.inactive import Gap, Inactive, InactiveResult, gap_quantile, gaps, inactive
+from tidelake.metrics.actor_days import OfActorDays, open_actor_days
+from tidelake.metrics.inactive import Gap, gap_quantile, gaps, inactive, inactive_members
 
 # ann is there on 1, 2, 4 and 8 March, ben on 1 and 6, cat on the 3rd alone; the 10th is the last complete day.
 DAYS = {"ann": (1, 2, 4, 8), "ben": (1, 6), "cat": (3,)}
@@ -36,15 +38,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiny]:
         yield made
 
 
-def ask(tiny: Tiny, k: Any = 28, **options: Any) -> InactiveResult:
-    return tiny.ask(inactive, Inactive(k=k), **options)
+def ask(tiny: Tiny, k: Any = 28, **options: Any) -> Result:
+    return tiny.ask(inactive, k=k, **options)
+
+
+def members(tiny: Tiny, at: date, k: Any = 28, **options: Any) -> list[dict[str, Any]]:
+    return tiny.ask(inactive_members, at, k=k, **options).to_dicts()
 
 
 def test_the_silent_are_those_without_activity_in_the_last_k_days(tiny: Tiny) -> None:
     """k = 3. On the 5th only (2, 5]: ann (4th) and cat (3rd) are there, ben (1st) is silent; on the 6th ben is back
     and cat silent; on the 10th (7, 10] has ann alone."""
     result = ask(tiny, 3, start=date(2025, 3, 1), end=date(2025, 3, 10))
-    found = {row["at_date"].day: (row["numerator"], row["denominator"]) for row in result.to_dicts()}
+    found = {row["period_start"].day: (row["numerator"], row["denominator"]) for row in result.to_dicts()}
     assert found == {
         1: (0, 2),
         2: (0, 2),
@@ -57,25 +63,25 @@ def test_the_silent_are_those_without_activity_in_the_last_k_days(tiny: Tiny) ->
         9: (2, 3),
         10: (2, 3),
     }
-    statuses = {row["at_date"].day: row["status"] for row in result.to_dicts()}
+    statuses = {row["period_start"].day: row["status"] for row in result.to_dicts()}
     assert statuses[2] == "partial_left"
     assert statuses[3] == statuses[10] == "complete"
-    for row in result.to_dicts():
-        members = result.members(row["at_date"]).to_dicts()
-        assert len(members) == row["denominator"]
-        assert sum(member["in_numerator"] for member in members) == row["numerator"]
+    for row in result.to_dicts()[3:7]:
+        found = members(tiny, row["period_start"], 3)
+        assert len(found) == row["denominator"]
+        assert sum(member["is_in_numerator"] for member in found) == row["numerator"]
 
 
 def test_without_dates_it_is_the_last_complete_day(tiny: Tiny) -> None:
     row = ask(tiny, 7).to_dicts()[0]
-    assert (row["at_date"], row["metric"]) == (date(2025, 3, 10), "inactive_7")
+    assert (row["period_start"], row["metric"]) == (date(2025, 3, 10), "inactive_7")
     assert (row["value"], row["numerator"], row["n"]) == (pytest.approx(1 / 3), 1, 3)  # cat, on the 3rd
 
 
 def test_gaps_weigh_one_an_actor_and_the_last_is_censored(tiny: Tiny) -> None:
     """ann: 1, 2, 4 and 2 censored, a quarter each; ben: 5 and 4 censored, a half each; cat: 7 censored."""
-    gold = tiny.ask(open_gold)
-    found = {(gap.days, gap.is_censored): gap.weight for gap in gaps(gold, date(2025, 3, 10))}
+    days = tiny.ask(open_actor_days, OfActorDays())
+    found = {(gap.days, gap.is_censored): gap.weight for gap in gaps(days, date(2025, 3, 10))}
     assert found == {
         (1, False): 0.25,
         (2, False): 0.25,
@@ -128,9 +134,45 @@ def test_auto_says_what_it_found(tmp_path: Path) -> None:
         tiny.add(rows)
         tiny.build()
         result = ask(tiny, "auto")
-        assert result.k == 2
+        assert result.to_dicts()[0]["k"] == 2
         assert "k = 2 days" in result.notes[0]
         assert result.to_dicts()[0]["metric"] == "inactive_2"
+
+
+def test_shares_have_an_interval(tiny: Tiny) -> None:
+    """1 of 3 by Wilson, z = 1.96: centre (1/3 + .6402) / 2.2805 = .4269, half .3653 (Brown, Cai, DasGupta 2001)."""
+    row = ask(tiny, 7).to_dicts()[0]
+    assert (row["ci_low"], row["ci_high"]) == (pytest.approx(0.0615, abs=1e-3), pytest.approx(0.7923, abs=1e-3))
+
+
+def test_by_a_value_it_asks_who_was_active_there(tmp_path: Path) -> None:
+    """ann is in the north on 1 March and in the south from the 3rd on, ben in the north on the 3rd; asked on the 4th.
+
+    k = 2, (2, 4]: of the north's two (ann, ben) ann is silent; of the south's one nobody. By the first value both are
+    of the north and active, by the last ann is the south's.
+    """
+    rows = [
+        {"actor_id": "ann", "event_time": "2025-03-01 09:00", "region": "north"},
+        {"actor_id": "ann", "event_time": "2025-03-03 09:00", "region": "south"},
+        {"actor_id": "ben", "event_time": "2025-03-03 09:00", "region": "north"},
+        {"actor_id": None, "event_time": "2025-03-05 00:00"},
+    ]
+    with Tiny(tmp_path, {"dimensions": ["region"]}, columns={"region": pa.string()}) as tiny:
+        tiny.add(rows)
+        tiny.build()
+        expected = {
+            "any": {"north": (1, 2), "south": (0, 1)},
+            "first": {"north": (0, 2)},
+            "last": {"north": (0, 1), "south": (0, 1)},
+        }
+        for rule, parts in expected.items():
+            found = ask(tiny, 2, by="region", segment=rule).to_dicts()
+            assert {row["region"]: (row["numerator"], row["denominator"]) for row in found} == parts
+            (silent,) = [row["actor_id"] for row in members(tiny, date(2025, 3, 4), 2, by="region", segment=rule)
+                         if row["is_in_numerator"]] or [None]  # fmt: skip
+            assert silent == ("ann" if rule == "any" else None)
+        found = ask(tiny, 2, where="region = 'north'").to_dicts()
+        assert (found[0]["numerator"], found[0]["denominator"]) == (1, 2)
 
 
 def test_wrong_questions_and_no_rows(tiny: Tiny, tmp_path: Path) -> None:
@@ -144,4 +186,4 @@ def test_wrong_questions_and_no_rows(tiny: Tiny, tmp_path: Path) -> None:
         result = ask(empty)
         assert len(result) == 0
         with pytest.raises(DefinitionError, match="no members"):
-            result.members(date(2025, 3, 1))
+            members(empty, date(2025, 3, 1))

@@ -173,9 +173,15 @@ def test_distinct_metrics_count_other_actor_levels(tiny: Tiny) -> None:
         assert {row["actor_id"] for row in found} == {"x", "y"}
 
 
-def test_sums_and_sessions_have_one_actor_level(tiny: Tiny) -> None:
-    with pytest.raises(DefinitionError, match="has no --actor"):
-        ask(tiny, "sessions", actor="account")
+def test_members_of_another_level_add_up_to_its_numbers(tiny: Tiny) -> None:
+    for name in ("plays", "titles", "sessions", "plays_per_user", "sessions_per_user", "session_duration", "players"):
+        assert check(tiny, name, actor="account")
+        assert check(tiny, name, actor="account", by=("region",), grain="week")
+    found = ask(tiny, "plays", actor="account", members=True).to_dicts()
+    assert {row["actor_id"] for row in found} == {"x", "y", None}
+
+
+def test_unknown_levels_are_refused(tiny: Tiny) -> None:
     with pytest.raises(DefinitionError, match="Unknown actor 'acount'") as caught:
         ask(tiny, "dau", actor="acount")
     assert "'account'" in str(caught.value.hint)

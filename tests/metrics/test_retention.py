@@ -502,8 +502,43 @@ def test_weeks_since_signup_by_month_of_signup(tmp_path: Path) -> None:
             ask(tiny, cohort_by="signed_up")
         with pytest.raises(UnknownNameError, match="user'"):
             ask(tiny, cohort_by="user.signup_date")
-        with pytest.raises(DefinitionError, match="at entry"):
-            ask(tiny, cohort_by="signup_date", by=["region"])
+
+
+def test_cohorts_by_signup_have_the_values_of_the_first_entry_and_of_the_user(tmp_path: Path) -> None:
+    """All signed up on Monday 3 March. ann entered in the north, then came in the south; ben only a week later, in the
+    south; cat never did. Of users it is said that ann pays and that ben and cat do not."""
+    events = [
+        *ticks("2025-03-03", "2025-03-20"),
+        *did("ann", "2025-03-04", region="north"),
+        *did("ann", "2025-03-11", region="south"),
+        *did("ben", "2025-03-12", region="south"),
+    ]
+    said = [("ann", "paid"), ("ben", "free"), ("cat", "free")]
+    with made(tmp_path, events) as tiny:
+        rows = [{"a": name, "signup_date": date(2025, 3, 3), "plan": plan} for name, plan in said]
+        tiny.engine.write(pa.Table.from_pylist(rows), "silver.people", "overwrite")
+        given = {"name": "people", "path": "x", "fact": "dimension", "key": ["a"], "mapping": {}}
+        tiny.sources["people"] = source_from(given)
+        asked: dict[str, Any] = {"cohort_by": "signup_date", "periods": (0, 1), "end": date(2025, 3, 9)}
+        by_region = {key[2:]: found[:3] for key, found in cells(ask(tiny, by=["region"], **asked)).items()}
+        assert by_region == {
+            ("north", 0): (1, 1, 1),
+            ("north", 1): (1, 1, 1),
+            ("south", 0): (0, 1, 1),
+            ("south", 1): (1, 1, 1),
+            ("(unknown)", 0): (0, 1, 1),
+            ("(unknown)", 1): (0, 1, 1),
+        }
+        both = ask(tiny, by=["people.plan", "region"], **asked)
+        assert {key[2:4] for key in cells(both)} == {("paid", "north"), ("free", "south"), ("free", "(unknown)")}
+        plans = {key[2:]: found[:3] for key, found in cells(ask(tiny, by=["people.plan"], **asked)).items()}
+        assert plans == {("free", 0): (0, 2, 2), ("free", 1): (1, 2, 2), ("paid", 0): (1, 1, 1), ("paid", 1): (1, 1, 1)}
+        members = both.members(1).to_dicts()
+        assert {row["actor_id"]: row["region"] for row in members} == {
+            "ann": "north",
+            "ben": "south",
+            "cat": "(unknown)",
+        }
 
 
 def test_an_instant_of_signup_is_not_its_own_return(tmp_path: Path) -> None:

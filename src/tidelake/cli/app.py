@@ -20,10 +20,14 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "build": (START, "build", ""),
     "simulate": (START, "simulate", ""),
     "measure": (USE, "measure", ""),
-    **{verb: (USE, verb, "") for verb in ("diversity", "streaks", "spikes", "weekdays", "dropoff", "revenue")},
+    **{
+        verb: (USE, verb, "")
+        for verb in ("diversity", "streaks", "spikes", "weekdays", "decline", "dropoff", "revenue")
+    },
     "lifecycle": (USE, "lifecycle", "LIFECYCLE_"),
     "power-curve": (USE, "lifecycle", "POWER_CURVE_"),
     "stickiness": (USE, "lifecycle", "STICKINESS_"),
+    "inactive": (USE, "inactive", ""),
     "trend": (USE, "trend", ""),
     "retention": (USE, "retention", ""),
     "funnel": (USE, "funnel", ""),

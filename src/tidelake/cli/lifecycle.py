@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 import typer
 
 from tidelake.cli.options import examples, flag
-from tidelake.cli.questions import AtOption, ByOption, FromOption, Given, Grain, ToOption, date_option, question
+from tidelake.cli.questions import (
+    AtOption,
+    ByOption,
+    FromOption,
+    Given,
+    Grain,
+    SegmentOption,
+    ToOption,
+    date_option,
+    question,
+)
 
 LIFECYCLE_EXAMPLES = examples(
     "tide lifecycle --grain week",
@@ -23,10 +33,6 @@ STICKINESS_EXAMPLES = examples(
 )
 
 GrainOption = Annotated[Grain, typer.Option("--grain", metavar="NAME", help="day, week or month.")]
-SegmentOption = Annotated[
-    Literal["any", "first", "last"],
-    typer.Option("--segment", metavar="NAME", help="any value of the period, or the actor's first or last one."),
-]
 ActiveWhereOption = Annotated[
     str | None, typer.Option("--where", metavar="SQL", help="Only events for which this is true make active.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from tidelake.cli.options import examples, flag
-from tidelake.cli.questions import ByOption, FromOption, GrainOption, ToOption, WhereOption, question
+from tidelake.cli.questions import ByOption, FromOption, GrainOption, SegmentOption, ToOption, WhereOption, question
 
 EXAMPLES = examples(
     "tide measure dau",
@@ -16,6 +16,8 @@ EXAMPLES = examples(
     "tide measure dau --by region --chart dau.png",
     "tide measure events --where \"event_name = 'video_play'\"",
     "tide measure plays_per_user --grain week --compare previous",
+    "tide measure wau_cal --grain week --by device --segment last",
+    "tide measure opened_not_search --grain week",
     "tide measure dau --from 2025-11-17 --to 2025-11-17 --members --output actors.csv",
 )
 
@@ -27,13 +29,14 @@ def measure(
     ],
     *,
     by: ByOption = None,
+    segment: SegmentOption = "any",
     grain: GrainOption = "day",
     start: FromOption = None,
     end: ToOption = None,
     where: WhereOption = None,
     actor: Annotated[
         str | None,
-        typer.Option("--actor", metavar="LEVEL", help="Count another actor level of tide.yml, such as account."),
+        typer.Option("--actor", metavar="LEVEL", help="Another actor level of tide.yml, such as account."),
     ] = None,
     compare: Annotated[
         Literal["previous", "year"] | None,

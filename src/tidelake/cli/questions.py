@@ -63,6 +63,10 @@ AtOption = Annotated[datetime | None, date_option("--at", "Last day looked at; d
 WhereOption = Annotated[
     str | None, typer.Option("--where", metavar="SQL", help="Count only rows for which this is true.")
 ]
+SegmentOption = Annotated[
+    Literal["any", "first", "last"],
+    typer.Option("--segment", metavar="NAME", help="any value of the period, or the actor's first or last one."),
+]
 MembersOption = Annotated[bool, flag("--members", help="The actors behind the numbers instead.")]
 
 

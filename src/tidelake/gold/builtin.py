@@ -50,6 +50,8 @@ def sessions_spec(events: Events) -> TableSpec:
         added["is_closed"] = ColumnSpec(type="boolean", required=True, description="an end event closed it")
         added["chain_started_at"] = ColumnSpec(type="timestamp", description="start of the run of overlapping sessions")
         added["chain_date"] = ColumnSpec(type="date", description="local date of chain_started_at")
+    if events.project.session.heartbeat is not None:
+        added["heartbeat_count"] = ColumnSpec(type="integer", unit="events", description="heartbeats of the session")
     if events.has_watch:
         added["first_watch_content"] = ColumnSpec(description="content of the earliest watch event")
     return _spec("sessions", added)

@@ -7,7 +7,9 @@ import pyarrow as pa
 from tidelake.contracts.table import ColumnType, RowCheck, TableSpec, row_checks
 from tidelake.errors import ContractError, DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
-from tidelake.gold.sqltext import column_type, sql_name
+from tidelake.gold.sqltext import column_type, one_of, sql_name
+
+_MOST_BY_HEARTBEATS = 0.2
 
 
 def hold_rows(gold: Gold, spec: TableSpec, rows: str, *, file: str = "") -> int:
@@ -109,3 +111,26 @@ def absent_event_names(gold: Gold) -> list[str]:
         for name in events
         if known and name not in known
     ]
+
+
+def kept_active_by_heartbeats(gold: Gold) -> list[str]:
+    """What to say where more than a fifth of the last day's active actors did nothing but send heartbeats.
+
+    METRICS section 0: a device that nobody uses may send them all night.
+    """
+    days = gold.rows_by_date([(table, "event_date") for table in gold.events.tables])
+    if not days:
+        return []
+    rule = gold.project.session.heartbeat
+    beats = one_of("event_name", {*gold.project.watch.heartbeat, *(rule.event if rule else ())})
+    rows = gold.events.select(days=[max(days)], columns=[])
+    (found,) = gold.query(
+        f"SELECT count(*) AS active, coalesce(sum(is_idle), 0) AS idle FROM (SELECT actor_id, "
+        f"min(CASE WHEN {beats} THEN 1 ELSE 0 END) AS is_idle FROM ({rows}) AS events WHERE is_active "
+        "GROUP BY actor_id) AS actors"
+    )
+    if found["idle"] <= _MOST_BY_HEARTBEATS * found["active"]:
+        return []
+    share, active = found["idle"] / found["active"], found["active"]
+    said = f"{share:.0%} of the {active:,} actors that were active on {max(days)} did nothing but send heartbeats"
+    return [f"activity: {said}; `activity: {{where: event_name <> 'heartbeat'}}` in tide.yml leaves them out."]

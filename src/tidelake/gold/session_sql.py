@@ -402,6 +402,7 @@ class SessionSql:
             session_id=f"md5(concat(sessions.actor_id, '|', CAST({started} AS VARCHAR), '|', {first}))",
             ended_micros=instant_micros("sessions.ended_at"),
             started_micros=started,
+            engaged_micros=self._engaged(started),
             points=points,
             is_first=" AND firsts.place = 1" if has_ties else "",
             source_session_id="sessions.unit" if self.is_by_source else "firsts.source_session_id",
@@ -409,6 +410,17 @@ class SessionSql:
             joins=joins,
             starting=dates_condition("sessions.session_date", days),
         )
+
+    def _engaged(self, started: str) -> str:
+        """Engaged microseconds of a session: its heartbeats times the interval, else its pauses up to the cap."""
+        rule = self.events.project.session.heartbeat
+        if rule is None:
+            return "sessions.engaged_micros"
+        first = micros(rule.interval if rule.first is None else rule.first)
+        most = f", {micros(rule.cap)}" if rule.cap is not None else ""
+        beats = f"{first} + (sessions.heartbeat_count - 1) * {micros(rule.interval)}"
+        lasted = f"{instant_micros('sessions.ended_at')} - {started}"
+        return f"CASE WHEN sessions.heartbeat_count > 0 THEN least({beats}, {lasted}{most}) ELSE 0 END"
 
     def _watch_outputs(self) -> str:
         if self.events.has_states:
@@ -432,6 +444,8 @@ class SessionSql:
         found = {name: self.events.measure_kind(name) for name, rule in project.measures.items() if not rule.distinct}
         if self.mode == "bracket":
             found["ambiguous_event_count"] = "BIGINT"
+        if project.session.heartbeat is not None:
+            found["heartbeat_count"] = "BIGINT"
         if project.watch.column is not None:
             found["watch_value"] = self.events.watch_kind
         return found
@@ -442,6 +456,9 @@ class SessionSql:
         found = self.events.measure_parts(name for name, rule in project.measures.items() if not rule.distinct)
         if self.mode == "bracket":
             found["ambiguous_event_count"] = "count(*) FILTER (WHERE is_ambiguous)"
+        if project.session.heartbeat is not None:
+            beats = one_of("event_name", project.session.heartbeat.event)
+            found["heartbeat_count"] = f"count(*) FILTER (WHERE {beats})"
         if project.watch.column is not None:
             parts = sum_parts(quoted(project.watch.column), self.events.watch_kind, "is_watch")
             found |= {f"watch_value{suffix}": text for suffix, text in parts.items()}

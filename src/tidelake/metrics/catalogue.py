@@ -12,6 +12,7 @@ from tidelake.contracts.source import Source
 from tidelake.engine.sql import check_expression
 from tidelake.errors import DefinitionError, QueryError, UnknownNameError
 from tidelake.metrics.definition import DISTINCT, GRAINS, Fact, Grain, Metric
+from tidelake.metrics.not_done import opened_not, with_counted
 
 __all__ = ["GRAINS", "Fact", "Grain", "Metric", "built_in", "catalogue", "find_metric", "metric_named", "parts_of"]
 FOLDER = Path(__file__).parent / "definitions"
@@ -23,6 +24,22 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # what a formula can name
 def built_in() -> Mapping[str, Metric]:
     """The metrics of `metrics/definitions`, by name."""
     return {path.stem: load_yaml(path, Metric, name=path.stem) for path in sorted(FOLDER.glob("*.yml"))}
+
+
+def catalogue_with(
+    project: Project, sources: Mapping[str, Source], asked: str | None
+) -> tuple[Project, dict[str, Metric]]:
+    """The metrics with the one that is asked for: `opened_not_EVENT` is there for any event, and listed only then.
+
+    Returns:
+        Also the project, which counts that event for the question.
+    """
+    known = catalogue(project, sources)
+    if asked is None or _named(asked, known) is not None:
+        return project, known
+    project = with_counted(project, asked)
+    more = opened_not(asked, project)
+    return project, known if more is None else {**known, more.name: more}
 
 
 def catalogue(project: Project, sources: Mapping[str, Source]) -> dict[str, Metric]:

@@ -240,6 +240,7 @@ class _Question:
                 {
                     "period_start": days[0],
                     "period_end": days[-1],
+                    "grain": "range",
                     "dimension": name,
                     "segment": row["value"],
                     **_share(row),
@@ -402,6 +403,7 @@ def _shared(name: str) -> pa.Field:
 _FIELDS = [
     pa.field("period_start", pa.date32()),
     pa.field("period_end", pa.date32()),
+    pa.field("grain", pa.string()),
     pa.field("dimension", pa.string()),
     pa.field("segment", pa.string()),
     *number_fields("share"),

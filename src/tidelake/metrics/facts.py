@@ -20,10 +20,12 @@ from tidelake.metrics.attributes import actor_day_rows, is_of_actors, session_ro
 from tidelake.metrics.conditions import conjunction
 from tidelake.metrics.definition import Metric
 from tidelake.metrics.dimensions import UNKNOWN, segment
+from tidelake.metrics.kinds.edges import Edge
 from tidelake.metrics.session_events import KEY, TABLE, named_in
 
 __all__ = ["UNKNOWN", "Attributed", "Facts", "Pair", "Rows", "Spans", "segment"]
 _READ = frozenset(("source", "event_date", "event_time", "seq", "event_id", "actor_id", "event_name"))
+_LEVEL = "actor_level"
 Attributed = Literal["no", "known", "all"]
 Spans = tuple[tuple[date, date], ...]
 
@@ -60,11 +62,12 @@ class Facts:
         by: Dimensions.
         where: Condition over silver's columns (sessions: over theirs).
         spans: First and last local dates to read.
-        actor: Column that says who it was, where it is not `actor_id`.
+        actor: Column that says who it was, where it is not `actor_id`; of a session, that of its first event.
         attributed: Whether sums of events are given by actor: not, of known actors only, or with the rest in a row
             whose actor is null.
         also: Columns to read besides, so that another metric's facts can be read in the same pass.
         until: Only events up to this instant, and sessions that start by then.
+        edge: An actor's day has one value of the dimensions: that of its first, or last, event; null = each.
     """
 
     gold: Gold
@@ -76,6 +79,7 @@ class Facts:
     attributed: Attributed = "no"
     also: tuple[str, ...] = ()
     until: datetime | None = None
+    edge: Edge | None = None
 
     @property
     def segments(self) -> list[str]:
@@ -85,14 +89,15 @@ class Facts:
     def tables(self) -> list[str]:
         """The tables that the rows come from."""
         if self.metric.fact == "session":
-            return ["gold.sessions"]
+            return ["gold.sessions", *(self.gold.events.inputs if self._has_level else [])]
         if self.metric.fact == "count":
             return [self._count_table]
         if self._from_silver:
             return self.gold.events.inputs
         if self._from_event_day:
             return ["gold.event_day"]
-        return ["gold.user_day_value" if self.by and not self._is_of_actors else "gold.user_day"]
+        is_whole = not self.by or self._is_of_actors or self.edge is not None
+        return ["gold.user_day" if is_whole else "gold.user_day_value"]
 
     @property
     def is_distinct(self) -> bool:
@@ -127,6 +132,23 @@ class Facts:
         sums = self.metric.kind == "sum" and self.metric.fact == "event"
         return self.metric.fact != "count" and (not sums or self.attributed != "no")
 
+    @property
+    def _has_level(self) -> bool:
+        """Whether it matters that the actor is another: not where rows are added up, whoever they are of."""
+        adds_up = self.metric.kind == "sum" and self.metric.fact != "actor_day" and self.attributed == "no"
+        return self.actor is not None and self.metric.fact != "count" and not adds_up
+
+    @property
+    def _who(self) -> str:
+        return f"CAST({quoted(self.actor)} AS VARCHAR)" if self.actor is not None else "actor_id"
+
+    @property
+    def _has_uncounted(self) -> bool:
+        """Whether a measure is asked for that gold does not carry, so that its events are counted here."""
+        schema = self.gold.lake.schema("gold.user_day") if self.metric.fact == "actor_day" else None
+        measures = self.gold.project.measures
+        return schema is not None and any(name in measures and name not in schema.names for name in self.needs)
+
     # --- what to read
 
     @cached_property
@@ -155,11 +177,13 @@ class Facts:
 
     @property
     def _from_silver(self) -> bool:
-        if self._silver_where is not None or self.actor is not None:
+        if self._silver_where is not None or self._has_level or self._has_uncounted:
             return True
         if self._is_of_actors:
             return False
-        if len(self.by) > 1 or any(name not in self.gold.project.dimensions for name in self.by):
+        if (len(self.by) > 1 and self.edge is None) or any(
+            name not in self.gold.project.dimensions for name in self.by
+        ):
             return True
         if self.metric.fact == "event" and self.metric.kind not in ("distinct", "mean_of_days"):
             is_sum = self.metric.kind == "sum" and self.metric.expression is None
@@ -185,16 +209,27 @@ class Facts:
 
     def _named(self, day: str, *, has_values: bool, has_actor: bool) -> tuple[str, ...]:
         """The columns that tell rows apart; `has_values`: the segment is the column `value`."""
-        segments = ["value AS s0"] if has_values and not self._is_of_actors else self._listed
-        return (f"{day} AS day", *segments, *(["actor_id"] if has_actor else []))
+        segments = ["value AS s0"] if has_values and not self._is_of_actors and self.edge is None else self._listed
+        who = [f"{self._who} AS actor_id" if self._has_level else "actor_id"] if has_actor else []
+        return (f"{day} AS day", *segments, *who)
 
     @property
     def _listed(self) -> list[str]:
-        return [f"{segment(name)} AS s{index}" for index, name in enumerate(self.by)]
+        if self._has_edges and self._from_silver:
+            return self.segments
+        prefix = f"{self.edge}_" if self._has_edges else ""
+        return [f"{segment(prefix + name)} AS s{index}" for index, name in enumerate(self.by)]
 
     @property
     def _grouped(self) -> str:
+        if self._has_edges:
+            return "".join(f", {name}" for name in self.segments)
         return "".join(f", {segment(name)}" for name in self.by)
+
+    @property
+    def _has_edges(self) -> bool:
+        """Whether the values are those of an actor's first or last event of a day."""
+        return self.edge is not None and not self._is_of_actors
 
     # --- events
 
@@ -215,13 +250,14 @@ class Facts:
                 "event_count",
                 f"{self._day_table()} AND {self._within('activity_date')}",
             )
-        actors = " AND actor_id IS NOT NULL" if self.attributed == "known" else ""
+        who = self._who if self._has_level else "actor_id"
+        actors = f" AND {who} IS NOT NULL" if self.attributed == "known" else ""
         return Rows(
             self._named("event_date", has_values=False, has_actor=has_actor),
             self._amount(),
             "count(*)",
             f"({self._silver(everything=True)}) AS events WHERE is_counted{actors} "
-            f"GROUP BY event_date{self._grouped}{', actor_id' if has_actor else ''}",
+            f"GROUP BY event_date{self._grouped}{f', {who}' if has_actor else ''}",
         )
 
     def _single_events(self) -> Rows:
@@ -230,7 +266,7 @@ class Facts:
             self._named("event_date", has_values=False, has_actor=True),
             self.metric.expression,
             "1",
-            f"({self._silver()}) AS events",
+            self._known_events,
         )
 
     def _actors(self) -> Rows:
@@ -241,22 +277,30 @@ class Facts:
                 None,
                 f"{self._day_table()} AND is_active AND {self._within('activity_date')}",
             )
-        listed = self._named("event_date", has_values=False, has_actor=self.actor is None)
-        if self.actor is None:
-            return Rows(listed, None, None, f"({self._silver()}) AS events WHERE is_active", is_distinct=True)
-        name = quoted(self.actor)
-        return Rows(
-            (*listed, f"CAST({name} AS VARCHAR) AS actor_id"),
-            None,
-            None,
-            f"({self._silver(everything=True)}) AS events WHERE is_counted AND is_active AND {name} IS NOT NULL",
-            is_distinct=True,
-        )
+        listed = self._named("event_date", has_values=False, has_actor=True)
+        return Rows(listed, None, None, f"{self._known_events} WHERE is_active", is_distinct=True)
+
+    @property
+    def _known_events(self) -> str:
+        """The events that count and say who it was."""
+        rows = self._silver()
+        if self._has_level:
+            every = f"({self._silver(everything=True)}) AS every_event"
+            rows = f"SELECT * FROM {every} WHERE is_counted AND {self._who} IS NOT NULL"
+        if self._has_edges:
+            order = self.gold.events.order("event_time", backwards=self.edge == "last")
+            who = self._who if self._has_level else "actor_id"
+            window = f"OVER (PARTITION BY {who}, event_date ORDER BY {order})"
+            values = "".join(
+                f", first_value({segment(name)}) {window} AS s{index}" for index, name in enumerate(self.by)
+            )
+            rows = f"SELECT *{values} FROM ({rows}) AS in_order"
+        return f"({rows}) AS events"
 
     def _day_table(self) -> str:
         if self._is_of_actors:
             return f"{actor_day_rows(self.gold, self.by)} WHERE TRUE"
-        if not self.by:
+        if not self.by or self._has_edges:
             return "gold.user_day WHERE TRUE"
         return f"gold.user_day_value WHERE dimension = {self._dimension()}"
 
@@ -308,9 +352,10 @@ class Facts:
         wanted = dict.fromkeys((*self.needs, *self.also))
         columns = "".join(f", {self._of_events(name)} AS {quoted(name)}" for name in wanted)
         listed = "".join(f", {text}" for text in self._listed)
+        who = self._who if self._has_level else "actor_id"
         return (
-            f"SELECT event_date{listed}, actor_id{columns} FROM ({self._silver()}) AS events "
-            f"GROUP BY actor_id, event_date{self._grouped}"
+            f"SELECT event_date{listed}, {who} AS actor_id{columns} FROM {self._known_events} "
+            f"GROUP BY {who}, event_date{self._grouped}"
         )
 
     # --- sessions
@@ -322,11 +367,28 @@ class Facts:
         counted = named_in(self.gold, (*self.needs, *self.also))
         counts = _with_counts(counted) if counted else "gold.sessions"
         expression = self.metric.expression or (quoted(self.metric.column) if self.metric.column else None)
+        columns = self._named("session_date", has_values=False, has_actor=not self._has_level)
+        if self._has_level:
+            counts, columns = self._with_level(counts), (*columns, f"{_LEVEL} AS actor_id")
+            if self.metric.kind != "sum" or self.attributed == "known":
+                condition += f" AND {_LEVEL} IS NOT NULL"
         return Rows(
-            self._named("session_date", has_values=False, has_actor=True),
+            columns,
             None if is_distinct else expression,
             None if is_distinct else "1",
             f"{session_rows(self.gold, self.by, asked, table=counts)} WHERE {self._within('session_date')}{condition}",
+        )
+
+    def _with_level(self, sessions: str) -> str:
+        """Sessions with the other actor of their first event; where several at its instant differ, the least."""
+        events = self.gold.events.select(columns=[self.actor or ""])
+        levels = (
+            f"SELECT actor_id, event_time, min({self._who}) AS {_LEVEL} FROM ({events}) AS events "
+            f"WHERE {self._who} IS NOT NULL GROUP BY actor_id, event_time"
+        )
+        return (
+            f"(SELECT made.*, levels.{_LEVEL} FROM (SELECT * FROM {sessions}) AS made LEFT JOIN ({levels}) AS levels "
+            "ON levels.actor_id = made.actor_id AND levels.event_time = made.started_at) AS levelled"
         )
 
     # --- count facts

@@ -23,6 +23,7 @@ from tidelake.metrics.choosing import Which, check_event_names, event_rows
 from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions, segment
 from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Key
 from tidelake.metrics.funnel_definition import Funnel, words
+from tidelake.metrics.funnel_sessions import SESSION, beside_sessions, session_names, session_values
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.funnel import (
     Chain,
@@ -106,9 +107,10 @@ class _Question(EventQuestion[Funnel]):
         if self.where is not None:
             Which(where=self.where).check(self.gold)
         check_by(self.gold, self.by, fact_dimensions(self.gold, "event"))
+        known = [*self.gold.events.types, SESSION, *session_names(self.gold)]
         for name in self.definition.hold:
-            if name not in self.gold.events.types:
-                raise UnknownNameError("column", name, self.gold.events.types, where="hold")
+            if name not in known:
+                raise UnknownNameError("column", name, known, where="hold")
 
     # --- what is asked, as SQL
 
@@ -150,16 +152,26 @@ class _Question(EventQuestion[Funnel]):
         rows = event_rows(
             self.gold,
             flags,
-            columns=list(dict.fromkeys([*asked.hold, *self.by])),
+            columns=[name for name in dict.fromkeys([*asked.hold, *self.by]) if name not in self._of_sessions],
             where=self.where,
             first=self.start - before,
             last=self.end + after,
         )
+        if self._of_sessions:
+            if "funnel_sessions" not in self.made:
+                held = session_values(self.gold, self._of_sessions, self.start - before, self.end + after)
+                self._aside("sessions", held)
+            rows = beside_sessions(self.gold, rows, self._of_sessions, "temp.funnel_sessions")
         held = "".join(f", {quoted(name)} AS h{index}" for index, name in enumerate(asked.hold))
         values = ""
         for index, name in enumerate(self.by):
             values += f", {f'CAST({quoted(name)} AS VARCHAR)' if self._is_touched else segment(name)} AS s{index}"
         return f"SELECT *{held}{values} FROM ({rows}) AS flagged"
+
+    @property
+    def _of_sessions(self) -> list[str]:
+        """What is held that sessions have, and no event."""
+        return [name for name in self.definition.hold if name not in self.gold.events.types]
 
     def _attempts(self, placed: str) -> str:
         entries = entries_sql(self.chain, placed, within=self._within, closed_until=self.closed_until)
@@ -375,7 +387,10 @@ class _Question(EventQuestion[Funnel]):
             what = "1 entry is" if waiting == 1 else f"{waiting:,} entries are"
             notes.append(f"{what} open: the window of {words(asked.window)} has not ended, so left out of the rates.")
         if asked.hold and not any(row["n1"] or row["open_entries"] for row in found):
-            notes.append(f"No entry has a value of {', '.join(asked.hold)}, which is to be the same in all steps.")
+            said = f"No entry has a value of {', '.join(asked.hold)}, which is to be the same in all steps."
+            notes.append(
+                f"{said} Sessions as they are made here: --hold session." if "session_id" in asked.hold else said
+            )
         if asked.order == "any":
             notes.append("An entry is the first event of any step; a row says how many did so many different steps.")
         if asked.attempt == "first":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
@@ -11,23 +11,30 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from tidelake.config import Project, Settings
+from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError
-from tidelake.gold.context import Gold, open_gold
-from tidelake.gold.dates import Tables, dates_behind
+from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.actor_days import (
+    SEGMENT_LIMIT,
+    ActorDays,
+    OfActorDays,
+    Segment,
+    definition_of,
+    of_segment,
+    open_actor_days,
+)
+from tidelake.metrics.answer import NUMBERS, answer, number_fields, version_of
 from tidelake.metrics.periods import dates_between, in_order
-from tidelake.metrics.status import Observed, observe
+from tidelake.metrics.status import Observed
 
-TABLE = "gold.user_day"
 REACHED = 0.95
 
 
-class Inactive(Settings):
+class Inactive(OfActorDays):
     """Which silence counts.
 
     Attributes:
@@ -35,7 +42,6 @@ class Inactive(Settings):
             gaps between active days.
     """
 
-    name: str = "inactive"
     k: int | Literal["auto"] = Field(28)
 
 
@@ -80,41 +86,17 @@ def gap_quantile(gaps: Iterable[Gap], share: float = REACHED) -> int | None:
     return None
 
 
-@dataclass(frozen=True)
-class InactiveResult(Result):
-    """One row a date.
-
-    Attributes:
-        k: Days without activity that count as inactive; with `auto`, what was found.
-    """
-
-    k: int = 0
-    _gold: Gold | None = None
-
-    def members(self, at: date) -> Result:
-        """The actors known on a date: the last active day of each, and whether it is inactive."""
-        if self._gold is None:
-            raise DefinitionError("There are no members: the lake holds no rows for this.")
-        sql = (
-            f"SELECT actor_id, last_active_date, last_active_date <= {date_literal(at - timedelta(days=self.k))} "
-            "AS in_numerator, TRUE AS in_denominator FROM (SELECT actor_id, max(activity_date) AS last_active_date "
-            f"FROM {TABLE} WHERE is_active AND activity_date <= {date_literal(at)} GROUP BY actor_id) AS known "
-            "ORDER BY actor_id"
-        )
-        title = f"Members on {at}: not active for {self.k} days"
-        return Result(self._gold.engine.query(sql), sql=sql, title=title)
-
-
 def inactive(
     engine: Engine,
     lake: Tables,
     project: Project,
     sources: Mapping[str, Source],
-    definition: Inactive | None = None,
     *,
     start: date | None = None,
     end: date | None = None,
-) -> InactiveResult:
+    segment_limit: int = SEGMENT_LIMIT,
+    **options: Any,
+) -> Result:
     """Share of the actors seen until a date that had no activity in the k days that end on it.
 
     Args:
@@ -122,33 +104,84 @@ def inactive(
         lake: Versions and file lists of the tables.
         project: Settings.
         sources: The project's sources by name.
-        definition: k; None = 28 days.
         start: First local date; None = the last complete one alone.
         end: Last local date; None = the last complete one.
+        segment_limit: Values of a dimension that get rows of their own.
+        options: Those of `Inactive`; by a dimension, `any` value asks who was ever active there.
 
     Returns:
-        One row a date t: `numerator` actors without activity in (t - k, t], `denominator` all that were active on or
-        before t, `value` their quotient, null where there is none or a day in between was not built. A census of
-        actors, so without interval. Status as that of a rolling window of k days.
+        One row a date t and segment: `numerator` actors without activity in (t - k, t], `denominator` all that were
+        active on or before t, `value` their quotient with Wilson's interval; null where there is none or a day in
+        between was not built. Status as that of a rolling window of k days.
 
     Raises:
+        UnknownNameError: Unknown dimension or rule.
         DefinitionError: k is not positive; or `auto` finds no k, for too few gaps have ended.
     """
-    asked = definition or Inactive()
+    in_order(start, end)
+    asked, days, known = _opened(engine, lake, project, sources, **options)
+    if known is None:
+        return _result(days, asked, [], "", 0, ["The lake holds no complete day of actors yet."])
+    last = end or known
+    silence, notes = _days(days, asked, known)
+    limited, said = days.limited(_history(days), last, segment_limit)
+    rows, sql = _counted(limited, silence, start or last, last)
+    return _result(days, asked, rows, sql, silence, [*notes, *said])
+
+
+def inactive_members(
+    engine: Engine,
+    lake: Tables,
+    project: Project,
+    sources: Mapping[str, Source],
+    at: date,
+    **options: Any,
+) -> Result:
+    """The actors known on a date: the last active day of each, and whether it is inactive.
+
+    Args:
+        engine: Runs the SELECT.
+        lake: Versions and file lists of the tables.
+        project: Settings.
+        sources: The project's sources by name.
+        at: The date.
+        options: Those of `Inactive`.
+
+    Returns:
+        The dimensions, actor_id, last_active_date, is_in_numerator (inactive), is_in_denominator (true).
+    """
+    asked, days, known = _opened(engine, lake, project, sources, **options)
+    if known is None:
+        raise DefinitionError("There are no members: the lake holds no complete day of actors yet.")
+    silence, _ = _days(days, asked, known)
+    columns = ", ".join([*days.names, "actor_id"])
+    sql = (
+        f"SELECT {columns}, max(day) AS last_active_date FROM ({days.rows(_history(days), at)}) AS facts "
+        f"GROUP BY {columns} ORDER BY {columns}"
+    )
+    return days.members(
+        _result(days, asked, [], sql, silence, []),
+        days.gold.query(sql),
+        f"Members on {at}: not active for {silence} days",
+        is_in=lambda row: (row["last_active_date"] <= at - timedelta(days=silence), True),
+        parts=[pa.field("last_active_date", pa.date32())],
+    )
+
+
+def _opened(
+    engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], **options: Any
+) -> tuple[Inactive, ActorDays, date | None]:
+    """What is asked, the actors' days, and the last complete date."""
+    asked = definition_of(Inactive, **options)
     if asked.k != "auto" and asked.k < 1:
         raise DefinitionError(f"inactive: k is {asked.k}, not a number of days.", hint="The default is 28, or auto.")
-    in_order(start, end)
-    gold = open_gold(engine, lake, project, sources)
-    observed = observe(gold, [source.name for source in gold.events.sources])
-    known = _last_complete(observed)
-    if known is None or lake.version(TABLE) is None:
-        return _result(gold, asked, observed, [], "", 0, ["The lake holds no complete day of actors yet."])
-    last = end or known
-    first = start or last
-    days, notes = _days(gold, asked, known)
-    behind = dates_behind(lake, sources, TABLE)
-    rows, sql = _counted(gold, observed, days, first, last, behind)
-    return _result(gold, asked, observed, rows, sql, days, notes)
+    days = open_actor_days(engine, lake, project, sources, asked)
+    return asked, days, _last_complete(days.observed)
+
+
+def _history(days: ActorDays) -> date:
+    assert days.observed.first is not None
+    return days.observed.first
 
 
 def _last_complete(observed: Observed) -> date | None:
@@ -161,11 +194,11 @@ def _last_complete(observed: Observed) -> date | None:
     return last if last >= observed.first else None
 
 
-def _days(gold: Gold, asked: Inactive, known: date) -> tuple[int, list[str]]:
+def _days(days: ActorDays, asked: Inactive, known: date) -> tuple[int, list[str]]:
     """k, and what to say of how it was found."""
     if asked.k != "auto":
         return asked.k, []
-    found = gap_quantile(gaps(gold, known))
+    found = gap_quantile(gaps(days, known))
     if found is None:
         raise DefinitionError(
             "inactive: too few actors came back for `auto` to find k: the curve of gaps never reaches 95 %.",
@@ -175,86 +208,91 @@ def _days(gold: Gold, asked: Inactive, known: date) -> tuple[int, list[str]]:
     return found, [said]
 
 
-def gaps(gold: Gold, last: date) -> list[Gap]:
+def gaps(days: ActorDays, last: date) -> list[Gap]:
     """Gaps between the active days of each actor up to a date, each actor weighing 1 in all.
 
     The gap from an actor's last active day to the date is censored.
     """
-    days = f"SELECT actor_id, activity_date FROM {TABLE} WHERE is_active AND activity_date <= {date_literal(last)}"
     by_actor = "PARTITION BY actor_id"
-    following = f"lead(activity_date) OVER ({by_actor} ORDER BY activity_date)"
-    rows = gold.query(
+    following = f"lead(day) OVER ({by_actor} ORDER BY day)"
+    rows = days.gold.query(
         f"SELECT days, is_censored, parts, count(*) AS gaps FROM (SELECT "
-        f"days_between(activity_date, coalesce(next_date, {date_literal(last)})) AS days, "
+        f"days_between(day, coalesce(next_date, {date_literal(last)})) AS days, "
         "next_date IS NULL AS is_censored, parts FROM ("
-        f"SELECT actor_id, activity_date, {following} AS next_date, count(*) OVER ({by_actor}) AS parts "
-        f"FROM ({days}) AS days) AS following) AS gaps GROUP BY days, is_censored, parts"
+        f"SELECT actor_id, day, {following} AS next_date, count(*) OVER ({by_actor}) AS parts "
+        f"FROM ({days.whole().rows(_history(days), last)}) AS days) AS following) AS gaps "
+        "GROUP BY days, is_censored, parts"
     )
     return [Gap(row["days"], row["gaps"] / row["parts"], row["is_censored"]) for row in rows]
 
 
-def _counted(
-    gold: Gold, observed: Observed, k: int, first: date, last: date, behind: set[date] | None
-) -> tuple[list[dict[str, Any]], str]:
+def _counted(days: ActorDays, k: int, first: date, last: date) -> tuple[list[dict[str, Any]], str]:
     """Actors known and active on each date: +1 on an active date, -1 where its k days or the next one end it."""
-    sql = (
-        "SELECT at_date, CAST(sum(known) AS BIGINT) AS known, CAST(sum(active) AS BIGINT) AS active FROM ("
-        "SELECT activity_date AS at_date, CASE WHEN place = 1 THEN 1 ELSE 0 END AS known, 1 AS active FROM spans "
-        "UNION ALL SELECT least(left_date, coalesce(next_date, left_date)) AS at_date, 0 AS known, -1 AS active "
-        "FROM spans) AS steps GROUP BY at_date"
-    )
+    names = "".join(f"{name}, " for name in days.names)
+    by_actor = f"PARTITION BY {names}actor_id ORDER BY day"
     spans = (
-        f"SELECT activity_date, add_days(activity_date, {k}) AS left_date, "
-        "lead(activity_date) OVER (PARTITION BY actor_id ORDER BY activity_date) AS next_date, "
-        "row_number() OVER (PARTITION BY actor_id ORDER BY activity_date) AS place "
-        f"FROM {TABLE} WHERE is_active AND activity_date <= {date_literal(last)}"
+        f"SELECT {names}day, add_days(day, {k}) AS left_date, lead(day) OVER ({by_actor}) AS next_date, "
+        f"row_number() OVER ({by_actor}) AS place FROM ({days.rows(_history(days), last)}) AS facts"
     )
-    sql = f"WITH spans AS ({spans}) {sql}"
-    steps = {row["at_date"]: row for row in gold.query(sql)}
+    sql = (
+        f"WITH spans AS ({spans}) "
+        f"SELECT {names}at_date, CAST(sum(known) AS BIGINT) AS known, CAST(sum(active) AS BIGINT) AS active FROM ("
+        f"SELECT {names}day AS at_date, CASE WHEN place = 1 THEN 1 ELSE 0 END AS known, 1 AS active FROM spans "
+        f"UNION ALL SELECT {names}least(left_date, coalesce(next_date, left_date)) AS at_date, 0 AS known, "
+        f"-1 AS active FROM spans) AS steps GROUP BY {names}at_date"
+    )
+    steps: dict[Segment, dict[date, tuple[int, int]]] = {} if days.by else {(): {}}
+    for row in days.gold.query(sql):
+        steps.setdefault(of_segment(row, days.names), {})[row["at_date"]] = (row["known"], row["active"])
     rows = []
-    known = sum(row["known"] for day, row in steps.items() if day < first)
-    active = sum(row["active"] for day, row in steps.items() if day < first)
-    for day in dates_between(first, last):
-        step = steps.get(day)
-        known += step["known"] if step else 0
-        active += step["active"] if step else 0
-        is_built = behind is not None and not any(one <= day for one in behind)
-        is_seen = is_built and known > 0 and observed.last is not None and day <= observed.last
-        rows.append(
-            {
-                "at_date": day,
-                "k": k,
-                "value": (known - active) / known if is_seen else None,
-                "numerator": known - active if is_seen else None,
-                "denominator": known if is_seen else None,
-                "n": known if is_seen else None,
-                "ci_low": None,
-                "ci_high": None,
-                "status": observed.of_window(day, k) if is_built else "open",
-            }
-        )
-    return rows, sql
+    for segment, own in sorted(steps.items()):
+        known = sum(step[0] for day, step in own.items() if day < first)
+        active = sum(step[1] for day, step in own.items() if day < first)
+        for day in dates_between(first, last):
+            known, active = known + own.get(day, (0, 0))[0], active + own.get(day, (0, 0))[1]
+            rows.append(_row(days, day, k, segment, known, active))
+    return sorted(rows, key=lambda row: row["period_start"]), sql
+
+
+def _row(days: ActorDays, day: date, k: int, segment: Segment, known: int, active: int) -> dict[str, Any]:
+    from tidelake.metrics.intervals import wilson  # with numpy
+
+    observed = days.observed
+    is_built = not observed.behind or day < min(observed.behind)
+    is_seen = is_built and known > 0 and observed.last is not None and day <= observed.last
+    low, high = wilson(known - active, known)
+    numbers = dict(
+        zip(NUMBERS, ((known - active) / max(known, 1), known - active, known, known, low, high), strict=True)
+    )
+    return {
+        "period_start": day,
+        "grain": "day",
+        "k": k,
+        **dict(zip(days.by, segment, strict=True)),
+        **(numbers if is_seen else dict.fromkeys(NUMBERS)),
+        "status": observed.of_window(day, k) if is_built else "open",
+    }
 
 
 def _result(
-    gold: Gold,
-    asked: Inactive,
-    observed: Observed,
-    rows: list[dict[str, Any]],
-    sql: str,
-    k: int,
-    notes: list[str],
-) -> InactiveResult:
-    made = answer(
-        gold,
+    days: ActorDays, asked: Inactive, rows: list[dict[str, Any]], sql: str, k: int, notes: Sequence[str]
+) -> Result:
+    by = f" by {', '.join(days.by)}" if days.by else ""
+    return answer(
+        days.gold,
         rows,
-        [pa.field("at_date", pa.date32()), pa.field("k", pa.int64()), *number_fields("share")],
-        name=f"{asked.name}_{k}" if k else asked.name,
-        version=version_of(gold, asked),
-        observed=observed,
+        [
+            pa.field("period_start", pa.date32()),
+            pa.field("grain", pa.string()),
+            pa.field("k", pa.int64()),
+            *(pa.field(name, pa.string()) for name in days.by),
+            *number_fields("share"),
+        ],
+        name=f"inactive_{k}" if k else "inactive",
+        version=version_of(days.gold, asked),
+        observed=days.observed,
         sql=sql,
-        tables=[TABLE] if rows else [],
-        title=f"Not active for {k} days" if k else "Not active",
+        tables=days.tables if sql else [],
+        title=(f"Not active for {k} days" if k else "Not active") + by,
         notes=notes,
     )
-    return InactiveResult(made.table, made.sql, made.sources, made.title, made.notes, k=k, _gold=gold if rows else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -66,6 +66,54 @@ def moments_bounds(
     square = max(0.0, yy - 2 * ratio * xy + ratio * ratio * xx)
     spread = z * sqrt(actors / (actors - 1) * square) / x
     return ratio, (ratio - spread, ratio + spread)
+
+
+def quantile_places(
+    share: float, rows: int, actors: int, y: float, yy: float, xy: float, xx: float, *, level: float = 0.95
+) -> tuple[int | None, int | None]:
+    """The places, from 1, of the two rows that bound a quantile of rows which cluster in actors.
+
+    The bounds of independent rows are order statistics: the number of rows below the quantile is binomial. Rows of
+    one actor resemble each other, so they count as fewer: `rows` divided by the design effect, the variance of the
+    share of rows not above the quantile by actors over that of independent rows. It is at least 1, and where no row
+    lies above the quantile, or none below, that of actors whose rows are all alike. Copies of rows change nothing.
+
+    Args:
+        share: Which quantile; 0.5 is the median.
+        rows: Number of rows.
+        actors: Number of actors.
+        y: Rows not above the quantile.
+        yy: Sum over actors of the square of their rows not above it.
+        xy: Sum over actors of the product of these and all their rows.
+        xx: Sum over actors of the square of their rows.
+        level: Probability that the bounds hold the quantile, at least.
+
+    Returns:
+        None for a bound that so few rows cannot give, and for a single actor.
+
+    Source:
+        W. J. Conover, Practical Nonparametric Statistics, 3.2 (the sign test's interval); R. S. Woodruff, JASA 47
+        (1952), 635-646; E. L. Korn, B. I. Graubard, Survey Methodology 24 (1998), 193-201 (effective sample size).
+    """
+    from scipy.special import bdtr, bdtrik  # type: ignore[import-untyped, unused-ignore]
+
+    if actors < 2:
+        return None, None
+    below = y / rows
+    plain = below * (1 - below) * rows
+    effect = max(1.0, (yy - 2 * below * xy + below * below * xx) / plain) if plain > 1e-9 else xx / rows
+    known = int(rows / effect + 1e-9)
+
+    def least(probability: float) -> int:
+        """The least number that is reached with this probability."""
+        found = max(0, ceil(float(bdtrik(probability, known, share))))
+        return found - 1 if found and float(bdtr(found - 1, known, share)) >= probability else found
+
+    low, high = least((1 - level) / 2), least((1 + level) / 2) + 1
+    return (
+        rows * low // known if low >= 1 else None,
+        rows + 1 - rows * (known + 1 - high) // known if high <= known else None,
+    )
 
 
 def benjamini_hochberg(p_values: Sequence[float | None]) -> list[float | None]:

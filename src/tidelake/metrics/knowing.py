@@ -85,7 +85,7 @@ def check_whole_days(facts: Facts) -> None:
     if whole:
         raise DefinitionError(
             f"'{facts.metric.name}' names {', '.join(whole)}, which gold.user_day has for whole days only: "
-            "it has no dimensions and no --where.",
+            "it has no dimensions, no --where and no --actor.",
             hint="A metric of session facts can be cut by the values at a session's first event; this one by what a "
             "dimension without history says of actors (users.age_group).",
         )

@@ -15,7 +15,7 @@ from tidelake.engine.result import Result
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.lineage import down_to_silver
-from tidelake.metrics.catalogue import Metric, all_parts, built_in, catalogue, metric_named
+from tidelake.metrics.catalogue import Metric, all_parts, built_in, catalogue_with, metric_named
 from tidelake.metrics.dimensions import dimensions_of
 from tidelake.metrics.knowing import grains_of, leaves_of, not_known
 from tidelake.metrics.measure import metric_sql, tables_of_metric
@@ -77,8 +77,8 @@ def metrics_of(
     Raises:
         UnknownNameError: There is no such metric.
     """
+    project, known = catalogue_with(project, sources, name)
     gold = open_gold(engine, lake, project, sources)
-    known = catalogue(project, sources)
     notes = () if any(lake.version(f"silver.{source}") is not None for source in sources) else (NOT_BUILT,)
     if name is None:
         return _table(known.values(), _LISTED, partial(_told, gold, known), notes)

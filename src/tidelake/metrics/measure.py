@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 
@@ -15,14 +15,26 @@ from tidelake.engine.base import Engine
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
+from tidelake.gold.model import definition_hash
 from tidelake.metrics.answer import Answer, number_fields, once_each, sources_of
-from tidelake.metrics.catalogue import GRAINS, Grain, Metric, all_parts, catalogue, metric_named, parts_of
+from tidelake.metrics.catalogue import (
+    GRAINS,
+    Grain,
+    Metric,
+    all_parts,
+    catalogue_with,
+    metric_named,
+    parts_of,
+)
+from tidelake.metrics.choosing import Which, check_event_names
 from tidelake.metrics.comparing import Comparison, compared, comparison_fields, earlier_spans, with_elapsed
 from tidelake.metrics.conditions import condition
 from tidelake.metrics.dimensions import check_dimensions, conditional_columns
 from tidelake.metrics.formula_numbers import formula_numbers
+from tidelake.metrics.kinds.edges import Edge
 from tidelake.metrics.knowing import grains_of, leaves_of
 from tidelake.metrics.members import members_of
+from tidelake.metrics.not_done import event_of
 from tidelake.metrics.numbers import OTHER, Kept, Numbers, numbers_of, select_of
 from tidelake.metrics.question import Question
 
@@ -56,6 +68,7 @@ def measure(
     end: date | None = None,
     where: str | None = None,
     actor: str | None = None,
+    segment: str = "any",
     compare: str | None = None,
     elapsed: bool = False,
     members: bool = False,
@@ -74,7 +87,10 @@ def measure(
         start: First local date; None = where the data begin.
         end: Last local date; None = where the data end.
         where: SQL over silver's columns (session metrics: over those of sessions): only rows for which it is true.
-        actor: Another level of actor, as declared in tide.yml's `actors:`; None = the actor itself.
+        actor: Another level of actor, as declared in tide.yml's `actors:`; None = the actor itself. Sums are the same
+            at every level; a session has the level's value at its first event.
+        segment: Distinct actors with `by`: `any` (under each value that they had in the period), `first` or `last`
+            (under the one at their first or last event in it, or in the window that ends on the day).
         compare: `previous` or `year`: each complete period beside an earlier one.
         elapsed: With `compare`: also open periods, beside the same elapsed fraction of the earlier one.
         members: Give the actors behind the numbers in the place of the numbers.
@@ -89,9 +105,11 @@ def measure(
         DefinitionError: The metric has no such grain, its fact no such dimension, or it has no members.
         QueryError: `where` is not one portable condition.
     """
+    project, known = catalogue_with(project, sources, metric)
     gold = open_gold(engine, lake, project, sources)
-    known = catalogue(project, sources)
     definition = metric_named(metric, known)
+    if (counted := event_of(definition.name, project)) is not None:
+        check_event_names(gold, [Which(event=(counted,))])
     by = (by,) if isinstance(by, str) else tuple(by)
     asked = condition(gold.events.attributes.spelled(where)) if where is not None else None
     leaves = leaves_of(definition, known)
@@ -101,7 +119,8 @@ def measure(
     chosen = _checked_grain(definition, leaves, grain)
     check_dimensions(gold, definition, leaves, by)
     column = _actor_column(gold, leaves, actor)
-    question = Question.of(gold, definition, known, by=by, grain=chosen, where=asked, actor=column)
+    edge = _edge(leaves, by, segment)
+    question = Question.of(gold, definition, known, by=by, grain=chosen, where=asked, actor=column, edge=edge)
     question = _between(question, leaves, start, end)
     if elapsed and compare is None:
         raise DefinitionError("`elapsed` says what open periods are compared with.", hint="Add --compare previous.")
@@ -178,12 +197,31 @@ def _actor_column(gold: Gold, leaves: Sequence[Metric], actor: str | None) -> st
     if gold.events.types and levels[actor] not in gold.events.types:
         raise UnknownNameError("column", levels[actor], gold.events.types, where=f"tide.yml, actors.{actor}")
     for leaf in leaves:
-        if leaf.kind not in ("distinct", "mean_of_days") or leaf.fact != "event":
+        if leaf.fact == "count":
             raise DefinitionError(
-                f"{leaf.name} does not count actors from events, so it has no --actor.",
-                hint="Distinct metrics have: dau, wau, mau, active_users and their like.",
+                f"{leaf.name} counts what entities had, not who did it, so it has no --actor.",
+                hint="Metrics of events, sessions and actors' days have.",
             )
     return levels[actor]
+
+
+def _edge(leaves: Sequence[Metric], by: Sequence[str], segment: str) -> Edge | None:
+    """Which value of its own each actor counts under; None for each of them."""
+    rules = (*get_args(Edge), "any")
+    if segment not in rules:
+        raise UnknownNameError("segment", segment, rules)
+    if segment == "any":
+        return None
+    if not by:
+        raise DefinitionError(f"--segment {segment} chooses among an actor's values of a dimension.", hint="Add --by.")
+    for leaf in leaves:
+        if leaf.kind not in ("distinct", "mean_of_days") or leaf.fact not in ("event", "actor_day"):
+            raise DefinitionError(
+                f"{leaf.name} does not count different actors, each of which could have one value.",
+                hint="Leave --segment out: what is added up or averaged counts under the value that it has. Distinct "
+                "metrics have it: dau, wau, mau, active_users and their like.",
+            )
+    return "first" if segment == "first" else "last"
 
 
 def _between(question: Question, leaves: Sequence[Metric], start: date | None, end: date | None) -> Question:
@@ -207,9 +245,10 @@ def _numbers(question: Question, limit: int, kept: Kept | None) -> Numbers:
 
 def _fixed(question: Question) -> dict[str, Any]:
     parts = all_parts(question.metric, question.known)
+    version = question.metric.version(question.gold.project, parts)
     return {
         "metric": question.metric.name,
-        "definition_version": question.metric.version(question.gold.project, parts),
+        "definition_version": definition_hash(version, question.actor)[:12] if question.actor else version,
         "grain": question.grain,
         "watermark": question.observed.watermark,
         "engine": question.gold.engine.capabilities.dialect,
@@ -218,7 +257,9 @@ def _fixed(question: Question) -> dict[str, Any]:
 
 def _title(question: Question) -> str:
     by = f" by {', '.join(question.by)}" if question.by else ""
-    return f"{question.metric.title or question.metric.name}{by}"
+    of = f" of each {question.actor}" if question.actor else ""
+    by += f" (each actor's {question.edge} value)" if question.edge else ""
+    return f"{question.metric.title or question.metric.name}{of}{by}"
 
 
 _ENDS = (

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tidelake.errors import DefinitionError
 from tidelake.gold.sqltext import exact_sum
+from tidelake.metrics.kinds.edges import edge_actors_sql
 from tidelake.metrics.kinds.ratios import by_actor_sql, parts_once
 from tidelake.metrics.kinds.typical import typical_actors_sql
 from tidelake.metrics.numbers import counts_once, limited_rows
@@ -77,6 +78,9 @@ def members_sql(question: Question, rows: str, segments: list[str]) -> str:
         first = f"add_days(days.day, {1 - (metric.window_days or 1)})"
         if metric.is_rolling:
             joined = f"FROM ({rows}) AS facts JOIN temp.metric_days AS days ON facts.day BETWEEN {first} AND days.day"
+        if question.edge is not None and segments:
+            actors = edge_actors_sql(joined, segments, edge=question.edge)
+            return f"SELECT {keys}, 1e0 AS numerator, {_NONE} AS denominator FROM ({actors}) AS chosen"
         return f"SELECT DISTINCT {keys}, 1e0 AS numerator, {_NONE} AS denominator {joined}"
     if metric.kind == "mean_of_days":
         days = "CAST(count(DISTINCT facts.day) AS DOUBLE)"

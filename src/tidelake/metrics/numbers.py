@@ -12,7 +12,9 @@ from tidelake.metrics.attributes import attribute_notes, session_notes
 from tidelake.metrics.catalogue import parts_of
 from tidelake.metrics.facts import Facts
 from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, rolling_distinct_sql
-from tidelake.metrics.kinds.ratios import mean_sql, quantile_sql, ratio_sql
+from tidelake.metrics.kinds.edges import edge_distinct_sql, rolling_edge_sql
+from tidelake.metrics.kinds.quantiles import PLACES, bounds_sql, quantile_sql
+from tidelake.metrics.kinds.ratios import mean_sql, ratio_sql
 from tidelake.metrics.kinds.sums import sum_sql
 from tidelake.metrics.kinds.typical import typical_sql
 from tidelake.metrics.question import Question
@@ -64,11 +66,41 @@ def numbers_of(question: Question, limit: int, kept: Kept | None = None) -> Numb
         facts, chosen, said = limited_rows(question, question.facts(), limit, kept)
         sql = select_of(question, facts, names, is_merged=bool(chosen))
         found = question.rows_of(sql)
+    if question.metric.kind == "quantile":
+        found = _bounded(question, facts, names, found)
     rows = _filled(question, found, _occurring(question, facts, names, found))
     totals = _totals(question, found) if question.by else None
     overlaps = tuple(_total_notes(question, totals))
     tables = tuple(question.facts().tables)
     return Numbers(rows, sql, (*_notes(question), *said), overlaps, totals, tables, chosen)
+
+
+def _bounded(question: Question, facts: str, names: Sequence[str], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The quantiles with the rows that bound them."""
+    import pyarrow as pa
+
+    from tidelake.metrics.intervals import quantile_places  # with numpy, which most questions do not need
+
+    share, keys = question.metric.quantile or 0.5, ("period_start", *names)
+    places = [
+        {key: row[key] for key in keys}
+        | dict(
+            zip(
+                ("low_place", "high_place"),
+                quantile_places(
+                    share, row["n"], row["actors"], row["below"], *(row[name] for name in ("yy", "xy", "xx"))
+                ),
+                strict=True,
+            )
+        )
+        for row in found
+    ]
+    kinds = {"period_start": pa.date32(), "low_place": pa.int64(), "high_place": pa.int64()}
+    columns = {name: pa.array([row[name] for row in places], kinds.get(name, pa.string())) for name in (*keys, *kinds)}
+    question.gold.temp(PLACES.removeprefix("temp."), pa.table(columns))
+    bounds = {tuple(row[key] for key in keys): row for row in question.rows_of(bounds_sql(facts, names))}
+    none = dict.fromkeys(("ci_low", "ci_high"))
+    return [row | {name: bounds.get(tuple(row[key] for key in keys), none)[name] for name in none} for row in found]
 
 
 def _counted_at_once(question: Question, sql: str, limit: int) -> list[dict[str, Any]] | None:
@@ -96,7 +128,12 @@ def select_of(question: Question, rows: str, segments: Sequence[str], *, is_merg
     Args:
         is_merged: Several values of a dimension were given one name, so that rows may stand twice.
     """
-    metric = question.metric
+    metric, edge = question.metric, question.edge if segments else None
+    if edge is not None and metric.kind == "distinct":
+        if (metric.window_days or 0) > 1:
+            return rolling_edge_sql(rows, segments, window_days=metric.window_days or 1, edge=edge)
+        if question.grain != "day":
+            return edge_distinct_sql(rows, segments, edge=edge)
     if metric.kind == "distinct" and (metric.window_days or 0) > 1:
         spans = _only(question.facts()).spans
         return rolling_distinct_sql(rows, segments, window_days=metric.window_days or 1, spans=spans)
@@ -273,7 +310,7 @@ def _only(facts: Any) -> Facts:
 
 
 def _total_notes(question: Question, totals: list[dict[str, Any]] | None) -> list[str]:
-    if totals is None or question.metric.is_additive:
+    if totals is None or question.metric.is_additive or question.edge is not None:
         return []
     known = [row for row in totals if row["total"] is not None]
     complete = [row for row in known if row["status"] == "complete"] or known

@@ -17,6 +17,7 @@ from tidelake.metrics.catalogue import parts_of
 from tidelake.metrics.conditions import Condition
 from tidelake.metrics.definition import Grain, Metric
 from tidelake.metrics.facts import Attributed, Facts, Pair, Spans
+from tidelake.metrics.kinds.edges import Edge
 from tidelake.metrics.knowing import check_whole_days, leaves_of, not_known
 from tidelake.metrics.periods import dates_between, in_order, next_period, period_start, whole_periods
 from tidelake.metrics.session_events import named_in, write_counts
@@ -47,6 +48,7 @@ class Question:
         actor: Column that says who it was, where it is not the actor.
         asked: First and last dates that are asked for; several where they are compared.
         until: Only events up to this instant, and sessions that start by then.
+        edge: Each actor counts under the value of its first, or last, event of the period; null = under each.
         unknown: Why the metric cannot be known here; None where it can. Nothing is read for it then.
     """
 
@@ -61,6 +63,7 @@ class Question:
     asked: Spans = ()
     unknown: str | None = None
     until: datetime | None = None
+    edge: Edge | None = None
 
     @classmethod
     def of(
@@ -73,11 +76,12 @@ class Question:
         grain: Grain = "day",
         where: Condition | None = None,
         actor: str | None = None,
+        edge: Edge | None = None,
     ) -> Question:
         """The question, with what is known of its sources' completeness."""
         observed = min((observed_of(gold, leaf) for leaf in leaves_of(metric, known) or [metric]), key=_mark)
         unknown = not_known(gold, metric, known)
-        return cls(gold, metric, known, by, grain, where, observed, actor, (), unknown)
+        return cls(gold, metric, known, by, grain, where, observed, actor, (), unknown, edge=edge)
 
     # --- reading
 
@@ -106,7 +110,8 @@ class Question:
     def _facts_of(self, metric: Metric, by: tuple[str, ...], attributed: Attributed) -> Facts:
         where = self.where.sql if self.where is not None else None
         metric = spelled_metric(self.gold, metric)
-        found = Facts(self.gold, metric, by, where, self._read_spans(), self.actor, attributed, until=self.until)
+        spans, edge = self._read_spans(), self.edge if by else None
+        found = Facts(self.gold, metric, by, where, spans, self.actor, attributed, until=self.until, edge=edge)
         check_whole_days(found)
         return found
 

@@ -129,11 +129,6 @@ def _check(gold: Gold, definition: Retention, by: tuple[str, ...], where: str | 
             hint="`tide metrics list` says what its counts can be asked for.",
         )
     check_by(gold, by, fact_dimensions(gold, definition.fact))
-    if by and definition.cohort_by != "entry":
-        raise DefinitionError(
-            "A breakdown is by the value at entry, and a signup is no event that carries one.",
-            hint="Leave out the dimension, or take cohorts by entry.",
-        )
     if definition.fact == "session":
         names = [*_session_columns(gold), *gold.project.dimensions]
         for condition in (where, definition.entry.where, definition.returned.where):

@@ -17,10 +17,11 @@ import pyarrow as pa
 from tidelake.contracts.table import literal, quoted
 from tidelake.gold.context import Gold
 from tidelake.gold.dates import dates_behind
+from tidelake.gold.events import known_actor
 from tidelake.gold.sqltext import date_literal, day_start
-from tidelake.metrics.attributes import session_rows
+from tidelake.metrics.attributes import is_of_actors, session_rows
 from tidelake.metrics.choosing import event_rows
-from tidelake.metrics.dimensions import segment
+from tidelake.metrics.dimensions import UNKNOWN, segment
 from tidelake.metrics.kinds.retention import Clock, Plan, in_micros
 from tidelake.metrics.periods import next_period, period_start
 from tidelake.metrics.retention_definition import EVERY, Retention, cells_of
@@ -140,11 +141,9 @@ class Members:
         values = "".join(f", values.{name}" for name in self._segments)
         join = ""
         if self.by:
-            gold.temp("retention_values", self._values())
-            join = (
-                " JOIN temp.retention_values AS values ON values.actor_id = entered.actor_id "
-                "AND values.anchor = entered.anchor"
-            )
+            gold.temp("retention_values", self._values_of_signed_up(entered) if self.signup else self._values())
+            join = " JOIN temp.retention_values AS values ON values.actor_id = entered.actor_id"
+            join += "" if self.signup else " AND values.anchor = entered.anchor"
         gold.temp(
             "retention_members",
             f"SELECT entered.actor_id, entered.unit_number, entered.anchor, entered.after, {self._cohort()} AS cohort, "
@@ -152,6 +151,11 @@ class Members:
             f"WHERE {self._condition()}",
         )
         self.memo["notes"] = self._limit_segments()
+        if self.signup and self.by:
+            self.memo["notes"].append(
+                "Of cohorts by signup a user's value is that of the first entry; what is said of "
+                "users is that of the user."
+            )
 
     def write_kinds(self) -> Kinds | None:
         """`temp.retention_kinds` in the place of `temp.retention_members`, where counts are enough; else None."""
@@ -203,7 +207,8 @@ class Members:
     def _entries(self) -> str:
         """First entry of each actor, or of each actor and unit."""
         is_first = self.definition.cohort == "first"
-        rows = self._events("is_entry", first=None if is_first else self._first(), last=self._last())
+        last = None if self.signup else self._last()  # who signed up by then may enter later
+        rows = self._events("is_entry", first=None if is_first else self._first(), last=last)
         at = "epoch_micros(event_time)"
         number = self.clock.number("event_date", at)
         if is_first:
@@ -248,7 +253,7 @@ class Members:
             "is_entry",
             extra=self.by,
             first=None if self.definition.cohort == "first" else self._first(),
-            last=self._last(),
+            last=None if self.signup else self._last(),
         )
         columns = "".join(f", rows.{quoted(name)}" for name in self.by)
         return (
@@ -256,6 +261,27 @@ class Members:
             f"row_number() OVER (PARTITION BY rows.actor_id, entries.anchor ORDER BY {self._ties}) AS place "
             f"FROM ({rows}) AS rows JOIN temp.retention_entries AS entries ON entries.actor_id = rows.actor_id "
             "AND entries.anchor = epoch_micros(rows.event_time) WHERE rows.is_entry) AS placed WHERE place = 1"
+        )
+
+    def _values_of_signed_up(self, entered: str) -> str:
+        """The dimensions' values of users by their signup: of what is said of users what is said, else at first entry.
+
+        A user that never entered has no value of an event.
+        """
+        told = self.gold.events.attributes
+        said = [name for name in self.by if is_of_actors(self.gold, [name])]
+        people = f"(SELECT DISTINCT actor_id, entry_date FROM ({entered}) AS entered)"
+        if said:
+            keys = {dimension.name: ("actor_id", "VARCHAR") for dimension in told.dimensions_of(said)}
+            known = known_actor if self.gold.events.anonymous_tables else None
+            people = f"({told.joined(people, ['actor_id'], said, keys, at='entry_date', known=known)})"
+        listed = ""
+        for name, column in zip(self.by, self._segments, strict=True):
+            entered_with = f"coalesce(values.{column}, '{UNKNOWN}')"
+            listed += f", {segment(name) if name in said else entered_with} AS {column}"
+        return (
+            f"SELECT people.actor_id{listed} FROM {people} AS people LEFT JOIN ({self._values()}) AS values "
+            "ON values.actor_id = people.actor_id"
         )
 
     def _limit_segments(self) -> list[str]:

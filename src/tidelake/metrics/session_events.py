@@ -42,7 +42,7 @@ def named_in(gold: Gold, names: Iterable[str]) -> list[str]:
 
 def write_counts(gold: Gold, names: Sequence[str], spans: Sequence[tuple[date, date]]) -> None:
     """Make `temp.session_counts`: one row per session with an event that counts; those that start in the spans."""
-    held = _held(gold, min(first for first, _ in spans), max(last for _, last in spans))
+    held = events_of_sessions(gold, min(first for first, _ in spans), max(last for _, last in spans))
     following = f"lead({instant_micros('event_time')}) OVER (PARTITION BY {', '.join(KEY)} ORDER BY {_order(gold)})"
     waited = f"{following} - {instant_micros('event_time')}"
     gap = f"CASE WHEN {waited} > {micros(_LONGEST)} THEN {micros(_LONGEST)} ELSE {waited} END"  # null after the last
@@ -69,7 +69,7 @@ def _count(gold: Gold, name: str) -> str:
     return f"CAST(coalesce(sum(gap_micros){wanted}, 0) AS DOUBLE) / 1000000"
 
 
-def _held(gold: Gold, first: date, last: date) -> str:
+def events_of_sessions(gold: Gold, first: date, last: date) -> str:
     """SELECT of the events with their session's unit and start; null where none of these sessions holds them."""
     from tidelake.gold.session_sql import SessionSql
     from tidelake.gold.sessions import bracketed  # builds import numpy, which most questions do not need

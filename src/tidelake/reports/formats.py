@@ -2,8 +2,10 @@ r"""A result as JSON, CSV or Parquet.
 
 The JSON form is stable: one object with
 
-    title, columns [{name, type, unit?}], rows [{column: value}], sources [{table, version}], notes, sql
+    title, columns [{name, type, unit?}], rows [{column: value}], totals? [{column: value}], sources [{table, version}],
+    notes, sql
 
+`totals` are there where rows are cut by what an actor may be several of: the whole beside the sum of the rows.
 Instants are ISO 8601 in UTC with `Z`, dates ISO, durations seconds, exact decimals and bytes (hexadecimal) text,
 and numbers that JSON does not know the texts "NaN", "Infinity", "-Infinity". Nulls are null.
 
@@ -63,7 +65,9 @@ def json_pieces(result: Result) -> Iterator[str]:
         for row in batch.to_pylist():
             yield ("\n" if first else ",\n") + json.dumps(plain(row), ensure_ascii=False)
             first = False
-    tail = {
+    totals = getattr(result, "totals", None)  # of metrics and of the lifecycle
+    tail: dict[str, Any] = {} if totals is None else {"totals": [plain(row) for row in totals.to_pylist()]}
+    tail |= {
         "sources": [{"table": source.table, "version": source.version} for source in result.sources],
         "notes": list(result.notes),
         "sql": result.sql,

@@ -20,7 +20,7 @@ from tidelake.engine.base import MODEL_LAYERS, Engine, Transaction
 from tidelake.engine.progress import Progress
 from tidelake.errors import ContractError, LedgerError, TidelakeError, UnknownNameError
 from tidelake.gold.build import build_gold, full_name, table_names
-from tidelake.gold.checks import absent_event_names
+from tidelake.gold.checks import absent_event_names, kept_active_by_heartbeats
 from tidelake.gold.context import open_gold
 from tidelake.gold.model import ModelRun, Restatement
 from tidelake.gold.restate import RESTATED, from_note
@@ -228,10 +228,14 @@ class Pipeline:
         )
 
     def _notes(self, made: Sequence[ModelRun]) -> list[str]:
-        """Measures of events that there are none of; looked at where their table is made for the first time or anew."""
+        """Measures of events that there are none of, and who is active by heartbeats alone.
+
+        Looked at where their table is made for the first time or anew.
+        """
         if not any(run.name == "gold.event_day" and run.rows and run.reason in _ANEW for run in made):
             return []
-        return absent_event_names(open_gold(self.intake, self.lake, self.project, self.sources))
+        gold = open_gold(self.intake, self.lake, self.project, self.sources)
+        return [*absent_event_names(gold), *kept_active_by_heartbeats(gold)]
 
     def _faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
         """Contract limits that this run's data broke."""

@@ -51,8 +51,9 @@ class Questions:
         Args:
             metric: Name or alias.
             options: `by`, `grain` (day, week, month), `start` and `end` (None = all dates), `where`, `actor` (another
-                level of tide.yml's `actors:`), `compare` (`previous` or `year`) with `elapsed`, `members` (the actors
-                behind the numbers, with their parts), as `metrics.measure.measure` says.
+                level of tide.yml's `actors:`), `segment` (distinct actors under `any`, their `first` or their `last`
+                value of the period), `compare` (`previous` or `year`) with `elapsed`, `members` (the actors behind the
+                numbers, with their parts), as `metrics.measure.measure` says.
 
         Raises:
             QueryError: A text is no date.
@@ -136,6 +137,20 @@ class Questions:
         if members is not None:
             return self._answered(stickiness_members, local_date(members), **options)
         return self._answered(stickiness, **options)
+
+    def inactive(self, *, members: date | str | None = None, **options: Any) -> Result:
+        """The share of actors without activity for k days (METRICS section 6 b).
+
+        Args:
+            members: A date: then the actors known on it, with their last active day.
+            options: `k` (28, or `auto`), `start`, `end` (None = the last complete date), `by`, `segment`, `where`, as
+                `metrics.inactive` says.
+        """
+        from tidelake.metrics.inactive import inactive, inactive_members
+
+        if members is not None:
+            return self._answered(inactive_members, local_date(members), **options)
+        return self._answered(inactive, **options)
 
     def trend(self, metric: str = "dau", *, at: date | str | None = None, **options: Any) -> Result:
         """Whether a metric of a day rises or falls, and how fast (METRICS section 1).
@@ -246,6 +261,18 @@ class Questions:
         from tidelake.metrics.spikes import Spikes, spikes
 
         return self._of(spikes, partial(_defined, Spikes, metric=metric), options)
+
+    def decline(self, metric: str, **options: Any) -> Result:
+        """Entities that fell to a part of what they had just before (METRICS section 6).
+
+        Args:
+            metric: Name or alias.
+            options: `share`, `before`, `after`, `min_base` as in `Decline`; `by`, `start`, `end`, `where`;
+                `each=True` = a row an entity and date.
+        """
+        from tidelake.metrics.decline import Decline, decline
+
+        return self._of(decline, partial(_defined, Decline, metric=metric), options, "each")
 
     def weekdays(self, metric: str, **options: Any) -> Result:
         """How far each weekday lies from the mean of its week (METRICS section 13).

@@ -1,4 +1,4 @@
-"""Means and quantiles over rows that cluster in actors."""
+"""Means over rows that cluster in actors."""
 
 from __future__ import annotations
 
@@ -63,24 +63,4 @@ def by_actor_sql(rows: str, segments: Sequence[str], *, y: str, x: str, where: s
         f"SELECT period_start{names}, actor_id, {y} AS y, {x} AS x FROM ({rows}) AS facts "
         "JOIN temp.metric_days AS days ON days.day = facts.day "
         f"WHERE {where} GROUP BY period_start{names}, actor_id"
-    )
-
-
-def quantile_sql(rows: str, segments: Sequence[str], *, quantile: float) -> str:
-    """A quantile of `amount`, linear between the two nearest values (type 7 of Hyndman and Fan)."""
-    names = "".join(f", {name}" for name in segments)
-    share = f"{quantile}e0"
-    partition = f"PARTITION BY period_start{names}"
-    return (
-        f"SELECT period_start{names}, CAST(low + (high - low) * share AS DOUBLE) AS value, "
-        "CAST(NULL AS DOUBLE) AS numerator, CAST(NULL AS DOUBLE) AS denominator, n, "
-        "CAST(NULL AS DOUBLE) AS ci_low, CAST(NULL AS DOUBLE) AS ci_high FROM ("
-        f"SELECT period_start{names}, max(n) AS n, "
-        f"max(CASE WHEN place = floor((n - 1) * {share}) + 1 THEN amount END) AS low, "
-        f"max(CASE WHEN place = ceil((n - 1) * {share}) + 1 THEN amount END) AS high, "
-        f"max((n - 1) * {share} - floor((n - 1) * {share})) AS share FROM ("
-        f"SELECT period_start{names}, CAST(amount AS DOUBLE) AS amount, "
-        f"row_number() OVER ({partition} ORDER BY amount) AS place, count(*) OVER ({partition}) AS n "
-        f"FROM ({rows}) AS facts JOIN temp.metric_days AS days ON days.day = facts.day "
-        f"WHERE amount IS NOT NULL) AS ranked GROUP BY period_start{names}) AS found"
     )
