@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from itertools import combinations
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -21,7 +21,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
 from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.choosing import Which, event_rows
+from tidelake.metrics.choosing import Which, event_rows, may_overlap
 from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions, segment
 from tidelake.metrics.funnel_definition import Funnel, words
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
@@ -248,23 +248,25 @@ class _Question:
         """
         assert self.start is not None
         assert self.end is not None
-        rows, asked = self._flagged(), self.definition
-        entering = event_rows(self.gold, {"f1": asked.steps[0]}, where=self.where, first=self.start, last=self.end)
+        asked = self.definition
+        chosen = {f"f{index}": step for index, step in enumerate(asked.steps, start=1)}
+        last = self.end + timedelta(days=math.ceil(asked.window / _DAY) + 1)
+        read = partial(event_rows, self.gold, where=self.where, first=self.start)
         codes = self._aside(
             "codes",
-            f"SELECT actor_id, row_number() OVER () AS code "
-            f"FROM (SELECT DISTINCT actor_id FROM ({entering}) AS entering) AS actors",
+            "SELECT actor_id, row_number() OVER () AS code FROM "
+            f"(SELECT DISTINCT actor_id FROM ({read({'f1': asked.steps[0]}, last=self.end)}) AS entering) AS actors",
         )
-        begin, end = day_start(self.start - _DAY, self.observed.zone), day_start(self.end + _DAY, self.observed.zone)
+        begin, end = (day_start(day, self.observed.zone) for day in (self.start, last + _DAY))
         stream = Stream(
-            rows,
+            read(chosen, last=last, mark="mark"),
             codes,
             self.gold.query(f"SELECT count(*) AS n FROM {codes} AS codes")[0]["n"],
             begin=micros(begin - _EPOCH),
-            length=micros(end - begin + asked.window + 3 * _DAY),
-            entry=f"f1 AND {self._within}",
+            end=micros(end - _EPOCH),
+            entries_end=micros(day_start(self.end + _DAY, self.observed.zone) - _EPOCH),
             closed_until=self._closed_until,
-            is_disjoint=not self._may_fill_two,
+            may_overlap=may_overlap(asked.steps),
         )
         best = f"SELECT * FROM {self._aside('best', best_attempts_sql(self.chain, stream))} AS best"
         faults = self.gold.query(f"SELECT fault, count(*) AS n FROM ({best}) AS best WHERE fault > 0 GROUP BY fault")
@@ -272,7 +274,7 @@ class _Question:
             return None
         if faults:
             tied = f"SELECT actor_id FROM {codes} WHERE code IN (SELECT code FROM ({best}) AS best WHERE fault > 0)"
-            again = f"SELECT * FROM ({rows}) AS rows_again WHERE actor_id IN ({tied})"
+            again = f"SELECT * FROM ({self._flagged()}) AS flagged WHERE actor_id IN ({tied})"
             attempts = self._attempts(places_sql(self.chain, again, order=self.gold.events.order("event_time")))
             names = ", ".join(["open_entries", "depth", "t", *(f"d{step}" for step in self.chain.later)])
             best = (
@@ -324,13 +326,7 @@ class _Question:
         asked = self.definition
         if asked.order != "any" and not asked.simultaneity:
             return False
-        return self._may_fill_two
-
-    @property
-    def _may_fill_two(self) -> bool:
-        """Whether one event could be of two steps, by the names of their events."""
-        pairs = combinations(self.definition.steps, 2)
-        return any(not one.event or not two.event or set(one.event) & set(two.event) for one, two in pairs)
+        return may_overlap(asked.steps)
 
     def _check_steps(self, placed: str) -> None:
         several = " + ".join(f"CASE WHEN {flag} THEN 1 ELSE 0 END" for flag in self.chain.flags)
