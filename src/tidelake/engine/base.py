@@ -34,6 +34,7 @@ class Capabilities:
     streaming: bool = False
     fast_files: bool = False  # writes Parquet files itself and only commits through Delta
     intake: bool = False  # runs silver's own SELECTs, which read text, JSON and keys beyond the portable subset
+    ordered_windows: bool = False  # windows over all rows of a SELECT with ORDER BY take them in that order
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class DuckEngine:
         threads: None = one a core.
     """
 
-    capabilities = Capabilities(dialect="duckdb", fast_files=True, intake=True)
+    capabilities = Capabilities(dialect="duckdb", fast_files=True, intake=True, ordered_windows=True)
 
     def __init__(
         self,

@@ -18,6 +18,7 @@ from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression, check_names_in
 from tidelake.errors import DefinitionError
+from tidelake.gold.builtin import ALL
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import dates_condition, real
@@ -172,14 +173,14 @@ class _Question:
     def _cells_sql(self, days: Sequence[date]) -> str:
         """One row an actor and cell: sessions, those that dropped off, and those without a watch event."""
         cut = [f"coalesce(CAST({quoted(name)} AS VARCHAR), '{UNKNOWN}')" for name in self.by]
-        cut += ["'(all)'"] * (2 - len(cut))
+        listed = [f"{text} AS c{index}" for index, text in enumerate(cut)] + [f"'{ALL}' AS c1"] * (2 - len(cut))
         condition = f" AND ({self.where})" if self.where else ""
         nothing = " AND ".join(["coalesce(watch_seconds, 0) = 0", "coalesce(play_count, 0) = 0", *self._of_watch()])
         return (
-            f"SELECT actor_id, {cut[0]} AS c0, {cut[1]} AS c1, count(*) AS x, "
+            f"SELECT actor_id, {', '.join(listed)}, count(*) AS x, "
             f"count(*) FILTER (WHERE coalesce(watch_seconds, 0) < {real(self.asked.threshold_seconds)}) AS y, "
             f"count(*) FILTER (WHERE {nothing}) AS unwatched FROM {session_rows(self.gold, self.by, self.where)} "
-            f"WHERE {dates_condition('session_date', days)}{condition} GROUP BY actor_id, {cut[0]}, {cut[1]}"
+            f"WHERE {dates_condition('session_date', days)}{condition} GROUP BY {', '.join(['actor_id', *cut])}"
         )
 
     def _of_watch(self) -> list[str]:
@@ -255,10 +256,12 @@ class _Question:
 
     def _shares(self, index: int) -> list[dict[str, Any]]:
         """Each value's sums and sums of squares over its actors, the value with the most sessions first."""
-        by_actor = (
-            f"SELECT c{index} AS value, actor_id, CAST(sum(x) AS DOUBLE) AS x, CAST(sum(y) AS DOUBLE) AS y, "
-            f"sum(unwatched) AS unwatched FROM {CELLS} GROUP BY c{index}, actor_id"
-        )
+        by_actor = f"SELECT c{index} AS value, CAST(x AS DOUBLE) AS x, CAST(y AS DOUBLE) AS y, unwatched FROM {CELLS}"
+        if len(self.by) > 1:
+            by_actor = (
+                f"SELECT c{index} AS value, CAST(sum(x) AS DOUBLE) AS x, CAST(sum(y) AS DOUBLE) AS y, "
+                f"sum(unwatched) AS unwatched FROM {CELLS} GROUP BY c{index}, actor_id"
+            )
         return self.gold.query(
             "SELECT value, count(*) AS actors, sum(x) AS x, sum(y) AS y, sum(unwatched) AS unwatched, "
             f"sum(y * y) AS yy, sum(x * y) AS xy, sum(x * x) AS xx FROM ({by_actor}) AS by_actor GROUP BY value "
@@ -307,25 +310,20 @@ class _Question:
 
         Only where actors have few cells each, so that the join of their cells with themselves stays small.
         """
-        cells = len(columns["c0"])
-        named = {name: columns[name] for name in ("c0", "c1")}
-        self.gold.temp("dropoff_weights", pa.table({**named, "cell": pa.array(range(cells), pa.int64())}))
-        numbered = (
-            f"SELECT actor_id, weights.cell, CAST(x AS DOUBLE) AS x, CAST(y AS DOUBLE) AS y FROM {CELLS} AS cells "
-            "JOIN temp.dropoff_weights AS weights ON weights.c0 = cells.c0 AND weights.c1 = cells.c1"
+        numbers = {cell: number for number, cell in enumerate(zip(columns["c0"], columns["c1"], strict=True))}
+        cells = len(numbers)
+        used = ", ".join(f"{side}.c{index} AS {side}{index}" for side in ("a", "b") for index in range(len(self.by)))
+        keys = ", ".join(f"{side}.c{index}" for side in ("a", "b") for index in range(len(self.by)))
+        found = self.gold.query(
+            f"SELECT {used}, sum(CAST(a.x AS DOUBLE) * b.x) AS xx, sum(CAST(a.y AS DOUBLE) * b.x) AS yx, "
+            f"sum(CAST(a.y AS DOUBLE) * b.y) AS yy FROM {CELLS} AS a JOIN {CELLS} AS b ON b.actor_id = a.actor_id "
+            f"GROUP BY {keys}"
         )
-        self.gold.temp("dropoff_numbered", numbered)
-        found = self.gold.engine.query(
-            "SELECT one.cell AS one, other.cell AS other, sum(one.x * other.x) AS xx, sum(one.y * other.x) AS yx, "
-            "sum(one.y * other.y) AS yy FROM temp.dropoff_numbered AS one JOIN temp.dropoff_numbered AS other "
-            "ON other.actor_id = one.actor_id GROUP BY one.cell, other.cell"
-        )
-        self.gold.forget("dropoff_numbered")
-        place = found.column("one").to_numpy(), found.column("other").to_numpy()
-        sums = {}
-        for name in ("xx", "yx", "yy"):
-            sums[name] = np.zeros((cells, cells))
-            sums[name][place] = found.column(name).to_numpy()
+        sums = {name: np.zeros((cells, cells)) for name in ("xx", "yx", "yy")}
+        for row in found:
+            place = tuple(numbers[row[f"{side}0"], row.get(f"{side}1", ALL)] for side in ("a", "b"))
+            for name, table in sums.items():
+                table[place] = row[name]
         weights = np.array([columns[f"w{index}"] for index in range(begin + size)], dtype=float).reshape(-1, cells)
         expected = np.array([columns[f"e{index}"] for index in range(begin + size)], dtype=float).reshape(-1, cells)
         crossing = weights @ sums["yx"] @ expected.T

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from itertools import combinations
+from functools import partial
 from typing import Any, Unpack
 
 import pyarrow as pa
@@ -18,25 +18,24 @@ from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.dates import Tables
-from tidelake.gold.sqltext import micros, one_of
-from tidelake.metrics.choosing import Which, check_event_names, event_rows
+from tidelake.gold.sqltext import day_start, micros, one_of
+from tidelake.metrics.choosing import Which, check_event_names, event_rows, may_overlap
 from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions, segment
-from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Key
+from tidelake.metrics.event_question import EPOCH, NO_EVENTS, EventQuestion, Key
 from tidelake.metrics.funnel_definition import Funnel, words
 from tidelake.metrics.funnel_sessions import SESSION, beside_sessions, session_names, session_values
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.funnel import (
     Chain,
     attempts_sql,
-    best_counts_sql,
     counts_sql,
     entries_sql,
-    latest_entries_sql,
     members_sql,
     moments_sql,
     places_sql,
     touched_sql,
 )
+from tidelake.metrics.kinds.funnel_stream import BROKEN, Stream, again_sql, best_attempts_sql, best_counts_sql
 from tidelake.metrics.narrowing import Narrowing
 
 SEGMENT_LIMIT = 50
@@ -190,39 +189,53 @@ class _Question(EventQuestion[Funnel]):
     def _is_plain(self) -> bool:
         """Whether the quick way answers: every actor's best attempt in one ordered funnel."""
         asked = self.definition
+        if not self.gold.engine.capabilities.ordered_windows:
+            return False
         is_whole = not self.by and self.grain is None and not asked.hold
         is_plain = asked.order == "ordered" and not asked.simultaneity and not asked.exclude
         return is_whole and is_plain and asked.attempt == "best" and asked.count == "actor"
 
-    def _plain_sql(self, reached: str) -> str:
-        return best_counts_sql(
-            self.chain,
-            reached,
-            self._flagged(),
-            within=self._within,
-            closed_until=self.closed_until,
-            period=self.period_of("event_date"),
-        )
+    def _plain(self) -> list[dict[str, Any]] | None:
+        """What `counts_sql` gives, in one sort by time; None where it cannot be told so.
 
-    def _latest(self, rows: str, order: str) -> str:
-        closed = f"t <= {self.closed_until - self.chain.window}"
-        return latest_entries_sql(self.chain, rows, entry=f"f1 AND {self._within} AND {closed}", order=order)
-
-    def _plain(self) -> tuple[str, list[dict[str, Any]]]:
-        """What `counts_sql` gives, with the SELECT that says how.
-
-        Sorting by time alone takes half as long as by the whole order, so only actors with events of different steps
-        at one instant are sorted by the whole order.
+        Actors with events of different steps at one instant are looked at again, in the whole order.
         """
-        rows, order = self._flagged(), self.gold.events.order("event_time")
-        reached = self._aside("reached", self._latest(rows, "mark"))
-        found = f"SELECT * FROM {reached} AS reached"
-        tied = self._aside("tied", f"SELECT DISTINCT actor_id FROM {reached} AS reached WHERE is_tied")
-        if self.gold.query(f"SELECT count(*) AS n FROM {tied} AS tied")[0]["n"]:
-            among = f"(SELECT actor_id FROM {tied})"
-            again = self._aside("again", self._latest(f"SELECT * FROM ({rows}) AS r WHERE actor_id IN {among}", order))
-            found += f" WHERE actor_id NOT IN {among} UNION ALL SELECT * FROM {again} AS again"
-        return self._plain_sql(self._latest(rows, order)), self.gold.query(self._plain_sql(found))
+        assert self.start is not None
+        assert self.end is not None
+        asked = self.definition
+        chosen = {f"f{index}": step for index, step in enumerate(asked.steps, start=1)}
+        last = self.end + timedelta(days=math.ceil(asked.window / _DAY) + 1)
+        read = partial(event_rows, self.gold, where=self.where, first=self.start)
+        codes = self._aside(
+            "codes",
+            "SELECT actor_id, row_number() OVER () AS code FROM "
+            f"(SELECT DISTINCT actor_id FROM ({read({'f1': asked.steps[0]}, last=self.end)}) AS entering) AS actors",
+        )
+        begin, end = (day_start(day, self.observed.zone) for day in (self.start, last + _DAY))
+        stream = Stream(
+            read(chosen, last=last, mark="mark"),
+            codes,
+            self.gold.query(f"SELECT count(*) AS n FROM {codes} AS codes")[0]["n"],
+            begin=micros(begin - EPOCH),
+            end=micros(end - EPOCH),
+            entries_end=micros(day_start(self.end + _DAY, self.observed.zone) - EPOCH),
+            closed_until=self.closed_until,
+            may_overlap=may_overlap(asked.steps),
+        )
+        best = f"SELECT * FROM {self._aside('best', best_attempts_sql(self.chain, stream))} AS best"
+        faults = self.gold.query(f"SELECT fault, count(*) AS n FROM ({best}) AS best WHERE fault > 0 GROUP BY fault")
+        if any(row["fault"] == BROKEN for row in faults):
+            return None
+        if faults:
+            tied = f"SELECT actor_id FROM {codes} WHERE code IN (SELECT code FROM ({best}) AS best WHERE fault > 0)"
+            again = f"SELECT * FROM ({self._flagged()}) AS flagged WHERE actor_id IN ({tied})"
+            attempts = self._attempts(places_sql(self.chain, again, order=self.gold.events.order("event_time")))
+            names = ", ".join(["open_entries", "depth", "t", *(f"d{step}" for step in self.chain.later)])
+            best = (
+                f"SELECT {names} FROM ({best}) AS alone WHERE fault = 0 "
+                f"UNION ALL SELECT {names} FROM ({again_sql(self.chain, attempts)}) AS again"
+            )
+        return self.gold.query(best_counts_sql(self.chain, best, period=self.period_of("event_date")))
 
     def _prepared(self) -> str:
         """A SELECT of the attempts; what is read more than once is put aside first."""
@@ -252,8 +265,7 @@ class _Question(EventQuestion[Funnel]):
         asked = self.definition
         if asked.order != "any" and not asked.simultaneity:
             return False
-        pairs = combinations(asked.steps, 2)
-        return any(not one.event or not two.event or set(one.event) & set(two.event) for one, two in pairs)
+        return may_overlap(asked.steps)
 
     def _check_steps(self, placed: str) -> None:
         several = " + ".join(f"CASE WHEN {flag} THEN 1 ELSE 0 END" for flag in self.chain.flags)
@@ -277,8 +289,9 @@ class _Question(EventQuestion[Funnel]):
         if self.start is None or self.end is None:
             return self._result([], "", [NO_EVENTS])
         said, bounds = list[str](), {}
-        if self._is_plain:
-            sql, found = self._plain()
+        found = self._plain() if self._is_plain else None
+        if found is not None:
+            sql = counts_sql(self.chain, self._attempts(self._placed()), [])
         else:
             attempts = self._prepared()
             sql = counts_sql(self.chain, attempts, self.segments)  # for the reader, who has no tables put aside

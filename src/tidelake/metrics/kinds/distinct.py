@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from tidelake.gold.sqltext import date_literal
 
-_BLOCKS = 3  # so many windows' lengths are read at once: more of them would make every row go through more filters
+_BLOCKS = 4  # so many windows' lengths are read at once: more of them would make every row go through more filters
 
 CENSUS = (
     "CAST(value AS DOUBLE) AS numerator, CAST(NULL AS DOUBLE) AS denominator, CAST(value AS BIGINT) AS n, "
@@ -111,18 +111,20 @@ def _pairs(
     """
     names = "".join(f"{name}, " for name in segments)
     blocks = range(low, high + 1)
-    ends = [f"min(place) FILTER (WHERE block = {block}) AS f{block}" for block in blocks[1:]]
-    ends += [f"max(place) FILTER (WHERE block = {block}) AS l{block}" for block in blocks[:-1]]
-    day = f"days_between({date_literal(origin)}, day)"
+    begins = {block: origin + timedelta(days=block * window_days) for block in range(low, high + 2)}
+    ends = [f"min(day) FILTER (WHERE block = {block}) AS f{block}" for block in blocks[1:]]
+    ends += [f"max(day) FILTER (WHERE block = {block}) AS l{block}" for block in blocks[:-1]]
+    which = " ".join(f"WHEN day < {date_literal(begins[block + 1])} THEN {block}" for block in blocks)
     held = (
-        f"SELECT {names}{', '.join(ends)} FROM (SELECT {names}actor_id, whole_divide({day}, {window_days}) AS block, "
-        f"{day} % {window_days} AS place FROM ({rows}) AS facts WHERE day BETWEEN "
-        f"{date_literal(origin + timedelta(days=low * window_days))} AND "
-        f"{date_literal(origin + timedelta(days=(high + 1) * window_days - 1))}) AS placed GROUP BY {names}actor_id"
+        f"SELECT {names}{', '.join(ends)} FROM (SELECT {names}actor_id, day, CASE {which} END AS block "
+        f"FROM ({rows}) AS facts WHERE day >= {date_literal(begins[low])} AND day < {date_literal(begins[high + 1])}"
+        f") AS placed GROUP BY {names}actor_id"
     )
     pairs = [
-        f"SELECT {names}{block} AS block, coalesce(l{block - 1}, 0) AS before, coalesce(f{block}, {window_days}) "
-        f"AS after, count(*) AS actors FROM {actors} GROUP BY {names}l{block - 1}, f{block}"
+        f"SELECT {names}{block} AS block, "
+        f"coalesce(days_between({date_literal(begins[block - 1])}, l{block - 1}), 0) AS before, "
+        f"coalesce(days_between({date_literal(begins[block])}, f{block}), {window_days}) AS after, "
+        f"count(*) AS actors FROM {actors} GROUP BY {names}l{block - 1}, f{block}"
         for block in blocks[1:]
     ]
     return held, " UNION ALL ".join(pairs)

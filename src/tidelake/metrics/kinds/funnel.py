@@ -14,7 +14,6 @@ from typing import Literal
 
 Order = Literal["ordered", "strict", "any"]
 _NEVER = "9223372036854775807"
-_MARKED_STEPS = 11  # so many bits below the microseconds of a year such as 2100
 
 
 @dataclass(frozen=True)
@@ -311,102 +310,4 @@ def members_sql(chain: Chain, attempts: str, segments: Sequence[str]) -> str:
         f"WITH attempts AS (SELECT * FROM ({attempts}) AS chosen WHERE NOT is_open) "
         f"SELECT {keys}, step, actor_id, sum(reached) AS in_numerator, count(*) AS in_denominator "
         f"FROM ({parts}) AS parts GROUP BY {keys}, step, actor_id ORDER BY {keys}, step, actor_id"
-    )
-
-
-def latest_entries_sql(chain: Chain, rows: str, *, entry: str, order: str) -> str:
-    """For each event the latest entry from which it is reached as step 2, 3 ...: `a2`, `a3` ... (microseconds).
-
-    For ordered funnels whose actors' best attempts count. Going forwards, each window has only the events that some
-    entry can still reach, so this is several times faster than `entries_sql`. An earlier entry reaches the event too,
-    as long as the window lasts.
-
-    Grain: one row per event that is reached (of one step's events in a row the first), or that stands at one instant
-    with another step's (`is_tied`).
-
-    Args:
-        chain: How attempts are made.
-        rows: SELECT of events, with the flags.
-        entry: Condition for an event to begin an attempt.
-        order: The order of an actor's events; `mark` (the time) is right for actors without tied
-            events.
-    """
-    before = "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
-    is_marked = chain.steps <= _MARKED_STEPS
-    size = 1 << chain.steps if is_marked else 1
-    # Windows carry as few columns as can be: which steps an event is of are the lowest bits of its mark.
-    kind = f"(mark - t * {size})"
-    flags = {step: f"({kind} & {1 << (step - 1)}) <> 0" if is_marked else f"f{step}" for step in chain.later}
-    own = [] if is_marked else [flags[step] for step in chain.later]
-    bits = [f"CASE WHEN f{step} THEN {1 << (step - 1)} ELSE 0 END" for step in range(1, chain.steps + 1)]
-    one_step = ", ".join(str(1 << (step - 1)) for step in range(1, chain.steps + 1))
-    later_step = ", ".join(str(1 << (step - 1)) for step in chain.later)
-    differs, repeats = "TRUE", ""
-    if is_marked:
-        differs = f"(mark <> mark_before OR {kind} NOT IN ({one_step}))"
-        # Of events of one step without another step's between them, the first does all that the others could.
-        repeats = f" AND NOT ({kind} IN ({later_step}) AND coalesce(mark_before % {size} = {kind}, FALSE))"
-    window = f"PARTITION BY actor_id ORDER BY {order}"
-    places = [] if order == "mark" else ["place"]
-    placed = "" if order == "mark" else f"row_number() OVER ({window}) AS place, "
-    timed = (
-        f"SELECT *, t * {size} + {' + '.join(bits) if is_marked else '0'} AS mark, {entry} AS is_entry "
-        f"FROM (SELECT *, epoch_micros(event_time) AS t FROM ({rows}) AS flagged) AS with_t"
-    )
-    found = (
-        f"SELECT {', '.join(['actor_id', 't', 'mark', *own])}, {placed}"
-        f"lag(mark) OVER ({window}) AS mark_before, "
-        f"max(CASE WHEN is_entry THEN t END) OVER ({window} {before}) AS started FROM ({timed}) AS events"
-    )
-    found = f"SELECT *, coalesce(mark_before >= t * {size} AND {differs}, FALSE) AS is_tied FROM ({found}) AS begun"
-    reached: list[str] = []
-    for step in chain.later:
-        rest = [flags[other] for other in chain.later if other > step]
-        in_time = f"t - started <= {chain.window}"
-        kept = ["actor_id", "t", "mark", *places, "is_tied", *reached, *(rest if not is_marked else [])]
-        known = " OR ".join([*(f"{name} IS NOT NULL" for name in reached), "is_tied"])
-        wanted = " OR ".join([flags[step], *rest])
-        found = (
-            f"SELECT {', '.join(kept)}, CASE WHEN {flags[step]} AND {in_time} THEN started END AS a{step} "
-            f"FROM ({found}) AS of_step_{step} "
-            f"WHERE {known} OR (({wanted}) AND {in_time}{repeats if not reached else ''})"
-        )
-        reached.append(f"a{step}")
-        if rest:
-            window = f"PARTITION BY actor_id ORDER BY {'mark' if order == 'mark' else 'place'} {before}"
-            found = f"SELECT *, max(a{step}) OVER ({window}) AS started FROM ({found}) AS after_{step}"
-    return f"SELECT actor_id, t, is_tied, {', '.join(reached)} FROM ({found}) AS reached"
-
-
-def best_counts_sql(chain: Chain, reached: str, rows: str, *, within: str, closed_until: int, period: str) -> str:
-    """`counts_sql` of every actor's best attempt, from `latest_entries_sql`.
-
-    Step d being the deepest that an actor reaches, first at the instant T, the best attempt is the first entry whose
-    window holds T; it reaches a step at the first event whose latest entry is not before it.
-    """
-    is_open = f"t > {closed_until - chain.window}"
-    deepest = ", ".join(f"min(CASE WHEN a{step} IS NOT NULL THEN t END)" for step in reversed(chain.later))
-    times = ", ".join(f"min(CASE WHEN a{step} >= best.t THEN reached.t END) AS t{step}" for step in chain.later)
-    steps = [f"t{step}" for step in chain.later]
-    best = (
-        "SELECT entries.actor_id, sum(CASE WHEN is_open THEN 1 ELSE 0 END) AS open_entries, "
-        f"min(CASE WHEN NOT is_open AND (deepest_t IS NULL OR t >= deepest_t - {chain.window}) THEN t END) AS t FROM ("
-        f"SELECT actor_id, t, {is_open} AS is_open FROM (SELECT actor_id, epoch_micros(event_time) AS t "
-        f"FROM ({rows}) AS flagged WHERE f1 AND {within}) AS begun) AS entries LEFT JOIN (SELECT actor_id, "
-        f"coalesce({deepest}, NULL) AS deepest_t FROM ({reached}) AS reached GROUP BY actor_id) AS deepest "
-        "ON deepest.actor_id = entries.actor_id GROUP BY entries.actor_id"
-    )
-    columns = ["count(best.t) AS n1", "coalesce(CAST(sum(open_entries) AS BIGINT), 0) AS open_entries"]
-    for step in chain.later:
-        seconds = f"(t{step} - best.t) / 1000000"
-        columns += [
-            f"count(t{step}) AS n{step}",
-            f"quantile_linear({seconds}, 0.5) AS median{step}",
-            f"quantile_linear({seconds}, 0.9) AS p90_{step}",
-        ]
-    return (
-        f"WITH best AS ({best}), times AS (SELECT reached.actor_id, {times} FROM ({reached}) AS reached "
-        f"JOIN best ON best.actor_id = reached.actor_id GROUP BY reached.actor_id) "
-        f"SELECT {period} AS period_start, {', '.join(columns)} FROM best "
-        f"LEFT JOIN (SELECT actor_id, {', '.join(steps)} FROM times) AS times ON times.actor_id = best.actor_id"
     )
