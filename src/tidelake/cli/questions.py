@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from datetime import datetime
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +40,39 @@ ToOption = Annotated[
 WhereOption = Annotated[
     str | None, typer.Option("--where", metavar="SQL", help="Count only rows for which this is true.")
 ]
+
+
+COHORT_HELP = "Only actors in this saved cohort (cohorts/NAME.yml), or with 'not NAME' out of it; may be given again."
+
+
+def with_cohort(command: Callable[..., None]) -> Callable[..., None]:
+    """A question's command with `--cohort` after `--where`: it is one more condition on the rows.
+
+    Where the command has a `--cohort` of its own (`tide retention --cohort recurring`), its words stay what they are.
+    """
+    asked = inspect.signature(command, eval_str=True)
+    own = asked.parameters.get("cohort")
+    words = {str(choice): choice for choice in type(own.default)} if own is not None else {}
+    said = COHORT_HELP + (f" {' or '.join(words)}: how often an actor enters." if words else "")
+    option = Annotated[list[str] | None, typer.Option("--cohort", metavar="NAME", help=said)]
+    listed = [one for one in asked.parameters.values() if one.name != "cohort"]
+    place = [one.name for one in listed].index("where") + 1
+    listed.insert(place, inspect.Parameter("cohort", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option))
+
+    @wraps(command)
+    def asking(*given: Any, cohort: list[str] | None = None, **options: Any) -> None:
+        saved = [name for name in cohort or () if name not in words]
+        if own is not None:
+            options["cohort"] = next((words[name] for name in cohort or () if name in words), own.default)
+        if saved:
+            from tidelake.metrics.cohorts import among
+
+            options["where"] = among(saved, options.get("where"))
+        command(*given, **options)
+
+    asking.__signature__ = asked.replace(parameters=listed)  # type: ignore[attr-defined]
+    asking.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
+    return asking
 
 
 def tell(

@@ -145,10 +145,12 @@ class Session(Questions):
         return self._pipeline(progress, writes=True).replay(source=source, reason=reason)
 
     def _answered(self, ask: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
+        from tidelake.metrics.cohorts import answered
+
         options |= {name: local_date(options[name]) for name in ("start", "end", "at") if name in options}
         self._read_finished()
         with self._past_explained():
-            result = ask(self.engine, self.lake, self.project, self.sources, *given, **options)
+            result = answered(ask, self.engine, self.lake, self.project, self.sources, *given, **options)
         self._read = [source.table for source in result.sources]
         return result
 
