@@ -47,7 +47,7 @@ contract:
 OS = "device_os"
 STEPS = ["session_start", "watch_time where value > 30", "like"]
 COHORTS = {
-    "likers": "all: [{did: like, on_days: 2}, {first: 'watch_time where value > 3'}, {metric: watch_seconds, below: 9e9}]",
+    "likers": "all: [{did: like, on_days: 2}, {first: 'watch_time where value > 3'}, {metric: events, below: 9e9}]",
     "idle": "{window: last 2 days, any: [{did_not: like}, {was: {users.gender: [male, 'x''y']}, at_most: 3}]}",
 }
 Ask = Callable[[Session], Result]

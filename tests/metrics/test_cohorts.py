@@ -361,8 +361,7 @@ def test_members_of_random_cohorts_equal_the_naive_ones(tmp_path: Path) -> None:
     """25 random definitions over a random log of 12 days; in and out together are the plain count."""
     chance = random.Random(7)
     log = [
-        (chance.randint(1, 12), f"u{chance.randint(1, 9)}", chance.choice("ab"), chance.choice("ns"))
-        for _ in range(80)
+        (chance.randint(1, 12), f"u{chance.randint(1, 9)}", chance.choice("ab"), chance.choice("ns")) for _ in range(80)
     ] + [(day, "u0", "a", "n") for day in (1, 12)]
     rows = [
         event(day, actor, name, hour=number % 24, event_id=str(number), region=region)
