@@ -123,6 +123,12 @@ def test_each_invariant_is_broken_below() -> None:
     assert set(SPOILT) == {one.name for one in invariants()}
 
 
+def test_the_documentation_says_them_all() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "invariants.md").read_text(encoding="utf-8")
+    for one in invariants():
+        assert f"| `{one.name}` | `{one.table}` | {one.says}" in page
+
+
 @pytest.mark.parametrize("name", SPOILT)
 def test_a_spoilt_table_breaks_it(session: tl.Session, name: str) -> None:
     table, select = SPOILT[name]
