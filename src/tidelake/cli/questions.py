@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from enum import EnumType
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -52,7 +53,7 @@ def with_cohort(command: Callable[..., None]) -> Callable[..., None]:
     """
     asked = inspect.signature(command, eval_str=True)
     own = asked.parameters.get("cohort")
-    words = {str(choice): choice for choice in type(own.default)} if own is not None else {}
+    words = {str(word): word for word in _words(own.annotation)} if own is not None else {}
     said = COHORT_HELP + (f" {' or '.join(words)}: how often an actor enters." if words else "")
     option = Annotated[list[str] | None, typer.Option("--cohort", metavar="NAME", help=said)]
     listed = [one for one in asked.parameters.values() if one.name != "cohort"]
@@ -73,6 +74,12 @@ def with_cohort(command: Callable[..., None]) -> Callable[..., None]:
     asking.__signature__ = asked.replace(parameters=listed)  # type: ignore[attr-defined]
     asking.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
     return asking
+
+
+def _words(annotation: Any) -> Iterable[Any]:
+    """What an option of a few words can be."""
+    kind = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return kind if isinstance(kind, EnumType) else get_args(kind)
 
 
 def tell(
