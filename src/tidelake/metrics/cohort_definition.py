@@ -77,7 +77,9 @@ class Window(Settings):
             return f"from {self.start} to {self.end}"
         if self.is_during:
             return "during the question's dates"
-        return "before the question" if self.days is None else f"in the {self.days} days before the question"
+        if self.days is None:
+            return "before the question"
+        return f"in the {f'{self.days} days' if self.days > 1 else 'day'} before the question"
 
 
 BEFORE = Window()
