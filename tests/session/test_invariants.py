@@ -186,9 +186,7 @@ NAMES = ["play", "pause", "resume", "stop", "buffer_start", "buffer_end", "open"
 RULES: list[dict[str, Any]] = [
     {},
     {"mode": "trust"},
-    {"mode": "verify"},
     {"split_at_midnight": True, "split_by": ["device"]},
-    {"cap": "2h"},
     {"mode": "bracket", "start": "open", "end": "stop"},
 ]
 

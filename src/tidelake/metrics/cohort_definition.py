@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tidelake.config import Project, Settings
 from tidelake.contracts.table import literal, quoted
@@ -82,6 +82,13 @@ class Window(Settings):
         return f"in the {f'{self.days} days' if self.days > 1 else 'day'} before the question"
 
 
+def _texts(value: object) -> object:
+    """One value or several, as the texts that columns are compared by."""
+    many = value if isinstance(value, list | tuple) else (value,)
+    return tuple(str(one).lower() if isinstance(one, bool) else str(one) for one in many)
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts, json_schema_input_type=str | tuple[str, ...])]
 BEFORE = Window()
 ENTERING = ("first", "recurring")  # what `cohort` says of retention besides a saved cohort's name
 
@@ -95,7 +102,7 @@ class Condition(Settings):
     did: Which | None = Field(None, description="these events, as `play`, `play,resume where seconds > 3`, `*`")
     did_not: Which | None = Field(None, description="none of these events in the window")
     first: Which | None = Field(None, description="the first of these events lies in the window")
-    was: dict[str, str | int | float | bool | tuple[str | int | float | bool, ...]] | None = Field(
+    was: dict[str, Texts] | None = Field(
         None, description="an event that counts had this value, or one of these, of each dimension"
     )
     metric: str | None = Field(None, description="the actor's part in this metric, a sum, over the window")
@@ -247,16 +254,11 @@ def _listed(names: Iterable[str]) -> str:
     return " and ".join(f"`{_key(name)}:`" for name in names)
 
 
-def _many(values: Any) -> tuple[Any, ...]:
-    return values if isinstance(values, tuple) else (values,)
-
-
-def _is(name: str, values: Any) -> str:
+def _is(name: str, values: Iterable[str]) -> str:
     """SQL that is true where a dimension has one of some values, as texts."""
     told = f"coalesce(CAST({quoted(name)} AS VARCHAR), '(unknown)')"
-    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in _many(values)]
-    return f"{told} IN ({', '.join(literal(text) for text in texts)})"
+    return f"{told} IN ({', '.join(literal(value) for value in values)})"
 
 
-def _words(was: Mapping[str, Any]) -> str:
-    return " and ".join(f"{name} {' or '.join(str(value) for value in _many(values))}" for name, values in was.items())
+def _words(was: Mapping[str, tuple[str, ...]]) -> str:
+    return " and ".join(f"{name} {' or '.join(values)}" for name, values in was.items())

@@ -136,7 +136,7 @@ def _named(given: object) -> Iterator[str]:
         yield from _named(given.model_dump())
     elif isinstance(given, Mapping):
         yield from _named(list(given.values()))
-    elif isinstance(given, Iterable) and not isinstance(given, bytes):
+    elif isinstance(given, list | tuple | set | frozenset):
         for one in given:
             yield from _named(one)
 
