@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.gold.tiny import Tiny
+from tidelake.config import Project
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, ProjectError, QueryError, UnknownNameError
 from tidelake.metrics.cohort_definition import Cohort
@@ -292,8 +293,8 @@ def test_names_and_windows_that_cannot_be_are_refused(tiny: Tiny) -> None:
 )
 def test_a_definition_that_cannot_be_is_refused_with_its_file(tmp_path: Path, said: Any, fault: str) -> None:
     write_cohorts(tmp_path, {"some": said})
-    with Tiny(tmp_path, SETTINGS, columns=COLUMNS) as tiny, pytest.raises(ProjectError, match=fault) as refused:
-        load_cohorts(tiny.project, tiny.sources)
+    with pytest.raises(ProjectError, match=fault) as refused:
+        load_cohorts(Project(name="tiny", root=tmp_path), {})
     assert "cohorts/some.yml:" in str(refused.value)
 
 
