@@ -46,6 +46,10 @@ contract:
 """
 OS = "device_os"
 STEPS = ["session_start", "watch_time where value > 30", "like"]
+COHORTS = {
+    "likers": "all: [{did: like, on_days: 2}, {first: 'watch_time where value > 3'}, {metric: events, below: 9e9}]",
+    "idle": "{window: last 2 days, any: [{did_not: like}, {was: {users.gender: [male, 'x''y']}, at_most: 3}]}",
+}
 Ask = Callable[[Session], Result]
 
 
@@ -140,6 +144,10 @@ QUESTIONS = (
     on_both("spikes", "views", by=["entity"], z=2.5),
     on_both("weekdays", "views", by=["entity"]),
     question("weekdays", "dau", by=[OS]),
+    on_both("measure", "dau", by=["cohort.likers", OS], start="2025-09-15", cohort="not idle"),
+    question("funnel", STEPS, cohort="likers", start="2025-09-15"),
+    on_both("cohorts", "idle", at="2025-09-15", members=True),
+    question("cohorts", at="2025-09-15"),
     question("metrics", "dau"),
     question("identity"),
 )
@@ -185,6 +193,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
     with_odd_countries(root / "data" / "events.jsonl")
     (root / "data" / "views.csv").write_text(views(), encoding="utf-8")
     (root / "sources" / "views.yml").write_text(VIEWS, encoding="utf-8")
+    (root / "cohorts").mkdir()
+    for name, said in COHORTS.items():
+        (root / "cohorts" / f"{name}.yml").write_text(said, encoding="utf-8")
     events = root / "sources" / "events.yml"
     said = events.read_text(encoding="utf-8")
     product = "video_id: {type: string}"

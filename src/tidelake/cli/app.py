@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from inspect import signature
 from typing import Annotated
 
 import typer
 
 from tidelake.cli.options import examples, flag, help_of
+from tidelake.cli.questions import with_cohort
 
 START, USE, TRUST, KEEP = "Start here", "Numbers", "Trust", "Upkeep"
 _VERBS = {  # its family, its module in this room, and where that has several its prefix there
@@ -44,7 +46,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "vacuum": (KEEP, "upkeep", "VACUUM_"),
     "migrate": (KEEP, "upkeep", "MIGRATE_"),
 }
-_GROUPS = {"metrics": USE, "quarantine": TRUST}  # of commands, each a module in this room
+_GROUPS = {"metrics": USE, "cohorts": USE, "quarantine": TRUST}  # of commands, each a module in this room
 
 
 def app_for(words: Sequence[str]) -> typer.Typer:
@@ -67,6 +69,7 @@ def app_for(words: Sequence[str]) -> typer.Typer:
         family, name, prefix = _VERBS[verb]
         module = import_module(f"tidelake.cli.{name}")
         command = getattr(module, verb.replace("-", "_"))
+        command = with_cohort(command) if "where" in signature(command).parameters else command
         app.command(rich_help_panel=family, help=help_of(command), epilog=getattr(module, f"{prefix}EXAMPLES"))(command)
     if asked not in _VERBS:
         for group, family in _GROUPS.items():

@@ -59,6 +59,8 @@ def build_lines(result: BuildResult, *, seconds: float | None = None) -> list[tu
         lines.append(("ledger", ledger_line(result.verdict)))
     if made := [run for run in result.models if not run.is_current and run.rows]:
         lines.append(("gold", ", ".join(_made(run) for run in made)))
+    if result.invariants:
+        lines.append(("invariants", f"✓ {result.invariants} hold of the dates that were made"))
     lines.append(pace_line(counts.read, result.seconds if seconds is None else seconds))
     return lines + _sentences(result)
 

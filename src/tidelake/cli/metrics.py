@@ -129,11 +129,13 @@ def definition_lines(result: Result) -> list[tuple[str, str]]:
 
     (row,) = result.to_dicts()
     labels = {"window_days": "window", "is_additive": "additive"}
-    window = row["window_days"]
+    window = row.get("window_days")
     words = {
         "window_days": f"{window} days, the last of them the day" if window and window > 1 else "the day",
-        "lineage": "; ".join(row["lineage"] or ()),
-        "is_additive": "yes: parts may be added up" if row["is_additive"] else "no: parts do not add up to the whole",
+        "lineage": "; ".join(row.get("lineage") or ()),
+        "is_additive": "yes: parts may be added up"
+        if row.get("is_additive")
+        else "no: parts do not add up to the whole",
     }
     left_out = ("title", "sql")
     return [

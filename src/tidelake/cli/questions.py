@@ -7,12 +7,12 @@ def weekdays(metric: MetricArgument, *, by: EntityOption = None) -> None:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import wraps
-from inspect import Signature, signature
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
@@ -98,6 +98,45 @@ def for_people(result: Any) -> Result:
 
 def _shown(result: Any, form: FormatName) -> tuple[Result, Result]:
     return (for_people(result) if form is FormatName.table else result), result
+
+
+COHORT_HELP = "Only actors in this saved cohort (cohorts/NAME.yml), or with 'not NAME' out of it; may be given again."
+
+
+def with_cohort(command: Callable[..., None]) -> Callable[..., None]:
+    """A question's command with `--cohort` after `--where`: it is one more condition on the rows.
+
+    Where the command has a `--cohort` of its own (`tide retention --cohort recurring`), its words stay what they are.
+    """
+    asked = signature(command, eval_str=True)
+    own = asked.parameters.get("cohort")
+    words = {str(word): word for word in _words(own.annotation)} if own is not None else {}
+    said = COHORT_HELP + (f" {' or '.join(words)}: how often an actor enters." if words else "")
+    option = Annotated[list[str] | None, typer.Option("--cohort", metavar="NAME", help=said)]
+    listed = [one for one in asked.parameters.values() if one.name != "cohort"]
+    place = [one.name for one in listed].index("where") + 1
+    listed.insert(place, Parameter("cohort", Parameter.KEYWORD_ONLY, default=None, annotation=option))
+
+    @wraps(command)
+    def asking(*given: Any, cohort: list[str] | None = None, **options: Any) -> None:
+        saved = [name for name in cohort or () if name not in words]
+        if own is not None:
+            options["cohort"] = next((words[name] for name in cohort or () if name in words), own.default)
+        if saved:
+            from tidelake.metrics.cohorts import among
+
+            options["where"] = among(saved, options.get("where"))
+        command(*given, **options)
+
+    asking.__signature__ = asked.replace(parameters=listed)  # type: ignore[attr-defined]
+    asking.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
+    return asking
+
+
+def _words(annotation: Any) -> Iterable[Any]:
+    """What an option of a few words can be."""
+    kind = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    return get_args(kind)
 
 
 def tell(

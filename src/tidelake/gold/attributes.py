@@ -19,6 +19,8 @@ _NAME = re.compile(r'"([a-z][a-z0-9_]*\.[^"]+)"')
 # Texts and quoted names are passed over as wholes.
 _REFERENCE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\b([a-z][a-z0-9_]*)\.("[^"]+"|[A-Za-z_][A-Za-z0-9_]*)""")
 Key = tuple[str, str]  # SQL of a key and its SQL type
+COHORT = "cohort"  # before the name of a saved cohort: cohort.regulars
+IN, OUT = "in", "out"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Dimension:
         """What rows that are joined with it call the key."""
         return f"({self.name}.{self.key})"
 
+    def value(self, column: str, key: str) -> str:
+        """SQL of one of its columns beside rows with a key."""
+        return f"about_{self.name}.{quoted(column)}"
+
     def join(self, rows: str, key: Key, columns: Iterable[str], *, at: str, known: Callable[[str], str] | None) -> str:
         """LEFT JOIN of rows called `rows` with the one row of their key, called `about_NAME`; never two.
 
@@ -84,16 +90,58 @@ class Dimension:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """The saved cohorts that a question names, worked out.
+
+    Attributes:
+        versions: Hash of each one's definition, by name.
+        status: The worst status of their windows.
+        table: `temp` table of their members: `actor_id`, and a column a cohort that holds `in` or is null.
+    """
+
+    versions: Mapping[str, str]
+    status: str
+    table: str
+
+
+@dataclass(frozen=True)
+class Cohorts(Dimension):
+    """Saved cohorts as what actors are told: `in` or `out`, null where there is no actor."""
+
+    members: str = ""
+
+    @property
+    def table(self) -> str:
+        return self.members
+
+    def value(self, column: str, key: str) -> str:
+        """A cohort's column: who is not in it is out."""
+        told = super().value(column, key)
+        return f"CASE WHEN {told} IS NOT NULL THEN {told} WHEN {key} IS NOT NULL THEN '{OUT}' END"
+
+    def join(self, rows: str, key: Key, columns: Iterable[str], *, at: str, known: Callable[[str], str] | None) -> str:
+        """As of any dimension; members are named as actors are after stitching."""
+        return super().join(rows, key, columns, at=at, known=None)
+
+
+@dataclass(frozen=True)
 class Attributes:
     """What the project's dimensions tell of its events; nothing is looked up before it is asked.
 
     Attributes:
         sources: The project's sources by name.
         schema: A table's columns by its name; None where there is no such table.
+        asked: The saved cohorts that the question names.
     """
 
     sources: Mapping[str, Source] = field(default_factory=dict)
     schema: Callable[[str], pa.Schema | None] = lambda _: None
+    asked: Asked | None = None
+
+    @property
+    def status(self) -> str:
+        """That of the cohorts; complete without any."""
+        return "complete" if self.asked is None else self.asked.status
 
     @cached_property
     def dimensions(self) -> dict[str, Dimension]:
@@ -114,6 +162,10 @@ class Attributes:
             }
             if holders:
                 found[name] = Dimension(name, key, schema, holders, _history(source, schema))
+        if self.asked is not None:
+            columns = pa.schema([(name, pa.string()) for name in ("actor_id", *self.asked.versions)])
+            events = {name: "actor_id" for name, source in self.sources.items() if source.fact == "event"}
+            found[COHORT] = Cohorts(COHORT, "actor_id", columns, events, "none", self.asked.table)
         return found
 
     def _holder(self, events: Source, dimension: Source, key: str) -> str | None:
@@ -191,8 +243,10 @@ class Attributes:
         for dimension in self.dimensions_of(names):
             own = [name for name in names if self.of(name) == dimension]
             wanted = {name: name.partition(".")[2] for name in own}
-            columns += [f"about_{dimension.name}.{quoted(column)} AS {quoted(name)}" for name, column in wanted.items()]
             text, kind = keys[dimension.name]
+            columns += [
+                f"{dimension.value(column, f'told.{text}')} AS {quoted(name)}" for name, column in wanted.items()
+            ]
             stitched = known if "actor_id" in dimension.holders.values() else None
             joins += dimension.join("told", (f"told.{text}", kind), wanted.values(), at=at, known=stitched)
         return f"SELECT {', '.join(columns)} FROM {rows} AS told{joins}"

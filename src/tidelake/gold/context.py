@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+from pydantic import Field
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source, columns_by_field
@@ -18,9 +19,24 @@ from tidelake.engine.base import Engine
 from tidelake.engine.progress import Progress, silent
 from tidelake.engine.sql import check_names_in
 from tidelake.errors import QueryError
-from tidelake.gold.attributes import Attributes
+from tidelake.gold.attributes import Asked, Attributes
 from tidelake.gold.dates import Tables, rows_by_date, sum_kind
 from tidelake.gold.events import IDENTITY_DAY, Events, event_sources
+
+
+class AskedProject(Project):
+    """The settings that a question sees which names saved cohorts: they are part of every definition's hash."""
+
+    asked: Asked = Field(exclude=True)
+
+    @classmethod
+    def of(cls, project: Project, asked: Asked) -> AskedProject:
+        """A project's settings with the cohorts of a question."""
+        return cls.model_construct(**dict(project), asked=asked)
+
+    def model_dump(self, **options: Any) -> dict[str, Any]:
+        """The settings, with the cohorts' versions."""
+        return {**super().model_dump(**options), "cohorts": dict(self.asked.versions)}
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,8 @@ def open_gold(
 ) -> Gold:
     """The gold room over a lake whose silver tables are there."""
     schemas = {name: lake.schema(f"silver.{name}") for name, source in sources.items() if source.fact == "event"}
-    attributes = Attributes(sources, lake.schema)
+    asked = project.asked if isinstance(project, AskedProject) else None
+    attributes = Attributes(sources, lake.schema, asked)
     events = Events(project, event_sources(sources, schemas), attributes=attributes)
     if events.anonymous_tables:
         events = events.stitching(is_made=lake.version(IDENTITY_DAY) is not None)

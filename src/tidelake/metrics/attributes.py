@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tidelake.contracts.table import quoted
-from tidelake.gold.attributes import Dimension
+from tidelake.gold.attributes import COHORT, Dimension
 from tidelake.gold.context import Gold
 from tidelake.gold.events import known_actor
 from tidelake.gold.sqltext import sql_name
@@ -62,12 +62,17 @@ def is_of_actors(gold: Gold, names: Sequence[str]) -> bool:
     )
 
 
-def actor_day_rows(gold: Gold, names: Sequence[str]) -> str:
-    """What to read actors' days FROM, with attributes that actors have (`is_of_actors`) beside them."""
+def actor_day_rows(gold: Gold, names: Sequence[str], table: str = "gold.user_day") -> str:
+    """What to read actors' days FROM, with attributes that actors have (`is_of_actors`) beside them.
+
+    Args:
+        names: The attributes.
+        table: gold.user_day, or gold.user_day_value.
+    """
     told = gold.events.attributes
     keys = {dimension.name: ("actor_id", "VARCHAR") for dimension in told.dimensions_of(names)}
     known = known_actor if gold.events.anonymous_tables else None
-    return f"({told.joined('gold.user_day', ['*'], names, keys, at='activity_date', known=known)}) AS days"
+    return f"({told.joined(table, ['*'], names, keys, at='activity_date', known=known)}) AS days"
 
 
 def _key(gold: Gold, dimension: Dimension) -> str | None:
@@ -89,7 +94,7 @@ def spelled_metric(gold: Gold, metric: Metric) -> Metric:
 
 def attribute_tables(gold: Gold, names: Iterable[str]) -> list[str]:
     """The tables of the dimensions that some names are attributes of."""
-    return [dimension.table for dimension in gold.events.attributes.dimensions_of(names)]
+    return [one.table for one in gold.events.attributes.dimensions_of(names) if one.name != COHORT]
 
 
 def attribute_notes(gold: Gold, names: Iterable[str]) -> list[str]:
@@ -97,7 +102,7 @@ def attribute_notes(gold: Gold, names: Iterable[str]) -> list[str]:
     return [
         f"{dimension.name} keeps no history: its values are the present ones, also for older events."
         for dimension in gold.events.attributes.dimensions_of(names)
-        if dimension.history != "kept"
+        if dimension.history != "kept" and dimension.name != COHORT
     ]
 
 

@@ -170,7 +170,19 @@ class Facts:
     @property
     def _silver_where(self) -> str | None:
         own, until = self._definition_where, self._until("event_time")
-        return conjunction([own, self.where, until]) if own or until else self.where
+        asked = None if self._told and own is None and until is None else self.where
+        return conjunction([own, asked, until]) if own or until else asked
+
+    @cached_property
+    def _told(self) -> list[str]:
+        """The attributes of actors that the condition is about: gold's days are enough for these, and for it."""
+        is_of_days = self.metric.fact == "actor_day" or self.metric.kind in ("distinct", "mean_of_days")
+        if not self.where or not is_of_days or self.actor is not None or self.metric.fact == "session":
+            return []
+        told = self.gold.events.attributes
+        names = list(columns_of(told.spelled(self.where)))
+        is_of_gold = len(self.by) < 2 and set(self.by) <= set(self.gold.project.dimensions)
+        return names if is_of_actors(self.gold, [*names, *([] if is_of_gold else self.by)]) else []
 
     def _until(self, column: str) -> str | None:
         return f"{column} <= {instant_literal(self.until)}" if self.until is not None else None
@@ -298,11 +310,13 @@ class Facts:
         return f"({rows}) AS events"
 
     def _day_table(self) -> str:
-        if self._is_of_actors:
-            return f"{actor_day_rows(self.gold, self.by)} WHERE TRUE"
-        if not self.by or self._has_edges:
-            return "gold.user_day WHERE TRUE"
-        return f"gold.user_day_value WHERE dimension = {self._dimension()}"
+        is_whole = self._is_of_actors or not self.by or self._has_edges
+        table = "gold.user_day" if is_whole else "gold.user_day_value"
+        among = "TRUE" if is_whole else f"dimension = {self._dimension()}"
+        about = [*(self.by if self._is_of_actors else ()), *self._told]
+        if self._told:
+            among += f" AND ({self.gold.events.attributes.spelled(self.where or '')})"
+        return f"{actor_day_rows(self.gold, about, table) if about else table} WHERE {among}"
 
     def _amount(self) -> str:
         if self.metric.expression is not None:

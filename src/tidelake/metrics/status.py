@@ -30,6 +30,7 @@ class Observed:
         last: Last local date with data.
         days: What coverage says of single dates: `missing`, `degraded` or `partial_left`.
         behind: Dates whose rows came after the table was made from which the metric is read.
+        at_best: What no number of the question is better than: the status of the cohorts that it names.
     """
 
     zone: ZoneInfo
@@ -39,6 +40,7 @@ class Observed:
     last: date | None
     days: Mapping[date, Status] = field(default_factory=dict)
     behind: frozenset[date] = frozenset()
+    at_best: Status = "complete"
 
     def is_received(self, day: date) -> bool:
         """Whether a zero of this day is a value."""
@@ -93,10 +95,10 @@ class Observed:
     def _by_time(self, end: date) -> Status:
         instant = day_start(end, self.zone)
         if self.watermark is None or instant > self.watermark:
-            return "open"
+            return worst(["open", self.at_best])
         if instant > self.watermark - self.lateness:
-            return "provisional"
-        return "complete"
+            return worst(["provisional", self.at_best])
+        return self.at_best
 
 
 def worst(statuses: Iterable[Status]) -> Status:
@@ -132,6 +134,7 @@ def observe(gold: Gold, sources: Sequence[str]) -> Observed:
         first=min((one.first for one in found.values() if one.first is not None), default=None),
         last=max((one.last for one in found.values() if one.last is not None), default=None),
         days=days,
+        at_best=next(one for one in ORDER if one == gold.events.attributes.status),
     )
 
 

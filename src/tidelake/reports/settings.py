@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from tidelake.config import Project, Settings
 from tidelake.contracts.source import Source
 from tidelake.contracts.table import TableSpec
+from tidelake.metrics.cohort_definition import Cohort
 from tidelake.metrics.definition import Metric
 
 if TYPE_CHECKING:
@@ -18,8 +19,15 @@ FILES: dict[str, type[Settings]] = {
     "sources/*.yml": Source,
     "models/*.yml": TableSpec,
     "metrics/*.yml": Metric,
+    "cohorts/*.yml": Cohort,
 }
-SCHEMAS: dict[str, type[Settings]] = {"tide": Project, "source": Source, "model": TableSpec, "metric": Metric}
+SCHEMAS: dict[str, type[Settings]] = {
+    "tide": Project,
+    "source": Source,
+    "model": TableSpec,
+    "metric": Metric,
+    "cohort": Cohort,
+}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 

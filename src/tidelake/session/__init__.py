@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,11 +147,13 @@ class Session(Questions):
 
     def _answered(self, ask: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
         from tidelake.metrics.asked import told_of_dates
+        from tidelake.metrics.cohorts import answered
 
         options |= {name: local_date(options[name]) for name in ("start", "end", "at") if name in options}
         self._read_finished()
         with self._past_explained():
-            result = told_of_dates(ask, self.engine, self.lake, self.project, self.sources, *given, **options)
+            told = partial(told_of_dates, ask)
+            result = answered(told, self.engine, self.lake, self.project, self.sources, *given, **options)
         self._read = [source.table for source in result.sources]
         return result
 

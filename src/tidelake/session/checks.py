@@ -26,6 +26,7 @@ from tidelake.errors import LedgerError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.events import IDENTITY_DAY, Events, event_sources
 from tidelake.gold.identity import IDENTITY, identity_faults, identity_report
+from tidelake.gold.invariants import verdicts
 from tidelake.gold.sqltext import dates_condition
 from tidelake.lake import Lake
 from tidelake.lake.builds import is_same
@@ -281,7 +282,7 @@ def gold_checks(engine: Engine, lake: Lake, project: Project, sources: Mapping[s
     if faults:
         balance = Finding("silver to gold", "gold.user_day", "fail", _listed(faults, "dates do not add up"))
     identity = [_identity(gold)] if gold.events.is_stitched else []
-    return [balance, *identity, *_invariants(engine, lake, project)]
+    return [balance, *identity, *_invariants(gold)]
 
 
 def _identity(gold: Gold) -> Finding:
@@ -378,96 +379,16 @@ def _rows_of(events: Events, source: Any, days: Sequence[date] | None) -> str:
     return events.rows_of(source, text=f"event_date {_is_counted(events, source)}", days=days)
 
 
-def _invariants(engine: Engine, lake: Lake, project: Project) -> list[Finding]:
-    found = []
-    for table, name, sql in _invariant_queries(lake, project):
-        broken = int(engine.query(sql).column(0)[0].as_py() or 0)
-        found.append(
-            Finding(name, table, "fail" if broken else "ok", f"{broken:,} rows break it" if broken else "holds")
+def _invariants(gold: Gold) -> list[Finding]:
+    return [
+        Finding(
+            one.invariant.says,
+            one.invariant.table,
+            "fail" if one.broken else "ok",
+            f"{one.broken:,} rows break it. First: {one.first}" if one.broken else "holds",
         )
-    return found
-
-
-def _invariant_queries(lake: Lake, project: Project) -> list[tuple[str, str, str]]:
-    """(table, what must hold, SELECT of how many rows break it)."""
-    user_day = "gold.user_day"
-    found = [
-        (user_day, "one row an actor and date", _repeated(user_day, "actor_id, activity_date")),
-        (
-            user_day,
-            "active events are events",
-            (
-                f"SELECT count(*) FROM {user_day} WHERE active_event_count > event_count OR event_count < 1 "
-                "OR is_active <> (active_event_count > 0)"
-            ),
-        ),
-        (
-            "gold.event_day",
-            "parts of a day add up",
-            (
-                "SELECT count(*) FROM gold.event_day WHERE row_count <> event_count + filtered_count "
-                "OR events_without_actor > event_count OR active_event_count > event_count"
-            ),
-        ),
-        ("gold.event_day", "values of a dimension add up", _values_differ("gold.event_day", "row_count", "source, ")),
+        for one in verdicts(gold, {"actors": None, "entities": None})
     ]
-    if lake.version("gold.user_day_value") is not None:
-        found.append(("gold.user_day_value", "values of a dimension add up", _user_values_differ()))
-    if lake.version("gold.sessions") is not None:
-        found += [
-            ("gold.sessions", "one row a session", _repeated("gold.sessions", "session_id")),
-            (
-                "gold.sessions",
-                "sessions end after they start",
-                (
-                    "SELECT count(*) FROM gold.sessions WHERE ended_at < started_at OR duration_seconds < 0 "
-                    "OR engaged_seconds > duration_seconds + 0.000001 OR event_count < 1 "
-                    "OR active_event_count > event_count"
-                ),
-            ),
-            (
-                user_day,
-                "sessions of a day are sessions",
-                (
-                    "SELECT count(*) FROM (SELECT day, sum(a) AS a, sum(b) AS b FROM (SELECT activity_date AS day, "
-                    f"session_count AS a, 0 AS b FROM {user_day} UNION ALL SELECT session_date, 0, 1 "
-                    "FROM gold.sessions) AS counts GROUP BY day HAVING sum(a) <> sum(b)) AS differing"
-                ),
-            ),
-        ]
-        if project.session.mode == "ignore":
-            found.append(
-                (
-                    "gold.sessions",
-                    "events of sessions are events of users",
-                    (
-                        "SELECT abs((SELECT coalesce(sum(event_count), 0) FROM gold.sessions) - "
-                        f"(SELECT coalesce(sum(event_count), 0) FROM {user_day}))"
-                    ),
-                )
-            )
-    return found
-
-
-def _repeated(table: str, key: str) -> str:
-    return f"SELECT count(*) FROM (SELECT 1 FROM {table} GROUP BY {key} HAVING count(*) > 1) AS repeated"
-
-
-def _values_differ(table: str, column: str, more: str) -> str:
-    return (
-        f"SELECT count(*) FROM (SELECT v.activity_date FROM (SELECT {more}activity_date, dimension, sum({column}) AS n "
-        f"FROM {table} GROUP BY {more}activity_date, dimension) AS v JOIN {table} AS a ON a.dimension = '(all)' AND "
-        f"a.activity_date = v.activity_date AND a.source = v.source WHERE a.{column} <> v.n) AS differing"
-    )
-
-
-def _user_values_differ() -> str:
-    return (
-        "SELECT count(*) FROM (SELECT v.activity_date FROM (SELECT activity_date, dimension, sum(event_count) AS n "
-        "FROM gold.user_day_value GROUP BY activity_date, dimension) AS v JOIN (SELECT activity_date, sum(event_count) "
-        "AS n FROM gold.user_day GROUP BY activity_date) AS d ON d.activity_date = v.activity_date WHERE v.n <> d.n) "
-        "AS differing"
-    )
 
 
 # --- digests

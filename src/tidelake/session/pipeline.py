@@ -28,6 +28,7 @@ from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
 from tidelake.lake.faults import storage_error
 from tidelake.session.checks import refuse_imbalance
+from tidelake.session.invariants import INVARIANTS, hold_invariants
 from tidelake.silver.completeness import keep_coverage
 from tidelake.silver.ingest import Ingest, SourceRun
 from tidelake.silver.quality import keep_reports, quality_report, reconcile
@@ -64,6 +65,7 @@ class BuildResult:
         notes: What a person should know of the project's settings, one sentence each.
         faults: Why the exit code is not 0, one sentence each.
         verdict: `balanced`, or `unchanged` where nothing was new.
+        invariants: How many were looked at and hold; 0 where no gold table was touched.
         seconds: Wall time.
     """
 
@@ -75,6 +77,7 @@ class BuildResult:
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     verdict: str = "unchanged"
+    invariants: int = 0
     seconds: float = 0.0
     dry_run: bool = False
     exit_code: int = 0
@@ -199,6 +202,7 @@ class Pipeline:
         )
         if unfinished and not models:  # build_gold has looked at the dates that it made, this looks at all
             refuse_imbalance(self.intake, self.lake, self.project, self.sources)
+        held = self._hold(made, unfinished) if not models else 0
         restated += self._keep_restatements(model.name for model in made if model.restatements)
         build = None
         if is_changed or unfinished or any(not model.is_current for model in made):
@@ -223,8 +227,21 @@ class Pipeline:
             notes=tuple(self._notes(made)),
             faults=tuple(faults),
             verdict="balanced" if is_changed else "unchanged",
+            invariants=held,
             seconds=time.perf_counter() - started,
             exit_code=ContractError.exit_code if faults else 0,
+        )
+
+    def _hold(self, made: Sequence[ModelRun], unfinished: set[str]) -> int:
+        return hold_invariants(
+            self.intake,
+            self.lake,
+            self.project,
+            self.sources,
+            made,
+            run_id=self.run_id,
+            now=self.now,
+            is_unfinished=bool(unfinished),
         )
 
     def _notes(self, made: Sequence[ModelRun]) -> list[str]:
@@ -306,7 +323,7 @@ class Pipeline:
 
     def _tidy(self) -> None:
         """Small tables that grow by a file a build are written as one file now and then."""
-        for table in ("ops.files", "ops.dq_reports", "ops.restatements", "ops.builds"):
+        for table in ("ops.files", "ops.dq_reports", "ops.restatements", "ops.builds", INVARIANTS):
             if len(self.lake.files(table)) > _MANY_FILES:
                 self.intake.write(f"SELECT * FROM {table}", table, "overwrite")
 

@@ -14,7 +14,7 @@ from tidelake.errors import QueryError
 if TYPE_CHECKING:
     from tidelake.metrics.retention import Retention, RetentionResult
 
-_NARROWING = ("by", "start", "end", "where", "grain")
+_NARROWING = ("by", "start", "end", "where", "grain", "cohort")
 Answer = TypeVar("Answer", bound=Result)
 
 
@@ -76,6 +76,25 @@ class Questions:
 
         return self._answered(metrics_of, name)
 
+    def cohorts(self, name: str | None = None, *, at: date | str | None = None, members: bool = False) -> Result:
+        """The project's saved cohorts with their sizes, or one of them with its SQL, or its members.
+
+        Every question takes them: `cohort="regulars"` (or several, or `not regulars`) is a filter, and
+        `by="cohort.regulars"` a dimension with the values `in` and `out`.
+
+        Args:
+            name: One of `cohorts/*.yml`; None = all.
+            at: As for a question whose first date this is; None = the day after the last complete one.
+            members: The actors of that one.
+
+        Raises:
+            UnknownNameError: There is no such cohort.
+            DefinitionError: It looks at dates without data.
+        """
+        from tidelake.metrics.cohort_listing import cohort_members, cohorts_of
+
+        return self._answered(cohort_members if members else cohorts_of, name, at=at)
+
     # --- who comes, and who comes back
 
     def retention(self, definition: Retention | None = None, **options: Any) -> RetentionResult:
@@ -90,9 +109,13 @@ class Questions:
             DefinitionError: Settings that do not go together.
             UnknownNameError: There is no such setting, dimension or event.
         """
+        from tidelake.metrics.cohort_definition import ENTERING
         from tidelake.metrics.retention import Retention, retention
 
-        return self._of(retention, Retention.make if definition is None else lambda **_: definition, options)
+        define = Retention.make if definition is None else lambda **_: definition
+        if options.get("cohort") in ENTERING:  # how often an actor enters, not whom
+            define = partial(define, cohort=options.pop("cohort"))
+        return self._of(retention, define, options)
 
     def lifecycle(self, *, members: str | None = None, **options: Any) -> Result:
         """Who of each period's actors is new, returning, resurrected, and who is gone (METRICS section 4).
