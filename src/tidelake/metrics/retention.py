@@ -18,7 +18,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
-from tidelake.metrics.answer import Answer, answer, number_fields, version_of
+from tidelake.metrics.answer import Answer, answer, number_fields, version_of, within_one
 from tidelake.metrics.attributes import session_notes
 from tidelake.metrics.dimensions import fact_dimensions
 from tidelake.metrics.intervals import moments_bounds, wilson
@@ -282,9 +282,9 @@ class _Question:
             return {}
         found = self.gold.query(plan.moments(reached, is_pooled=False))
         return {
-            (*(row[name] for name in names), row["cell"]): moments_bounds(
-                row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"]
-            )[1]
+            (*(row[name] for name in names), row["cell"]): within_one(
+                moments_bounds(row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"])[1]
+            )
             for row in found
         }
 
@@ -402,9 +402,9 @@ class _Question:
         self.gold.temp("retention_complete", pa.table(columns))
         found = self.gold.query(plan.moments(reached, is_pooled=True))
         return {
-            (row["origin"], *(row[name] for name in names), row["cell"]): moments_bounds(
-                row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"]
-            )[1]
+            (row["origin"], *(row[name] for name in names), row["cell"]): within_one(
+                moments_bounds(row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"])[1]
+            )
             for row in found
         }
 
