@@ -28,9 +28,9 @@ class Visit:
 
 
 def single_view(own: Visit) -> bool:
-    """ "One of the events of the measure `views`, and no other active event"."""
-    others = [item for item in own.events if default_active(item) and item.name != "view"]
-    return named(own.events, "view") == 1 and not others
+    """ "One of the events of the measure `views`, and no other active event; beside a view that is not interactive
+    itself, one passes"."""
+    return named(own.events, "view") == 1 and sum(default_active(item) for item in own.events) <= 1
 
 
 def not_engaged(own: Visit) -> bool:

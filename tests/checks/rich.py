@@ -9,6 +9,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -111,9 +112,7 @@ def rows_of(seed: int, zone: str, *, days: int = 33, actors: int = 12) -> list[d
     gone = {first + timedelta(days=21), first + timedelta(days=22)}
     end = start_of(first + timedelta(days=days), zone)
     local = ZoneInfo(zone)
-    return [
-        row for row in rows if row["event_time"].astimezone(local).date() not in gone and row["event_time"] < end
-    ]
+    return [row for row in rows if row["event_time"].astimezone(local).date() not in gone and row["event_time"] < end]
 
 
 def hash_of(actor: str | None) -> int:
@@ -138,8 +137,6 @@ def events_of(rows: Sequence[Mapping[str, Any]], zone: str) -> list[Event]:
 
 def products_of(seed: int, zone: str) -> list[ProductRow]:
     """Prices and categories that change on some dates of the log, one of them unknown for a while; p9 is in none."""
-    from decimal import Decimal
-
     rng = random.Random(f"products {seed} {zone}")
     begin = start_of(ZONES[zone], zone)
     found = []
@@ -147,7 +144,7 @@ def products_of(seed: int, zone: str) -> list[ProductRow]:
         since: list[datetime | None] = [None] if product in ("p1", "p2") else []
         since += [begin + timedelta(hours=hour) for hour in sorted(rng.sample(range(24, 700), 3))]
         for one in since:
-            price = rng.choice((Decimal("3"), Decimal("4.5"), Decimal("7.25"), None))
+            price = rng.choice((Decimal(3), Decimal("4.5"), Decimal("7.25"), None))
             found.append(ProductRow(product, one, price, rng.choice(("toys", "games", None))))
     return found
 
@@ -171,7 +168,7 @@ class Rich:
         return question(tiny.engine, tiny.lake, tiny.project, tiny.sources, *given, **options)
 
 
-def rich(root: Path, zone: str, *, seed: int = 1, week_start: str = "monday", build: bool = True, **settings: Any) -> Rich:
+def rich(root: Path, zone: str, *, seed: int = 1, week_start: str = "monday", **settings: Any) -> Rich:
     """A log of a zone with its lake, to be closed by `with made.tiny`."""
     rows = rows_of(seed, zone)
     tiny = Tiny(root, {**SETTINGS, "timezone": zone, "week_start": week_start, **settings}, columns=COLUMNS)
@@ -182,8 +179,8 @@ def rich(root: Path, zone: str, *, seed: int = 1, week_start: str = "monday", bu
     products = products_of(seed, zone)
     _add_products(tiny, products)
     tiny.add(rows)
-    if build:
-        tiny.build()
+
+    tiny.build()
     events = events_of(rows, zone)
     return Rich(zone, events, Coverage.of(events, timezone=zone, week_start=week_start), tiny, products)
 
