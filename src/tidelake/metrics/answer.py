@@ -84,6 +84,12 @@ def once_each(names: Sequence[str]) -> None:
             refuse_column(name)
 
 
+def within_one(bounds: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """The interval of a share, which lies between 0 and 1, where that of a ratio of sums goes beyond."""
+    low, high = bounds
+    return (None if low is None else max(0.0, low)), (None if high is None else min(1.0, high))
+
+
 class Answer(Result):
     """A metric's rows; printed, as `for_people` has them."""
 

@@ -19,6 +19,7 @@ from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import day_start, micros, one_of
+from tidelake.metrics.answer import within_one
 from tidelake.metrics.choosing import Which, check_event_names, event_rows, may_overlap
 from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions, segment
 from tidelake.metrics.event_question import EPOCH, NO_EVENTS, EventQuestion, Key
@@ -390,7 +391,7 @@ class _Question(EventQuestion[Funnel]):
             return None, None
         yy, xy, xx = (float(moments[name]) for name in (f"yy{step}", f"xy{step}", "xx"))
         _, bounds = moments_bounds(int(moments["actors"]), float(reached), float(entered), yy, xy, xx)
-        return bounds
+        return within_one(bounds)
 
     def _notes(self, found: Sequence[Mapping[str, Any]]) -> list[str]:
         asked = self.definition
