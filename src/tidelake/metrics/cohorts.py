@@ -87,7 +87,8 @@ def answered(
         DefinitionError: A cohort looks back from a question that has no first date, or at dates without data.
     """
     if asked := _texts(options.pop("cohort", None)):
-        if "where" not in inspect.signature(ask).parameters:
+        taken = inspect.signature(ask).parameters.values()
+        if not any(one.name == "where" or one.kind is one.VAR_KEYWORD for one in taken):
             raise DefinitionError(f"{ask.__name__.replace('_', ' ')} has no conditions, so it takes no cohort.")
         options["where"] = among(asked, options.get("where"))
     names = list(dict.fromkeys(_named((given, options))))

@@ -152,8 +152,8 @@ class Session(Questions):
         options |= {name: local_date(options[name]) for name in ("start", "end", "at") if name in options}
         self._read_finished()
         with self._past_explained():
-            told = partial(told_of_dates, ask)
-            result = answered(told, self.engine, self.lake, self.project, self.sources, *given, **options)
+            among = partial(answered, ask)
+            result = told_of_dates(among, self.engine, self.lake, self.project, self.sources, *given, **options)
         self._read = [source.table for source in result.sources]
         return result
 
