@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from enum import EnumType
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -136,7 +137,7 @@ def with_cohort(command: Callable[..., None]) -> Callable[..., None]:
 def _words(annotation: Any) -> Iterable[Any]:
     """What an option of a few words can be."""
     kind = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-    return get_args(kind)
+    return kind if isinstance(kind, EnumType) else get_args(kind)
 
 
 def tell(
