@@ -77,7 +77,7 @@ def activation_of(criterion: str | Which | None = None, **options: Any) -> Activ
         which = None if criterion is None else Which.parse(criterion)
         return Activation.model_validate({"criterion": which, **options})
     except ValidationError as error:
-        raise definition_error("activation", error) from error
+        raise definition_error(Activation, error) from error
 
 
 def activation(

@@ -105,7 +105,7 @@ def adoption_of(feature: str | Which, **options: Any) -> Adoption:
     try:
         return Adoption.model_validate({"feature": Which.parse(feature), **options})
     except ValidationError as error:
-        raise definition_error("adoption", error) from error
+        raise definition_error(Adoption, error) from error
 
 
 def adoption(

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tidelake.config import Duration, Settings
 from tidelake.errors import DefinitionError
+from tidelake.metrics.answer import check_settings
 from tidelake.metrics.choosing import Which
 
 _BETWEEN = re.compile(r"^\s*(\d+)\s*-\s*(\d+)\s*:\s*(.+)$", re.DOTALL)
@@ -108,17 +109,22 @@ def funnel_of(steps: Sequence[str | Which], **options: Any) -> Funnel:
     try:
         return Funnel.model_validate({"steps": [Which.parse(step) for step in steps], **options})
     except ValidationError as error:
-        raise definition_error("funnel", error) from error
+        raise definition_error(Funnel, error) from error
 
 
-def definition_error(what: str, error: ValidationError) -> DefinitionError:
-    """What is wrong with a definition, in its own words."""
+def definition_error(kind: type[Settings], error: ValidationError) -> DefinitionError:
+    """What is wrong with a definition, in its own words.
+
+    Raises:
+        UnknownNameError: There is no such setting.
+    """
+    check_settings(kind, error)
     told = []
     for fault in error.errors():
         place = ".".join(str(part) for part in fault["loc"] if "[" not in str(part))
         message = str(fault.get("ctx", {}).get("error", fault["msg"]))
         told.append(f"{place}: {message}" if place else message)
-    return DefinitionError(f"This {what} is not possible: {'; '.join(dict.fromkeys(told))}.")
+    return DefinitionError(f"This {kind.__name__.lower()} is not possible: {'; '.join(dict.fromkeys(told))}.")
 
 
 def words(span: timedelta) -> str:
