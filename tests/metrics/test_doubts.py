@@ -129,6 +129,30 @@ def test_a_setting_is_named_as_the_command_has_it(asked: tl.Session) -> None:
         asked.dropoff(by=["country"], threshold_seconds=0)
 
 
+def test_an_unknown_setting_is_met_with_the_nearest(asked: tl.Session) -> None:
+    for ask, meant in (
+        (lambda: asked.dropoff(by=["country"], below=10), "threshold_seconds"),
+        (lambda: asked.funnel(["open", "play"], windows="1d"), "window"),
+        (lambda: asked.activation("play", with_in="1d"), "within"),
+    ):
+        with pytest.raises(UnknownNameError) as caught:
+            ask()
+        assert meant in str(caught.value.hint)
+
+
+def test_a_span_is_written_in_python_as_in_the_command(asked: tl.Session) -> None:
+    both = [
+        asked.retention(within=given, **more).to_dicts()
+        for given, more in (
+            ("24h:72h", {}),
+            ([("24h", "72h")], {"criterion": "within"}),
+        )
+    ]
+    assert both[0] == both[1] != []
+    with pytest.raises(DefinitionError, match=r"periods: write \(first, last\)"):
+        asked.retention(periods=7)
+
+
 def test_a_trend_begins_with_the_data(asked: tl.Session) -> None:
     (row,) = asked.trend(days=28).to_dicts()
     assert str(row["period_start"]) == "2024-03-01"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tidelake.config import Settings
 from tidelake.engine.base import TableVersion
 from tidelake.engine.result import Result
-from tidelake.errors import DefinitionError
+from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.model import definition_hash
 from tidelake.metrics.attributes import attribute_notes, attribute_tables
@@ -53,11 +53,29 @@ def defined(kind: type[Kind], values: Mapping[str, Any]) -> Kind:
     try:
         return kind.model_validate(dict(values))
     except ValidationError as error:
+        check_settings(kind, error)
         first = error.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ").removesuffix(".")
         where = f"{kind.__name__.lower()}, {called(name)}"
         raise DefinitionError(f"{where}: {message[:1].lower()}{message[1:]}.") from error
+
+
+def check_settings(kind: type[Settings], error: ValidationError) -> None:
+    """Raise for a setting that there is not; the command's word for one counts as near.
+
+    Raises:
+        UnknownNameError: There is none of that name; proposes the nearest.
+    """
+    for fault in error.errors(include_url=False):
+        if fault["type"] == "extra_forbidden":
+            given = str(fault["loc"][-1])
+            names = {option.lstrip("-").replace("-", "_"): name for name, option in _OPTIONS.items()}
+            known = [info.alias or name for name, info in kind.model_fields.items()]
+            meant = names.get(given)
+            near = [meant] if meant in known else [*known, "by", "start", "end", "where", "grain"]
+            more = f"`{meant}` is its name in Python." if meant in known else ""
+            raise UnknownNameError("setting", given, near, where=kind.__name__.lower(), more=more) from error
 
 
 def version_of(gold: Gold, definition: Settings) -> str:

@@ -85,15 +85,16 @@ def check_by(gold: Gold, by: Sequence[str], known: Sequence[str], *, source: str
         DefinitionError: It is named twice, it is a column of every answer, or it is no category: its values are
             numbers with fractions or instants, whose texts differ between engines.
     """
+    kinds = _kinds(gold, source)
     for name in by:
-        kind = _CONTINUOUS.get(_kinds(gold, source).get(name, ""))
+        if name in kinds and name in ANSWERED:
+            refuse_column(name)
+        kind = _CONTINUOUS.get(kinds.get(name, ""))
         if kind is not None:
             raise DefinitionError(
                 f"'{name}' holds {kind}, which are no categories to cut by.",
                 hint="Use it in --where, or declare the field as integer, date or string in its source's contract.",
             )
-        if name in known and name in ANSWERED:
-            refuse_column(name)
         if name not in known:
             holders = [other for other in known if other.partition(".")[2] == name]
             parts = [part.strip() for part in name.split(",")]
@@ -159,7 +160,8 @@ def dimensions_of(gold: Gold, metric: Metric, leaves: Sequence[Metric]) -> list[
 def fact_dimensions(gold: Gold, fact: Fact, source: str | None = None) -> list[str]:
     """The names by which rows of a fact can be cut; none of events before the first build."""
     kinds = _kinds(gold, source if fact == "count" else None)
-    return [name for name in _carried(gold, fact, source) if kinds.get(name) not in _CONTINUOUS]
+    carried = _carried(gold, fact, source)
+    return [name for name in carried if kinds.get(name) not in _CONTINUOUS and name not in ANSWERED]
 
 
 def _carried(gold: Gold, fact: Fact, source: str | None) -> list[str]:

@@ -18,7 +18,7 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros
-from tidelake.metrics.answer import answer_by_period
+from tidelake.metrics.answer import answer_by_period, check_settings
 from tidelake.metrics.periods import Grain, grain_named, next_period, whole_periods
 from tidelake.metrics.status import Observed, Status, observe, worst
 
@@ -233,11 +233,13 @@ def definition_from(kind: type[Definition], **values: Any) -> Definition:
     """A question's definition from what a caller gave.
 
     Raises:
+        UnknownNameError: There is no such setting.
         DefinitionError: Settings that cannot be, or do not go together; says which in its own words.
     """
     try:
         return kind.model_validate(values)
     except ValidationError as error:
+        check_settings(kind, error)
         told = []
         for fault in error.errors():
             place = ".".join(str(part) for part in fault["loc"] if "[" not in str(part))

@@ -75,6 +75,9 @@ class Retention(Settings):
         for name in settings:
             if name not in known and name not in cls.model_fields:
                 raise UnknownNameError("setting", name, known, where="retention")
+        if isinstance(settings.get("within"), str):  # as the command has it: 72h, 24h:72h
+            low, mark, high = settings["within"].partition(":")
+            settings |= {"within": ((low, high) if mark else ("0h", low),), "criterion": "within"}
         for name in ("entry", "return", "returned"):
             if isinstance(settings.get(name), str):
                 settings[name] = Which.parse(settings[name])
@@ -85,6 +88,7 @@ class Retention(Settings):
             own = fault.get("ctx", {}).get("error")
             place = ".".join(str(part) for part in fault["loc"])
             said = str(own) if isinstance(own, Exception) else f"{place}: {fault['msg']}."
+            said = said.replace("Input should be a valid tuple", "write (first, last), or several of these")
             raise DefinitionError(f"Retention: {said}") from error
 
     @model_validator(mode="after")

@@ -73,7 +73,7 @@ def _engine(kind: str, lake: Lake, project: Project) -> Any:
     return DuckEngine(lake, timezone=project.timezone)
 
 
-@dataclass
+@dataclass(repr=False)
 class Session(Questions):
     """One project, its lake and its engine. Made by `open`; a context manager."""
 
@@ -86,6 +86,10 @@ class Session(Questions):
     _closed: bool = field(default=False, repr=False)
     _intake: Engine | None = field(default=None, repr=False)
     _read: list[str] = field(default_factory=list, repr=False)  # by the last question
+
+    def __repr__(self) -> str:
+        named = ", ".join(self.sources) or "none"
+        return f"Session({self.project.name}, sources {named}, lake {self.lake.location.address})"
 
     def __enter__(self) -> Session:
         return self

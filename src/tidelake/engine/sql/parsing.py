@@ -196,7 +196,7 @@ def misplaced_tables(sql: str, tree: exp.Expr) -> Iterator[Problem]:
             yield Problem(
                 *place(sql, table),
                 f"'{written}' is no table of the lake.",
-                f"Tables are layer.name; layers: {', '.join(_KNOWN_LAYERS)}.",
+                f"Tables are layer.name, a source's rows are silver.SOURCE; layers: {', '.join(_KNOWN_LAYERS)}.",
             )
 
 
