@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -31,6 +31,7 @@ BASE = {
     "seq": pa.int64(),
     "traffic_class": pa.string(),
 }
+Answer = TypeVar("Answer")
 DEFAULTS = {"actor_id": "ann", "event_name": "click", "traffic_class": "human"}
 
 
@@ -90,6 +91,10 @@ class Tiny:
 
     def build(self, **options: Any) -> list[ModelRun]:
         return build_gold(self.engine, self.lake, self.project, self.sources, **options)
+
+    def ask(self, question: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
+        """What a question answers about this project."""
+        return question(self.engine, self.lake, self.project, self.sources, *given, **options)
 
     def query(self, sql: str) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.engine.query(sql).to_pylist()

@@ -10,7 +10,7 @@ from tidelake.metrics.measure import MeasureResult, measure
 
 
 def ask(tiny: Tiny, metric: str, **options: Any) -> MeasureResult:
-    return measure(tiny.engine, tiny.lake, tiny.project, tiny.sources, metric, **options)
+    return tiny.ask(measure, metric, **options)
 
 
 def row_of(tiny: Tiny, metric: str, **options: Any) -> dict[str, Any]:

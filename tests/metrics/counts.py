@@ -60,6 +60,3 @@ class Sites(Tiny):
     def series(self, entity: str, first: date, values: Iterable[int | None]) -> None:
         """One entity's counts from a date on; None = no row."""
         self.count((entity, first + timedelta(days=n), v) for n, v in enumerate(values) if v is not None)
-
-    def ask(self, question: Any, definition: Any, **options: Any) -> Any:
-        return question(self.engine, self.lake, self.project, self.sources, definition, **options)

@@ -68,13 +68,13 @@ def asked(options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 def ask(tiny: Tiny, criterion: str | None = "play", **options: Any) -> Result:
     cut, rest = asked(options)
     definition = activation_of(criterion, **({"within": "1d"} | rest))
-    return activation(tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, **cut)
+    return tiny.ask(activation, definition, **cut)
 
 
 def activated(tiny: Tiny, criterion: str | None = "play", **options: Any) -> dict[str, int]:
     cut, rest = asked(options)
     definition = activation_of(criterion, **({"within": "1d"} | rest))
-    rows = activation_members(tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, **cut).to_dicts()
+    rows = tiny.ask(activation_members, definition, **cut).to_dicts()
     return {row["actor_id"]: row["in_numerator"] for row in rows}
 
 

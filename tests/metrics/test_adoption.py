@@ -55,13 +55,13 @@ def tiny(tmp_path: Path) -> Iterator[Tiny]:
 def ask(tiny: Tiny, feature: str = "share", **options: Any) -> Result:
     cut = MARCH | {name: given for name, given in options.items() if name in OPTIONS}
     definition = adoption_of(feature, **{name: given for name, given in options.items() if name not in OPTIONS})
-    return adoption(tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, **cut)
+    return tiny.ask(adoption, definition, **cut)
 
 
 def users(tiny: Tiny, **options: Any) -> dict[str, int]:
     cut = MARCH | {name: given for name, given in options.items() if name in OPTIONS}
     definition = adoption_of("share", **{name: given for name, given in options.items() if name not in OPTIONS})
-    rows = adoption_members(tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, **cut).to_dicts()
+    rows = tiny.ask(adoption_members, definition, **cut).to_dicts()
     return {row["actor_id"]: row["in_numerator"] for row in rows}
 
 

@@ -166,13 +166,13 @@ def test_questions_without_attributes_read_as_before(tiny: Tiny) -> None:
         for metric in ("dau", "events", "sessions"):
             if metric != "sessions" or not options:
                 assert "about_" not in ask(tiny, metric, **options).sql
-    events = open_gold(tiny.engine, tiny.lake, tiny.project, tiny.sources).events
+    events = tiny.ask(open_gold).events
     without = open_gold(tiny.engine, tiny.lake, tiny.project, {"app": tiny.sources["app"]}).events
     assert events.select(columns=["video"]) == without.select(columns=["video"])
 
 
 def test_names_are_listed_and_proposed(tiny: Tiny) -> None:
-    listed = metrics_of(tiny.engine, tiny.lake, tiny.project, tiny.sources).to_dicts()
+    listed = tiny.ask(metrics_of).to_dicts()
     dimensions = {row["name"]: row["dimensions"] for row in listed}
     for metric in ("dau", "sessions"):
         assert {"users.tier", "videos.genre", "videos.minutes", "systems.maker"} <= set(dimensions[metric])
@@ -220,7 +220,7 @@ def test_retention_of_sessions_by_what_was_watched_first(tiny: Tiny) -> None:
     asked = Retention.model_validate(
         {"fact": "session", "criterion": "within", "within": [("0h", "48h")], "warmup_days": 0}
     )
-    found = retention(tiny.engine, tiny.lake, tiny.project, tiny.sources, asked, by="videos.genre", grain="all")
+    found = tiny.ask(retention, asked, by="videos.genre", grain="all")
     rows = {row["videos.genre"]: row for row in found.to_dicts()}
     assert {name: (row["size"], row["numerator"], row["eligible"]) for name, row in rows.items()} == {
         "drama": (2, 1, 1),
@@ -231,16 +231,16 @@ def test_retention_of_sessions_by_what_was_watched_first(tiny: Tiny) -> None:
 
 def test_dropoff_by_attributes(tiny: Tiny) -> None:
     """Complete are the first two days: of two sessions by genre and of two by maker one each has 5 seconds."""
-    found = dropoff(tiny.engine, tiny.lake, tiny.project, tiny.sources, by=["videos.genre", "systems.maker"])
+    found = tiny.ask(dropoff, by=["videos.genre", "systems.maker"])
     assert by_segment(found, "segment") == {"drama": (1, 2), "comedy": (1, 2), "big": (1, 2), "small": (1, 2)}
-    asked = dropoff(tiny.engine, tiny.lake, tiny.project, tiny.sources, by=["os"], where="videos.genre = 'drama'")
+    asked = tiny.ask(dropoff, by=["os"], where="videos.genre = 'drama'")
     assert by_segment(asked, "segment") == {"tv": (1, 2)}
 
 
 def test_a_funnel_by_the_attribute_at_entry(tiny: Tiny) -> None:
     """From play to play within a day: Ann enters as free; Bob, of whom nothing is known then, needs longer."""
     asked = Funnel.model_validate({"steps": ["play where videos.genre = 'drama'", "play"], "window": "24h"})
-    found = funnel(tiny.engine, tiny.lake, tiny.project, tiny.sources, asked, by="users.tier")
+    found = tiny.ask(funnel, asked, by="users.tier")
     rows = {(row["users.tier"], row["step"]): row["numerator"] for row in found.to_dicts()}
     assert rows == {("free", 1): 1, ("free", 2): 1, ("(unknown)", 1): 1, ("(unknown)", 2): 0}
 
@@ -251,33 +251,29 @@ def test_a_funnel_by_the_attribute_at_entry(tiny: Tiny) -> None:
 def test_activation_by_the_attribute_at_first(tiny: Tiny, how: dict[str, str]) -> None:
     """First Ann (free) and Bob (unknown) see a drama, Cat (unknown) a comedy; seen for an hour after."""
     asked = Activation.model_validate({**how, "within": "1h", "warmup": "0d", "after_first": False})
-    found = activation(tiny.engine, tiny.lake, tiny.project, tiny.sources, asked, by=["users.tier"])
+    found = tiny.ask(activation, asked, by=["users.tier"])
     assert by_segment(found, "users.tier") == {"free": (1, 1), "(unknown)": (1, 2)}
 
 
 def test_actors_days_and_shares_by_attributes(tiny: Tiny) -> None:
-    found = stickiness(tiny.engine, tiny.lake, tiny.project, tiny.sources, by=("users.tier",))
+    found = tiny.ask(stickiness, by=("users.tier",))
     assert {row["users.tier"] for row in found.to_dicts()} == {"free", "plus", "(unknown)"}
     for rule in ("any", "first", "last"):
         regions = [
-            stickiness(
-                tiny.engine, tiny.lake, tiny.project, tiny.sources, by=("people.region",), segment=rule, where=where
-            )
+            tiny.ask(stickiness, by=("people.region",), segment=rule, where=where)
             for where in (None, "event_name IS NOT NULL")
         ]
         values = [[(row["people.region"], row["value"], row["n"]) for row in one.to_dicts()] for one in regions]
         assert values[0] == values[1]
         assert "silver.people" in [source.table for source in regions[0].sources]
-    shares = diversity(
-        tiny.engine, tiny.lake, tiny.project, tiny.sources, Diversity(metric="events", of="videos.genre"), grain="month"
-    )
+    shares = tiny.ask(diversity, Diversity(metric="events", of="videos.genre"), grain="month")
     assert shares.to_dicts()[0]["value"] == pytest.approx(1 - 3 * (1 / 3) ** 2)  # three genres of two events each
 
 
 def test_revenue_by_attributes(tiny: Tiny) -> None:
     """As if seconds were prices: on the first day Ann's 60 are of the free, Bob's 5 of nobody known."""
     asked = Revenue.model_validate({"event": "play", "price": "seconds"})
-    found = revenue(tiny.engine, tiny.lake, tiny.project, tiny.sources, asked, by=["users.tier"], grain="day")
+    found = tiny.ask(revenue, asked, by=["users.tier"], grain="day")
     values = {(row["period_start"].day, row["users.tier"]): row["value"] for row in found.to_dicts() if row["value"]}
     assert values == {(1, "free"): 60, (1, "(unknown)"): 5, (2, "plus"): 60, (2, "(unknown)"): 5, (3, "free"): 60}
 
@@ -321,7 +317,7 @@ def holders(tmp_path: Path, fields: dict[str, Any], columns: Sequence[str], **so
         made.sources["app"] = source_from({**given, "contract": {"fields": fields}, **source})
         dimension(made, {**USERS, "key": ["user_id"]}, [], {"user_id": pa.string(), "tier": pa.string()})
         made.add([{"event_time": "2025-03-01 10:00"}])
-        found = open_gold(made.engine, made.lake, made.project, made.sources).events.attributes.dimensions
+        found = made.ask(open_gold).events.attributes.dimensions
         return dict(found["users"].holders) if "users" in found else {}
 
 

@@ -59,7 +59,7 @@ def tiny(built: Tiny) -> Iterator[Tiny]:
 
 
 def listed(tiny: Tiny, name: str | None = None) -> list[dict[str, Any]]:
-    return metrics_of(tiny.engine, tiny.lake, tiny.project, tiny.sources, name).to_dicts()
+    return tiny.ask(metrics_of, name).to_dicts()
 
 
 def test_a_sum_of_chosen_events(tiny: Tiny) -> None:

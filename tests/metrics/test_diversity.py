@@ -102,13 +102,13 @@ def test_events_and_declared_watch_time_over_a_column(tmp_path: Path) -> None:
 
         def hhi(metric: str) -> Any:
             asked = Diversity(metric=metric, of="title")
-            (row,) = diversity(tiny.engine, tiny.lake, tiny.project, tiny.sources, asked).to_dicts()
+            (row,) = tiny.ask(diversity, asked).to_dicts()
             return row["hhi"], row["n"]
 
         for metric in ("events", "watch_seconds", "amount"):
             asked = Diversity(metric=metric, of="title")
-            question = (tiny.engine, tiny.lake, tiny.project, tiny.sources, asked)
-            parts = {row["category"]: row["value"] for row in diversity(*question, members=True).to_dicts()}
+            members = tiny.ask(diversity, asked, members=True).to_dicts()
+            parts = {row["category"]: row["value"] for row in members}
             assert (
                 parts
                 == {  # all of them are ann's

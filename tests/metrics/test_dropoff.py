@@ -42,7 +42,7 @@ def session(day: int, actor: str, os: str | None, version: str, seconds: float |
 
 def ask(tiny: Tiny, **options: Any) -> Result:
     definition = options.pop("definition", None)
-    return dropoff(tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, **options)
+    return tiny.ask(dropoff, definition, **options)
 
 
 # --- the mathematics

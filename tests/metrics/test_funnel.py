@@ -44,7 +44,7 @@ def story(actor: str, *steps: str, day: int = 3, **more: Any) -> list[dict[str, 
 def ask(tiny: Tiny, steps: Sequence[str] = ("A", "B", "C"), **options: Any) -> Result:
     asked = {name: options.pop(name) for name in ("by", "where", "grain", "start", "end") if name in options}
     definition = funnel_of(steps, **{"window": "1h", **options})
-    return funnel(tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, **{**MARCH, **asked})
+    return tiny.ask(funnel, definition, **{**MARCH, **asked})
 
 
 def reached(result: Result) -> list[float | None]:
@@ -60,7 +60,7 @@ def depths(tiny: Tiny, steps: Sequence[str], **options: Any) -> dict[str, int]:
     """Steps reached by each actor that entered, by the members of the numbers."""
     asked = {name: options.pop(name) for name in ("where",) if name in options}
     definition = funnel_of(steps, **{"window": "1h", **options})
-    found = funnel_members(tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, **{**MARCH, **asked})
+    found = tiny.ask(funnel_members, definition, **{**MARCH, **asked})
     deepest: dict[str, int] = {}
     for row in found.to_dicts():
         deepest[row["actor_id"]] = deepest.get(row["actor_id"], 0) + min(row["in_numerator"], 1)
@@ -351,9 +351,7 @@ def test_bots_and_events_without_actor_do_not_count(tiny: Tiny) -> None:
 def test_small_values_become_other(tiny: Tiny) -> None:
     tiny.add([row for index in range(5) for row in story(f"u{index}", "A 1:00", region=f"r{min(index, 3)}")] + [FAR])
     definition = funnel_of(["A", "A"], window="1h")
-    result = funnel(
-        tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, by=["region"], segment_limit=1, **MARCH
-    )
+    result = tiny.ask(funnel, definition, by=["region"], segment_limit=1, **MARCH)
     assert [(row["region"], row["numerator"]) for row in result.to_dicts()][::2] == [("(other)", 3), ("r3", 2)]
 
 
@@ -408,15 +406,14 @@ def test_members_add_up_to_the_numbers(tiny: Tiny, asked: dict[str, Any]) -> Non
     tiny.add([*ann, *bob, *story("cyd", "A 1:00", "B 2:01", session_id="s3"), FAR])
     cut = {name: asked[name] for name in ("by", "grain") if name in asked}
     definition = funnel_of(["A", "B"], window="1h", **{name: asked[name] for name in asked if name not in cut})
-    arguments = (tiny.engine, tiny.lake, tiny.project, tiny.sources, definition)
     counted: dict[tuple[Any, ...], list[int]] = {}
-    for row in funnel_members(*arguments, **MARCH, **cut).to_dicts():
+    for row in tiny.ask(funnel_members, definition, **MARCH, **cut).to_dicts():
         cell = counted.setdefault((row["period_start"], row.get("region"), row["step"]), [0, 0])
         cell[0] += row["in_numerator"]
         cell[1] += row["in_denominator"]
     shown = {
         (row["period_start"], row.get("region"), row["step"]): [row["numerator"], row["denominator"]]
-        for row in funnel(*arguments, **MARCH, **cut).to_dicts()
+        for row in tiny.ask(funnel, definition, **MARCH, **cut).to_dicts()
         if row["denominator"]
     }
     assert counted == shown

@@ -39,11 +39,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiny]:
 
 
 def ask(tiny: Tiny, k: Any = 28, **options: Any) -> Result:
-    return inactive(tiny.engine, tiny.lake, tiny.project, tiny.sources, k=k, **options)
+    return tiny.ask(inactive, k=k, **options)
 
 
 def members(tiny: Tiny, at: date, k: Any = 28, **options: Any) -> list[dict[str, Any]]:
-    return inactive_members(tiny.engine, tiny.lake, tiny.project, tiny.sources, at, k=k, **options).to_dicts()
+    return tiny.ask(inactive_members, at, k=k, **options).to_dicts()
 
 
 def test_the_silent_are_those_without_activity_in_the_last_k_days(tiny: Tiny) -> None:
@@ -80,7 +80,7 @@ def test_without_dates_it_is_the_last_complete_day(tiny: Tiny) -> None:
 
 def test_gaps_weigh_one_an_actor_and_the_last_is_censored(tiny: Tiny) -> None:
     """ann: 1, 2, 4 and 2 censored, a quarter each; ben: 5 and 4 censored, a half each; cat: 7 censored."""
-    days = open_actor_days(tiny.engine, tiny.lake, tiny.project, tiny.sources, OfActorDays())
+    days = tiny.ask(open_actor_days, OfActorDays())
     found = {(gap.days, gap.is_censored): gap.weight for gap in gaps(days, date(2025, 3, 10))}
     assert found == {
         (1, False): 0.25,

@@ -23,7 +23,7 @@ COUNTED = STATES[:6]
 
 
 def ask(tiny: Tiny, **options: Any) -> LifecycleResult:
-    return lifecycle(tiny.engine, tiny.lake, tiny.project, tiny.sources, **options)
+    return tiny.ask(lifecycle, **options)
 
 
 def table(result: LifecycleResult, *by: str) -> dict[Any, dict[str, float | None]]:
@@ -236,7 +236,7 @@ def test_wrong_questions_say_what_next(tiny: Tiny) -> None:
     with pytest.raises(DefinitionError, match="warmup days -1"):
         ask(tiny, warmup_days=-1)
     with pytest.raises(UnknownNameError, match="churn"):
-        lifecycle_members(tiny.engine, tiny.lake, tiny.project, tiny.sources, "churn")
+        tiny.ask(lifecycle_members, "churn")
 
 
 # --- against sets in plain Python
@@ -296,7 +296,7 @@ def test_members_are_as_many_as_the_number(base: tuple[Tiny, Any], rule: str | N
     for row in ask(tiny, **options).to_dicts():
         numbers[row["period_start"], row.get("region", ""), row["state"]] = row
     for state in STATES:
-        found = lifecycle_members(tiny.engine, tiny.lake, tiny.project, tiny.sources, state, **options).to_dicts()
+        found = tiny.ask(lifecycle_members, state, **options).to_dicts()
         for (period, value, of), row in numbers.items():
             own = [m for m in found if of == state and m["period_start"] == period and m.get("region", "") == value]
             if of != state or row["value"] is None:

@@ -56,7 +56,7 @@ def tiny(tmp_path: Path) -> Iterator[Tiny]:
 
 
 def ask(tiny: Tiny, metric: str, **options: Any) -> MeasureResult:
-    return measure(tiny.engine, tiny.lake, tiny.project, tiny.sources, metric, **options)
+    return tiny.ask(measure, metric, **options)
 
 
 def values(result: MeasureResult) -> dict[Any, float | None]:

@@ -21,11 +21,11 @@ LAST = FIRST + timedelta(days=DAYS - 1)
 
 
 def curve(tiny: Tiny, **options: Any) -> PowerCurveResult:
-    return power_curve(tiny.engine, tiny.lake, tiny.project, tiny.sources, **options)
+    return tiny.ask(power_curve, **options)
 
 
 def sticky(tiny: Tiny, **options: Any) -> StickinessResult:
-    return stickiness(tiny.engine, tiny.lake, tiny.project, tiny.sources, **options)
+    return tiny.ask(stickiness, **options)
 
 
 def window(active: dict[str, set[date]], day: date, length: int) -> dict[str, int]:
@@ -193,7 +193,7 @@ def test_the_invariants_between_the_metrics_hold(base: tuple[Tiny, Any]) -> None
     tiny, _ = base
 
     def values(metric: str) -> dict[date, float]:
-        rows = measure(tiny.engine, tiny.lake, tiny.project, tiny.sources, metric).to_dicts()
+        rows = tiny.ask(measure, metric).to_dicts()
         return {row["period_start"]: row["value"] for row in rows}
 
     dau, wau, mau, mau_28 = (values(name) for name in ("dau", "wau", "mau", "mau_28"))
@@ -213,24 +213,23 @@ def test_the_invariants_between_the_metrics_hold(base: tuple[Tiny, Any]) -> None
 
 def test_members_are_as_many_as_the_number(base: tuple[Tiny, Any]) -> None:
     tiny, _ = base
-    given = (tiny.engine, tiny.lake, tiny.project, tiny.sources)
     for rule in ("any", "first", "last"):
         options: dict[str, Any] = {"by": "region", "segment": rule}
         result = curve(tiny, **options)
         assert result.power is not None
-        members = power_curve_members(*given, **options).to_dicts()
+        members = tiny.ask(power_curve_members, **options).to_dicts()
         for row in result.power.to_pylist():
             own = [member for member in members if member["region"] == row["region"]]
             assert len(own) == row["actors"]
             assert sum(member["is_in_numerator"] for member in own) == row["power_users"]
         options["method"] = "day"
         day = LAST - timedelta(days=3)
-        members = stickiness_members(*given, day, **options).to_dicts()
+        members = tiny.ask(stickiness_members, day, **options).to_dicts()
         for row in sticky(tiny, start=day, end=day, **options).to_dicts():
             own = [member for member in members if member["region"] == row["region"]]
             assert len(own) == row["denominator"]
             assert sum(member["is_in_numerator"] for member in own) == row["numerator"]
-    whole = stickiness_members(*given, LAST).to_dicts()
+    whole = tiny.ask(stickiness_members, LAST).to_dicts()
     row = sticky(tiny, start=LAST, end=LAST).to_dicts()[0]
     assert sum(member["active_days"] for member in whole) / 28 == pytest.approx(row["numerator"])
 

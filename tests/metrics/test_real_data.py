@@ -50,7 +50,7 @@ def college(
 
 
 def values(tiny: Tiny, metric: str, **options: Any) -> dict[date, float | None]:
-    result = measure(tiny.engine, tiny.lake, tiny.project, tiny.sources, metric, **options)
+    result = tiny.ask(measure, metric, **options)
     return {row["period_start"]: row["value"] for row in result.to_dicts()}
 
 
@@ -144,7 +144,7 @@ def test_sessions_and_watch_time_of_streampro(tmp_path: Path, shared_data: Calla
         }
         assert found == expected
         total = sum(seconds for _, _, seconds, *_ in expected.values())
-        by_system = measure(tiny.engine, tiny.lake, tiny.project, tiny.sources, "watch_time", by=["device_os"])
+        by_system = tiny.ask(measure, "watch_time", by=["device_os"])
         assert sum(row["value"] or 0 for row in by_system.to_dicts()) == pytest.approx(total)
 
 

@@ -46,7 +46,7 @@ def did(actor: str, *times: str, name: str = "open", **more: Any) -> list[dict[s
 def ask(tiny: Tiny, *, by: Sequence[str] = (), grain: str | None = None, **settings: Any) -> RetentionResult:
     options = {name: settings.pop(name) for name in ("start", "end", "where", "segment_limit") if name in settings}
     definition = Retention.make(**{"warmup_days": 0, **settings})
-    return retention(tiny.engine, tiny.lake, tiny.project, tiny.sources, definition, by=by, grain=grain, **options)
+    return tiny.ask(retention, definition, by=by, grain=grain, **options)
 
 
 def cells(result: RetentionResult) -> dict[tuple[Any, ...], tuple[Any, ...]]:

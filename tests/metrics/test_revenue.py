@@ -74,8 +74,8 @@ class Shop(Tiny):
         self.engine.write(rows, "silver.products", "overwrite")
         self.add(EVENTS)
 
-    def ask(self, definition: Any = SOLD, **options: Any) -> Result:
-        return revenue(self.engine, self.lake, self.project, self.sources, definition, **options)
+    def sold(self, definition: Any = SOLD, **options: Any) -> Result:
+        return self.ask(revenue, definition, **options)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_each_sale_has_the_price_and_the_category_of_its_time(shop: Shop) -> Non
     """3 March: 2 * 10 + 3 of toys. 5 March: 12 + 8 of games, 12 in dollars. 6 March: -12 - 8 of games, 4 + .5 of what
     is not known. No event came on the 4th: null.
     """
-    result = shop.ask(by=["category"])
+    result = shop.sold(by=["category"])
     found = values(result, "category", "currency")
     known = {key: value for key, value in found.items() if value}
     assert known == {
@@ -110,7 +110,7 @@ def test_each_sale_has_the_price_and_the_category_of_its_time(shop: Shop) -> Non
 
 def test_gross_refunds_quantity_and_what_has_no_price(shop: Shop) -> None:
     """The month in euros: gross 20 + 3 + 12 + 8 + 4 + .5, refunds 12 + 8; 2 + 1 + 1 + 1 - 1 - 1 + 1 + 5 + 1 pieces."""
-    result = shop.ask(grain="month")
+    result = shop.sold(grain="month")
     euros, dollars = result.to_dicts()
     assert (euros["value"], euros["gross_revenue"], euros["refunds"]) == (27.5, 47.5, 20)
     assert (euros["quantity"], euros["n"], euros["unpriced"], euros["at_present_price"]) == (10, 9, 1, 1)
@@ -121,37 +121,37 @@ def test_gross_refunds_quantity_and_what_has_no_price(shop: Shop) -> None:
 
 
 def test_sums_do_not_depend_on_the_cut(shop: Shop) -> None:
-    whole = {row["currency"]: row["value"] for row in shop.ask(grain="month").to_dicts()}
+    whole = {row["currency"]: row["value"] for row in shop.sold(grain="month").to_dicts()}
     for by in (["category"], ["country"], ["product_id"], ["category", "country"]):
         parts: dict[str, float] = {}
-        for row in shop.ask(by=by).to_dicts():
+        for row in shop.sold(by=by).to_dicts():
             parts[row["currency"]] = parts.get(row["currency"], 0.0) + (row["value"] or 0.0)
         assert parts == whole
 
 
 def test_members_are_the_actors_with_their_part(shop: Shop) -> None:
     """ann: 3 + 12 - 12 + 4.5 = 7.5; bob: 8 - 8; nobody: 20."""
-    rows = shop.ask(grain="month", members=True).to_dicts()
+    rows = shop.sold(grain="month", members=True).to_dicts()
     parts = {(row["actor_id"], row["currency"]): row["value"] for row in rows}
     assert parts == {("ann", "EUR"): 7.5, ("bob", "EUR"): 0, (None, "EUR"): 20, ("ann", "USD"): 12}
 
 
 def test_a_condition_narrows_the_events(shop: Shop) -> None:
     asked = Revenue(event=Which.parse("buy where price > 1"))
-    assert {row["value"] for row in shop.ask(asked, grain="month").to_dicts()} == {12}  # 8 + 4
-    assert [row["value"] for row in shop.ask(where="country = 'DE'", grain="month").to_dicts()] == [0.5]
+    assert {row["value"] for row in shop.sold(asked, grain="month").to_dicts()} == {12}  # 8 + 4
+    assert [row["value"] for row in shop.sold(where="country = 'DE'", grain="month").to_dicts()] == [0.5]
 
 
 def test_a_product_that_stands_twice_stops_the_question(tmp_path: Path) -> None:
     with Shop(tmp_path, [*HISTORY, {**HISTORY[1], "price": 99.0}]) as shop, pytest.raises(GrainError, match="products"):
-        shop.ask(by=["category"])
+        shop.sold(by=["category"])
 
 
 def test_without_history_every_price_is_the_present_one(tmp_path: Path) -> None:
     """p1 at 12 always: 3 March 24 + 3, and all six rows without a price of their own are flagged."""
     present = [{"product_id": "p1", "category": "games", "price": 12.0}, {"product_id": "p2", "price": 3.0}]
     with Shop(tmp_path, present, has_history=False) as shop:
-        result = shop.ask(by=["category"], grain="month")
+        result = shop.sold(by=["category"], grain="month")
     found = {(row["category"], row["currency"]): row["value"] for row in result.to_dicts()}
     assert found == {("games", "EUR"): 24 + 12 + 8 - 12 - 8, ("games", "USD"): 12, ("(unknown)", "EUR"): 3 + 4.5}
     assert sum(row["at_present_price"] for row in result.to_dicts()) == 5
@@ -161,31 +161,31 @@ def test_without_history_every_price_is_the_present_one(tmp_path: Path) -> None:
 def test_without_products_the_events_say_it_all(tmp_path: Path) -> None:
     with Tiny(tmp_path, columns=COLUMNS) as tiny:
         tiny.add(EVENTS)
-        result = revenue(tiny.engine, tiny.lake, tiny.project, tiny.sources, SOLD, by=["country"], grain="month")
+        result = tiny.ask(revenue, SOLD, by=["country"], grain="month")
         found = {(row["country"], row["value"], row["unpriced"]) for row in result.to_dicts() if row["n"]}
         assert found == {("(unknown)", 4.0, 5), ("DE", 0.5, 0), ("(unknown)", None, 1)}
         asked = Revenue(event=Which.parse("buy"), price="amount")
         with pytest.raises(DefinitionError, match="no price"):
-            revenue(tiny.engine, tiny.lake, tiny.project, tiny.sources, asked)
+            tiny.ask(revenue, asked)
 
 
 def test_names_that_are_nowhere(shop: Shop) -> None:
     with pytest.raises(UnknownNameError, match="categroy") as caught:
-        shop.ask(by=["categroy"])
+        shop.sold(by=["categroy"])
     assert "category" in str(caught.value.hint)
     with pytest.raises(UnknownNameError, match="grain"):
-        shop.ask(grain="year")
+        shop.sold(grain="year")
     with pytest.raises(UnknownNameError, match="'prize' in revenue, price"):  # and not the list price, silently
-        shop.ask(Revenue(event=Which.parse("buy"), price="prize"))
+        shop.sold(Revenue(event=Which.parse("buy"), price="prize"))
     with pytest.raises(UnknownNameError, match="'bui'"):  # and not an empty table
-        shop.ask(Revenue(event=Which.parse("bui")))
+        shop.sold(Revenue(event=Which.parse("bui")))
     with pytest.raises(UnknownNameError, match="prod"):
-        shop.ask(Revenue(event=Which.parse("buy"), product="prod"))
+        shop.sold(Revenue(event=Which.parse("buy"), product="prod"))
 
 
 def test_nothing_yet(tmp_path: Path) -> None:
     with Tiny(tmp_path, columns=COLUMNS) as tiny:
-        result = revenue(tiny.engine, tiny.lake, tiny.project, tiny.sources, "buy")
+        result = tiny.ask(revenue, "buy")
     assert result.to_dicts() == []
 
 
@@ -236,8 +236,8 @@ def test_a_project_of_files_is_asked_by_the_session_and_the_command(tmp_path: Pa
 def test_the_event_s_price_may_be_called_otherwise_than_the_product_s(shop: Shop) -> None:
     """3 March, the events' `quantity` taken for their price: 2 of p1, and p2, which has none, at its list price 3."""
     asked = Revenue(event="buy", price="quantity", quantity="pieces")  # type: ignore[arg-type]
-    result = shop.ask(asked, by=["category"])
+    result = shop.sold(asked, by=["category"])
     assert values(result, "category", "currency")[3, "toys", "EUR"] == 5
     assert "The events have no column 'pieces': each counts as one piece." in result.notes
     with pytest.raises(DefinitionError, match="no price"):
-        shop.ask(Revenue(event="buy", price="paid", list_price="cost"), by=["category"])  # type: ignore[arg-type]
+        shop.sold(Revenue(event="buy", price="paid", list_price="cost"), by=["category"])  # type: ignore[arg-type]

@@ -148,7 +148,7 @@ def test_events_have_streaks_too(tmp_path: Path) -> None:
     with Tiny(tmp_path) as tiny:
         tiny.add([{"event_time": f"2025-03-0{number} 10:00"} for number in (1, 2, 4)])
         tiny.build()
-        found = streaks(tiny.engine, tiny.lake, tiny.project, tiny.sources, "events", each=True).to_dicts()
+        found = tiny.ask(streaks, "events", each=True).to_dicts()
     assert [(row["first_date"].day, row["value"], row["is_censored"]) for row in found] == [(1, 2, True), (4, 1, True)]
 
 

@@ -134,7 +134,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiny]:
 
 
 def ask(tiny: Tiny, *given: Any, **options: Any) -> TrendResult:
-    return trend(tiny.engine, tiny.lake, tiny.project, tiny.sources, *given, **options)
+    return tiny.ask(trend, *given, **options)
 
 
 def test_a_growing_region_is_told_from_one_that_stays(tiny: Tiny) -> None:

@@ -7,10 +7,10 @@ def weekdays(metric: MetricArgument, *, by: EntityOption = None) -> None:
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -35,6 +35,7 @@ from tidelake.cli.output import emit
 
 if TYPE_CHECKING:
     from tidelake.engine.result import Result
+    from tidelake.session import Session
 
 Grain = Literal["day", "week", "month"]
 Given = dict[str, Any]
@@ -95,14 +96,38 @@ def for_people(result: Any) -> Result:
     return result.for_people() if isinstance(result, Answer) else for_reading(result)
 
 
-def _shown(result: Any, _given: Given, form: FormatName) -> tuple[Result, Result]:
+def _shown(result: Any, form: FormatName) -> tuple[Result, Result]:
     return (for_people(result) if form is FormatName.table else result), result
+
+
+def tell(
+    ask: Callable[[Session], Result],
+    *,
+    project: Path,
+    target: str | None,
+    as_of: str | None,
+    engine: EngineName | None,
+    form: FormatName,
+    output: Path | None,
+    limit: int | None,
+    chart: Path | None,
+    read: Callable[[Any, FormatName], tuple[Result, Result]] = _shown,
+) -> None:
+    """Open the project, ask, and print and draw the answer.
+
+    Args:
+        read: Makes of the answer what is shown in a format, and what is drawn; else `for_people`'s table, and itself.
+    """
+    with opened(project, target=target, engine=engine, as_of=as_of) as session:
+        answer, drawn = read(ask(session), form)
+        emit(answer, form=form, output=output, limit=limit, chart=chart, drawn=drawn)
+        say_unfinished(session)
 
 
 def question(
     *groups: Callable[..., None],
     asked: Callable[[Given], Given] = dict,
-    read: Callable[[Any, Given, FormatName], tuple[Result, Result]] = _shown,
+    read: Callable[[Any, Given, FormatName], tuple[Result, Result]] = lambda result, _, form: _shown(result, form),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a command of a function without a body, whose parameters are options of the session's method of its name.
 
@@ -116,31 +141,22 @@ def question(
     """
 
     def made(declared: Callable[..., None]) -> Callable[..., None]:
-        parts = [inspect.signature(part, eval_str=True) for part in (declared, *groups, where_and_how)]
+        parts = [signature(part, eval_str=True) for part in (declared, *groups, where_and_how)]
         parameters = [parameter for part in parts for parameter in part.parameters.values()]
 
         @wraps(declared)
-        def command(
-            *,
-            project: Path,
-            target: str | None,
-            as_of: str | None,
-            engine: EngineName | None,
-            form: FormatName,
-            output: Path | None,
-            limit: int | None,
-            chart: Path | None,
-            **options: Any,
-        ) -> None:
+        def command(**options: Any) -> None:
+            place = {name: options.pop(name) for name in signature(where_and_how).parameters}
             given = {name: _plain(value) for name, value in options.items() if value is not None}
             wanted = asked(given)
-            with opened(project, target=target, engine=engine, as_of=as_of) as session:
-                answer, drawn = read(getattr(session, declared.__name__)(**wanted), given, form)
-                emit(answer, form=form, output=output, limit=limit, chart=chart, drawn=drawn)
-                say_unfinished(session)
+            tell(
+                lambda session: getattr(session, declared.__name__)(**wanted),
+                read=lambda result, form: read(result, given, form),
+                **place,
+            )
 
         command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        vars(command)["__signature__"] = inspect.Signature(parameters)
+        vars(command)["__signature__"] = Signature(parameters)
         return command
 
     return made

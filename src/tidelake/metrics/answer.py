@@ -119,3 +119,35 @@ def sources_of(gold: Gold, tables: Iterable[str], names: Sequence[str]) -> tuple
     read = dict.fromkeys([*tables, *attribute_tables(gold, names)])
     versions = [(table, gold.lake.version(table)) for table in read]
     return tuple(TableVersion(table, version) for table, version in versions if version is not None)
+
+
+def answer_by_period(
+    gold: Gold,
+    rows: Iterable[Mapping[str, Any]],
+    by: Sequence[str],
+    definition: Settings,
+    *,
+    before: Sequence[pa.Field] = (),
+    unit: str | None = None,
+    after: Sequence[pa.Field] = (),
+    **more: Any,
+) -> Result:
+    """A result with a row a period and segment: `period_start, grain`, the dimensions, and the numbers.
+
+    Args:
+        by: The dimensions.
+        definition: What was asked.
+        before: Columns before the numbers.
+        unit: Of the value.
+        after: Columns after the numbers.
+        more: As `answer` takes them.
+    """
+    fields = [
+        pa.field("period_start", pa.date32()),
+        pa.field("grain", pa.string()),
+        *(pa.field(name, pa.string()) for name in by),
+        *before,
+        *number_fields(unit),
+        *after,
+    ]
+    return answer(gold, rows, fields, version=version_of(gold, definition), **more)

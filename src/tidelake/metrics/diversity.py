@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from math import exp
 from typing import Any
 
@@ -21,12 +21,12 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, exact_sum
-from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.catalogue import GRAINS, Grain, Metric, find_metric
+from tidelake.metrics.answer import answer_by_period
+from tidelake.metrics.catalogue import Grain, Metric, find_metric
 from tidelake.metrics.dimensions import check_dimensions, conditional_columns, fact_dimensions, segment
 from tidelake.metrics.facts import Facts
 from tidelake.metrics.kinds.shares import concentration_sql
-from tidelake.metrics.periods import dates_between, next_period, period_start
+from tidelake.metrics.periods import dates_between, days_table, grain_named, next_period, whole_periods
 from tidelake.metrics.series import observe_read, span
 from tidelake.metrics.status import Observed
 
@@ -86,15 +86,8 @@ def diversity(
     """
     asked = definition if isinstance(definition, Diversity) else Diversity(metric=definition)
     gold = open_gold(engine, lake, project, sources)
-    question = _Question(gold, asked, (by,) if isinstance(by, str) else tuple(by), _grain(grain), where)
+    question = _Question(gold, asked, (by,) if isinstance(by, str) else tuple(by), grain_named(grain), where)
     return question.answer(start, end, members=members)
-
-
-def _grain(grain: str) -> Grain:
-    for known in GRAINS:
-        if known == grain:
-            return known
-    raise UnknownNameError("grain", grain, GRAINS)
 
 
 @dataclass(frozen=True)
@@ -132,38 +125,31 @@ class _Question:
         if first is None or last is None:
             notes.append("The lake holds no rows for this metric yet.")
         else:
-            first = period_start(first, self.grain, self.gold.project.week_start)
-            last = next_period(period_start(last, self.grain, self.gold.project.week_start), self.grain)
-            sql = self.sql(first, last - timedelta(days=1), observed)
+            first, last = whole_periods(first, last, self.grain, self.gold.project.week_start)
+            sql = self.sql(first, last, observed)
             found = self.gold.query(sql)
             rows = self._rows(found, first, last, observed)
             if members:
-                sql = self._members_sql(first, last - timedelta(days=1))
+                sql = self._members_sql(first, last)
                 rows = [self._member(row, observed) for row in self.gold.query(sql)]
             elif any(row["negatives"] for row in found):
                 notes.append("A category has less than 0 in some periods: it has no share, so their values are null.")
         named = f" by {', '.join(self.by)}" if self.by else ""
-        fields = [
-            pa.field("period_start", pa.date32()),
-            pa.field("grain", pa.string()),
-            *(pa.field(name, pa.string()) for name in self.by),
-            *number_fields(None),
-        ]
+        before, after = list[pa.Field](), list[pa.Field]()
         if members:
-            fields[2 + len(self.by) : 2 + len(self.by)] = [
-                pa.field("category", pa.string()),
-                pa.field("actor_id", pa.string()),
-            ]
+            before = [pa.field(name, pa.string()) for name in ("category", "actor_id")]
         else:
-            fields += [pa.field(name, pa.float64(), _unit(name)) for name in _INDICES]
+            after = [pa.field(name, pa.float64(), _unit(name)) for name in _INDICES]
             values = "entities" if self.asked.of == ENTITY else f"values of {self.asked.of}"
             notes.append(f"value = diversity = 1 - hhi; n = {values} with something; k = {self.asked.top_k}")
-        return answer(
+        return answer_by_period(
             self.gold,
             rows,
-            fields,
+            self.by,
+            self.asked,
+            before=before,
+            after=after,
             name=f"diversity of {self.asked.metric} over {self.asked.of}",
-            version=version_of(self.gold, self.asked),
             observed=observed,
             sql=sql,
             tables=tables,
@@ -206,9 +192,7 @@ class _Question:
     def sql(self, first: date, last: date, observed: Observed) -> str:
         """The SELECT; `temp.diversity_days` says which dates make which period."""
         days = [day for day in dates_between(first, last) if day not in observed.behind]
-        starts = [period_start(day, self.grain, self.gold.project.week_start) for day in days]
-        table = pa.table({"day": pa.array(days, pa.date32()), "period_start": pa.array(starts, pa.date32())})
-        self.gold.temp("diversity_days", table)
+        self.gold.temp("diversity_days", days_table(days, self.grain, self.gold.project.week_start))
         facts = self._watched(first, last) if self.is_declared_watch else self._facts(first, last).rows()
         groups = ["period_start", *self.segments]
         listed = ", ".join(["days.period_start", *self.segments])
@@ -274,7 +258,7 @@ class _Question:
         occurring = sorted({tuple(row[name] for name in self.segments) for row in found}) if self.by else [()]
         by_key = {(row["period_start"], *(row[name] for name in self.segments)): row for row in found}
         rows = []
-        while first < last:
+        while first <= last:
             after = next_period(first, self.grain)
             is_known = not observed.is_behind(first, after)
             status = observed.of_period(first, after)

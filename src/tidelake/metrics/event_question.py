@@ -18,8 +18,8 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros
-from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.periods import Grain, next_period, period_start
+from tidelake.metrics.answer import answer_by_period
+from tidelake.metrics.periods import Grain, grain_named, next_period, whole_periods
 from tidelake.metrics.status import Observed, Status, observe, worst
 
 DAY = timedelta(days=1)
@@ -84,15 +84,13 @@ class EventQuestion(Generic[Definition]):
         """
         gold = open_gold(engine, lake, project, sources)
         by = (by,) if isinstance(by, str) else tuple(by)
-        chosen = checked_grain(grain)
+        chosen = None if grain is None else grain_named(grain)
         if len(set(by)) != len(by):
             raise DefinitionError(f"A dimension is named twice: {', '.join(by)}.")
         observed = observe(gold, [source.name for source in gold.events.sources])
         first, last = start or observed.first, end or observed.last
         if first is not None and last is not None and chosen is not None:
-            week = gold.project.week_start
-            first = period_start(first, chosen, week)
-            last = next_period(period_start(last, chosen, week), chosen) - DAY
+            first, last = whole_periods(first, last, chosen, gold.project.week_start)
         if observed.first is None:
             first = last = None
         question = cls(gold, definition, by, where, chosen, observed, first, last)
@@ -207,20 +205,15 @@ class EventQuestion(Generic[Definition]):
             after: Columns after the numbers.
             tables: Tables that were read; None = those of the events.
         """
-        fields = [
-            pa.field("period_start", pa.date32()),
-            pa.field("grain", pa.string()),
-            *(pa.field(name, pa.string()) for name in self.by),
-            *before,
-            *number_fields("share"),
-            *after,
-        ]
-        return answer(
+        return answer_by_period(
             self.gold,
             rows,
-            fields,
+            self.by,
+            self.definition,
+            before=before,
+            unit="share",
+            after=after,
             name=self.definition.name,
-            version=version_of(self.gold, self.definition),
             observed=self.observed,
             sql=sql,
             tables=self.gold.events.inputs if tables is None else tables,
@@ -258,20 +251,6 @@ def definition_from(kind: type[Definition], **values: Any) -> Definition:
             told.append(f"{place}: {message}" if place else message)
         said = "; ".join(dict.fromkeys(told))
         raise DefinitionError(f"This {kind.__name__.lower()} is not possible: {said}.") from error
-
-
-def checked_grain(grain: str | None) -> Grain | None:
-    """The grain of this name.
-
-    Raises:
-        UnknownNameError: There is none.
-    """
-    for known in ("day", "week", "month"):
-        if grain == known:
-            return known
-    if grain is not None:
-        raise UnknownNameError("grain", grain, ("day", "week", "month"))
-    return None
 
 
 def status_with_window(observed: Observed, first: date, after: date, window: timedelta | None) -> Status:

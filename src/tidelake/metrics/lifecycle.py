@@ -28,7 +28,7 @@ from tidelake.metrics.actor_days import (
     open_actor_days,
     spans,
 )
-from tidelake.metrics.answer import Answer, answer, number_fields, version_of
+from tidelake.metrics.answer import Answer, answer_by_period
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.lifecycle import COUNTED, Counts, came_within, checked, counts_sql, members_sql, placed_sql
 from tidelake.metrics.periods import Grain, next_period
@@ -330,19 +330,13 @@ class _Question:
         gold = self.days.gold
         tables = [*self.days.tables, *([self.signups.table] if self.signups else [])]
         tables += ["gold.user_day"] if self.definition.new_by == "first_any_event" else []
-        fields = [
-            pa.field("period_start", pa.date32()),
-            pa.field("grain", pa.string()),
-            *(pa.field(name, pa.string()) for name in self.days.by),
-            pa.field("state", pa.string()),
-            *number_fields(None),
-        ]
-        plain = answer(
+        plain = answer_by_period(
             gold,
             rows,
-            fields,
+            self.days.by,
+            self.definition,
+            before=[pa.field("state", pa.string())],
             name=NAME,
-            version=version_of(gold, self.definition),
             observed=self.observed,
             sql=sql,
             tables=tables,

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import Literal
+from typing import Literal, get_args
+
+import pyarrow as pa
+
+from tidelake.errors import UnknownNameError
 
 Grain = Literal["day", "week", "month"]
+
+
+def grain_named(name: str) -> Grain:
+    """The grain of a name.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    grains: tuple[Grain, ...] = get_args(Grain)
+    for grain in grains:
+        if grain == name:
+            return grain
+    raise UnknownNameError("grain", name, grains)
 
 
 def period_start(day: date, grain: Grain, week_start: str = "monday") -> date:
@@ -26,6 +43,18 @@ def next_period(start: date, grain: Grain) -> date:
     if grain == "week":
         return start + timedelta(days=7)
     return date(start.year + start.month // 12, start.month % 12 + 1, 1)
+
+
+def whole_periods(first: date, last: date, grain: Grain, week_start: str) -> tuple[date, date]:
+    """First and last date of the periods that hold two dates."""
+    after = next_period(period_start(last, grain, week_start), grain)
+    return period_start(first, grain, week_start), after - timedelta(days=1)
+
+
+def days_table(days: Sequence[date], grain: Grain, week_start: str) -> pa.Table:
+    """Which dates make which period: `day`, `period_start`."""
+    starts = [period_start(day, grain, week_start) for day in days]
+    return pa.table({"day": pa.array(days, pa.date32()), "period_start": pa.array(starts, pa.date32())})
 
 
 def dates_between(first: date, last: date) -> Iterator[date]:

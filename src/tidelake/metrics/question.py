@@ -20,7 +20,7 @@ from tidelake.metrics.definition import Grain, Metric
 from tidelake.metrics.facts import Attributed, Facts, Pair, Spans
 from tidelake.metrics.kinds.edges import Edge
 from tidelake.metrics.knowing import check_whole_days, leaves_of, not_known
-from tidelake.metrics.periods import dates_between, next_period, period_start
+from tidelake.metrics.periods import dates_between, next_period, period_start, whole_periods
 from tidelake.metrics.session_events import named_in, write_counts
 from tidelake.metrics.status import Observed, Status, observe
 
@@ -121,9 +121,8 @@ class Question:
         before = timedelta(days=(self.metric.window_days or 1) - 1)
         found = []
         for start, end in self.asked:
-            first = period_start(start, self.grain, self.gold.project.week_start)
-            last = next_period(period_start(end, self.grain, self.gold.project.week_start), self.grain)
-            found.append((first - before, last - timedelta(days=1)))
+            first, last = whole_periods(start, end, self.grain, self.gold.project.week_start)
+            found.append((first - before, last))
         return tuple(found)
 
     def without_dates_behind(self) -> Question:

@@ -19,12 +19,11 @@ from tidelake.errors import DefinitionError, GrainError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, exact_sum
-from tidelake.metrics.answer import answer, number_fields, version_of
-from tidelake.metrics.catalogue import GRAINS, Grain
+from tidelake.metrics.answer import answer_by_period
 from tidelake.metrics.choosing import Which
 from tidelake.metrics.dimensions import UNKNOWN
 from tidelake.metrics.funnel import check_event_names
-from tidelake.metrics.periods import dates_between, next_period, period_start
+from tidelake.metrics.periods import Grain, dates_between, days_table, grain_named, next_period, whole_periods
 from tidelake.metrics.series import observe_read, span
 from tidelake.metrics.status import Observed
 
@@ -119,12 +118,9 @@ def revenue(
     asked = definition if isinstance(definition, Revenue) else Revenue(event=Which.parse(definition))
     gold = open_gold(engine, lake, project, sources)
     names = (by,) if isinstance(by, str) else tuple(by)
-    if grain not in GRAINS:
-        raise UnknownNameError("grain", grain, GRAINS)
-    chosen: Grain = next(known for known in GRAINS if known == grain)
     observed = observe_read(gold, [source.name for source in gold.events.sources], [])
     first, last = span(observed, start, end)
-    question = _Question(gold, asked, names, chosen, where, observed, _products(gold, asked, names))
+    question = _Question(gold, asked, names, grain_named(grain), where, observed, _products(gold, asked, names))
     if gold.events.sources:
         question.check()
     return question.answer(first, last, members=members)
@@ -328,48 +324,37 @@ class _Question:
         if start is None or end is None:
             notes.append("The lake holds no events yet.")
         else:
-            first = period_start(start, self.grain, self.gold.project.week_start)
-            after = next_period(period_start(end, self.grain, self.gold.project.week_start), self.grain)
-            self._write_days(first, after - timedelta(days=1))
-            sql = self.sql(first, after - timedelta(days=1))
+            week_start = self.gold.project.week_start
+            first, last = whole_periods(start, end, self.grain, week_start)
+            self.gold.temp("revenue_days", days_table(list(dates_between(first, last)), self.grain, week_start))
+            sql = self.sql(first, last)
             found = self.gold.query(sql)
-            self._check_rows(found, first, after - timedelta(days=1))
-            rows = self._filled(found, first, after)
+            self._check_rows(found, first, last)
+            rows = self._filled(found, first, last)
             notes = self._notes(found)
             if members:
-                sql = self._members_sql(first, after - timedelta(days=1))
+                sql = self._members_sql(first, last)
                 status = {row["period_start"]: row["status"] for row in rows}
                 rows = [
                     {**row, **self._named(row), "status": status[row["period_start"]]} for row in self.gold.query(sql)
                 ]
-        fields = [
-            pa.field("period_start", pa.date32()),
-            pa.field("grain", pa.string()),
-            *(pa.field(name, pa.string()) for name in (*self.by, "currency")),
-            *([pa.field("actor_id", pa.string())] if members else []),
-            *number_fields(None),
-        ]
-        if not members:
-            fields += [pa.field(name, pa.float64()) for name in ("gross_revenue", "refunds", "quantity")]
-            fields += [pa.field(name, pa.int64()) for name in ("unpriced", "at_present_price")]
-        return answer(
+        before = [pa.field(name, pa.string()) for name in ("currency", *(("actor_id",) if members else ()))]
+        sums = [pa.field(name, pa.float64()) for name in ("gross_revenue", "refunds", "quantity")]
+        sums += [pa.field(name, pa.int64()) for name in ("unpriced", "at_present_price")]
+        return answer_by_period(
             self.gold,
             [{**row, "grain": self.grain} for row in rows],
-            fields,
+            self.by,
+            self.asked,
+            before=before,
+            after=[] if members else sums,
             name="revenue",
-            version=version_of(self.gold, self.asked),
             observed=self.observed,
             sql=sql,
             tables=[*self.gold.events.inputs, *([self.products.table] if self.products else [])],
             title=f"Revenue{' by ' + ', '.join(self.by) if self.by else ''}",
             notes=notes,
         )
-
-    def _write_days(self, first: date, last: date) -> None:
-        days = list(dates_between(first, last))
-        starts = [period_start(day, self.grain, self.gold.project.week_start) for day in days]
-        table = pa.table({"day": pa.array(days, pa.date32()), "period_start": pa.array(starts, pa.date32())})
-        self.gold.temp("revenue_days", table)
 
     def _check_rows(self, found: Sequence[Mapping[str, Any]], first: date, last: date) -> None:
         """Raise unless every sale stands in the sums exactly once."""
@@ -386,13 +371,13 @@ class _Question:
     def _named(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return {name: row[segment] for name, segment in zip(self.by, self.segments, strict=True)}
 
-    def _filled(self, found: Sequence[Mapping[str, Any]], first: date, after: date) -> list[dict[str, Any]]:
+    def _filled(self, found: Sequence[Mapping[str, Any]], first: date, last: date) -> list[dict[str, Any]]:
         """A row for every period, segment and currency that occur: 0 where received, null where not."""
         keys = [*self.segments, "currency"]
         by_key = {(row["period_start"], *(row[name] for name in keys)): row for row in found}
         occurring = sorted({tuple(row[name] for name in keys) for row in found})
         rows = []
-        while first < after:
+        while first <= last:
             following = next_period(first, self.grain)
             days = list(dates_between(first, following - timedelta(days=1)))
             is_received = any(self.observed.is_received(day) for day in days)

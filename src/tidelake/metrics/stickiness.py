@@ -29,7 +29,7 @@ from tidelake.metrics.actor_days import (
     spans,
     window_status,
 )
-from tidelake.metrics.answer import NUMBERS, Answer, answer, number_fields, version_of
+from tidelake.metrics.answer import NUMBERS, Answer, answer_by_period
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.active_days import by_actor_sql, rolling_steps_sql
 from tidelake.metrics.periods import Grain, dates_between
@@ -247,19 +247,14 @@ def numbers_of(window: Window, method: Method, received: int) -> dict[str, Any]:
 def _result(
     days: ActorDays, definition: Stickiness, rows: list[dict[str, Any]], sql: str, notes: Sequence[str]
 ) -> StickinessResult:
-    fields = [
-        pa.field("period_start", pa.date32()),
-        pa.field("grain", pa.string()),
-        *(pa.field(name, pa.string()) for name in days.by),
-        *number_fields("share"),
-    ]
     words = "Mean DAU of {0} days / MAU_{0}" if definition.method == "avg" else "DAU / MAU_{0}"
-    plain = answer(
+    plain = answer_by_period(
         days.gold,
         rows,
-        fields,
+        days.by,
+        definition,
+        unit="share",
         name=f"stickiness_{definition.method}",
-        version=version_of(days.gold, definition),
         observed=days.observed,
         sql=sql,
         tables=days.tables,
