@@ -92,7 +92,7 @@ def test_options_are_judged_before_the_project_is_opened(asked: Asked) -> None:
 
 
 WORDS = {"measure": ["dau"], "diversity": ["dau"], "streaks": ["dau"], "spikes": ["dau"], "weekdays": ["dau"]}
-WORDS |= {"funnel": ["--step", "a", "--step", "b"], "activation": ["play"], "adoption": ["play"]}
+WORDS |= {"decline": ["dau"], "funnel": ["--step", "a", "--step", "b"], "activation": ["play"], "adoption": ["play"]}
 ASKING = [verb for verb in _VERBS if hasattr(Questions, verb.replace("-", "_"))]
 
 
