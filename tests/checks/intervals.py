@@ -1,9 +1,9 @@
-"""Confidence intervals written a second time, from METRICS section 0: Wilson, and a ratio of sums by actor."""
+"""Confidence intervals written a second time, from METRICS section 0: Wilson, a ratio of sums by actor, quantiles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import sqrt
+from math import exp, lgamma, log, sqrt
 from statistics import NormalDist
 
 
@@ -34,3 +34,44 @@ def ratio_of_sums(pairs: Iterable[tuple[float, float]], *, level: float = 0.95) 
     error = sqrt(variance / number) / (below / number)
     z = NormalDist().inv_cdf(0.5 + level / 2)
     return ratio, ratio - z * error, ratio + z * error
+
+
+def quantile_bounds(rows: Iterable[tuple[str, float]], share: float) -> tuple[float | None, float | None]:
+    """ "medians and quantiles by the order statistics of a binomial number of rows, for as many independent rows as
+    rows that cluster in actors are worth (null where so few cannot bound it)".
+
+    Args:
+        rows: (actor, value) of every row.
+    """
+    held = sorted(rows, key=lambda row: row[1])
+    if len({actor for actor, _ in held}) < 2:
+        return None, None
+    values = [value for _, value in held]
+    at = (len(values) - 1) * share
+    low, high = values[int(at)], values[min(int(at) + 1, len(values) - 1)]
+    quantile = low + (high - low) * (at - int(at))
+    below = sum(value <= quantile for value in values) / len(values)
+    own: dict[str, list[float]] = {}
+    for actor, value in held:
+        own.setdefault(actor, []).append(value)
+    by_actors = sum((sum(value <= quantile for value in mine) - below * len(mine)) ** 2 for mine in own.values())
+    alike = sum(len(mine) ** 2 for mine in own.values()) / len(values)
+    independent = below * (1 - below) * len(values)
+    effect = max(1.0, by_actors / independent) if 0 < below < 1 else alike
+    worth = int(len(values) / effect + 1e-9)
+    first, last = _binomial_point(worth, share, 0.025), _binomial_point(worth, share, 0.975) + 1
+    return (
+        values[len(values) * first // worth - 1] if first else None,
+        values[len(values) - len(values) * (worth + 1 - last) // worth] if last <= worth else None,
+    )
+
+
+def _binomial_point(trials: int, share: float, probability: float) -> int:
+    """The least number of successes that is not passed with this probability."""
+    total = 0.0
+    for number in range(trials + 1):
+        ways = lgamma(trials + 1) - lgamma(number + 1) - lgamma(trials - number + 1)
+        total += exp(ways + number * log(share) + (trials - number) * log(1 - share))
+        if total >= probability:
+            return number
+    return trials

@@ -14,7 +14,7 @@ from tests.checks.bounce import sessions_of
 from tests.checks.diversity import diversity
 from tests.checks.events import UNKNOWN, Event, period_days, text
 from tests.checks.inactive import automatic_k, inactive
-from tests.checks.intervals import ratio_of_sums
+from tests.checks.intervals import quantile_bounds, ratio_of_sums
 from tests.checks.logs import SEED, Log, agree, keyed, make
 from tests.checks.revenue import priced, revenue
 from tests.checks.spikes import spikes
@@ -223,6 +223,7 @@ def session_row(sessions: list[list[Event]]) -> dict[str, Any]:
         pair[0] += (own[-1].at - own[0].at).total_seconds()
         pair[1] += 1
     ratio = ratio_of_sums([(pair[0], pair[1]) for pair in pairs.values()])
+    durations = [(str(own[0].actor), (own[-1].at - own[0].at).total_seconds()) for own in sessions]
     watched = [item.props["amount"] for own in sessions for item in own if item.name == "play"]
     p90 = lengths[0] if len(lengths) == 1 else quantiles(lengths, n=10, method="inclusive")[8] if lengths else None
     return {
@@ -231,7 +232,11 @@ def session_row(sessions: list[list[Event]]) -> dict[str, Any]:
         "session_duration_median": median(lengths) if lengths else None,
         "session_duration_p90": p90,
         "watch_seconds": sum(amount for amount in watched if amount is not None),
-        "bounds": ratio[1:] if ratio else (None, None),
+        "bounds": {
+            "session_duration": ratio[1:] if ratio else (None, None),
+            "session_duration_median": quantile_bounds(durations, 0.5),
+            "session_duration_p90": quantile_bounds(durations, 0.9),
+        },
     }
 
 
@@ -257,7 +262,7 @@ def compare_sessions(log: Log, **rules: Any) -> None:
                     ]
                     row = session_row(own)
                     status = log.coverage.period_status(first, grain)
-                    low, high = row["bounds"] if metric == "session_duration" else (None, None)
+                    low, high = row["bounds"].get(metric, (None, None))
                     want[value, first] = {
                         "value": None if status == "missing" else row[metric],
                         "status": status,

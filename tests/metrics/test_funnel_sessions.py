@@ -28,9 +28,8 @@ def events(rows: Iterable[tuple[str, str, str]]) -> list[dict[str, Any]]:
 def ask(tiny: Tiny, *, hold: str, **options: Any) -> list[tuple[float, float]]:
     """(reached, entered) of each step from an open to a play within a day."""
     definition = funnel_of(["open", "play"], window="1d", hold=hold, **options)
-    parts = (tiny.engine, tiny.lake, tiny.project, tiny.sources, definition)
-    rows = funnel(*parts).to_dicts()
-    members = funnel_members(*parts).to_dicts()
+    rows = tiny.ask(funnel, definition).to_dicts()
+    members = tiny.ask(funnel_members, definition).to_dicts()
     for row in rows:
         own = [member for member in members if member["step"] == row["step"]]
         assert sum(member["in_numerator"] for member in own) == row["numerator"]

@@ -124,6 +124,15 @@ def test_each_actor_counts_once(
     assert members == Counter({(start, *key): n for start, counter in want.items() for key, n in counter.items()})
 
 
+def test_the_smaller_values_are_put_together(tiny: Tiny) -> None:
+    """Whatever is put together, each actor counts once: the rows add up to the total."""
+    for metric, grain in (("wau", "day"), ("wau_cal", "week")):
+        result = ask(tiny, metric, by=["region"], grain=grain, segment="last", segment_limit=1)
+        assert len({row["region"] for row in result.to_dicts()} - {"(other)"}) == 1
+        assert result.totals is not None
+        assert all(row["total"] == row["sum_of_segments"] for row in result.totals.to_pylist())
+
+
 def test_a_mean_of_days_has_one_value_an_actor_and_day(tiny: Tiny) -> None:
     """The parts of average_dau add up to it, and each is the mean of the days' first values."""
     rows = ask(tiny, "average_dau", grain="week", by=["region"], segment="first").to_dicts()
