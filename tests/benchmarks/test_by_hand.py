@@ -17,30 +17,10 @@ import pytest
 
 import tidelake as tl
 from benchmarks.by_hand import HUMAN, QUESTIONS, STEPS, TABLES, Rows, lake_files, mau_bitmaps, mau_blocks
-from benchmarks.engagement import generate
+from benchmarks.engagement import make_project
 from benchmarks.questions import PRODUCT, agrees
 from benchmarks.whole_answers import WHOLE
 
-PROJECT = """\
-name: engagement
-timezone: UTC
-watch: {column: seconds, event: video_play, content: app_version}
-measures: {plays: {event: video_play}}
-dimensions: [region, app_version]
-"""
-SOURCE = """\
-path: data/*.parquet
-format: parquet
-mapping: {event_time: event_time, actor_id: user_id, event_name: event_name}
-contract:
-  fields:
-    event_time: {type: timestamp, required: true}
-    user_id: {type: string, required: true}
-    event_name: {type: string, required: true}
-    region: {type: string}
-    app_version: {type: string}
-    seconds: {type: number}
-"""
 DAY = timedelta(days=1)
 Event = dict[str, Any]
 Answers = dict[str, Rows]
@@ -139,10 +119,7 @@ PLAIN: dict[str, Callable[[list[Event]], Rows]] = {
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, tide: Callable[..., subprocess.CompletedProcess[str]]) -> Path:
     root = tmp_path_factory.mktemp("engagement")
-    (root / "sources").mkdir()
-    (root / "tide.yml").write_text(PROJECT)
-    (root / "sources" / "app.yml").write_text(SOURCE)
-    generate(20_000, 500, 40, root / "data")
+    make_project(root, 20_000, 500, 40)
     done = tide("build", cwd=root)
     assert done.returncode == 0, done.stdout + done.stderr
     return root
