@@ -23,6 +23,26 @@ REGIONS = ("NA", "EU", "APAC", "LATAM", "MEA")
 VERSIONS = tuple(f"{major}.{minor}" for major in (3, 4) for minor in range(12))
 _AFTER = np.array([[0.35, 0.60, 0.05], [0.10, 0.82, 0.08]])  # browse, play, complete: after an open, after a play
 _DAY_US = 86_400_000_000
+SETTINGS = """\
+name: engagement
+timezone: UTC
+watch: {column: seconds, event: video_play, content: app_version}
+measures: {plays: {event: video_play}}
+dimensions: [region, app_version]
+"""
+SOURCE = """\
+path: data/*.parquet
+format: parquet
+mapping: {event_time: event_time, actor_id: user_id, event_name: event_name}
+contract:
+  fields:
+    event_time: {type: timestamp, required: true}
+    user_id: {type: string, required: true}
+    event_name: {type: string, required: true}
+    region: {type: string}
+    app_version: {type: string}
+    seconds: {type: number}
+"""
 
 
 def day_table(day: int, rows: int, users: int, seed: int = 11) -> pa.Table:
@@ -78,6 +98,15 @@ def generate(rows: int, users: int, days: int, out: Path) -> Path:
             pq.write_table(day_table(day, rows // days, users), beside, compression="zstd")
             beside.rename(path)
     return out
+
+
+def make_project(folder: Path, rows: int, users: int, days: int) -> Path:
+    """A project over such events, not built yet."""
+    generate(rows, users, days, folder / "data")
+    (folder / "sources").mkdir(exist_ok=True)
+    (folder / "tide.yml").write_text(SETTINGS)
+    (folder / "sources" / "app.yml").write_text(SOURCE)
+    return folder
 
 
 def main() -> None:

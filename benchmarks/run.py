@@ -27,6 +27,7 @@ from typing import Any
 if __package__ in (None, ""):
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks import engagement
 from benchmarks.child import REPOSITORY, ChildError, Run, run
 from benchmarks.generate import generate
 from benchmarks.project import add_file, make_project, read_truth, verify
@@ -94,7 +95,9 @@ class Bench:
     dlt_python: str
     history: int
     large: int
+    events: int
     lines: list[Line] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
 
     def data(self, rows: int, days: int, *, compression: str = "none", first: int = 0) -> Path:
         """Generate a data set, or take the one that an earlier run left."""
@@ -203,6 +206,17 @@ def large(bench: Bench) -> None:
     shutil.rmtree(project)
 
 
+def questions(bench: Bench) -> None:
+    """Questions of engagement over 90 days, beside the best DuckDB query by hand."""
+    users = bench.events * 9 // 200
+    say(f"generating and building {bench.events:,} events of {users:,} users")
+    project = engagement.make_project(bench.work / f"engagement-{bench.events}", bench.events, users, 90)
+    bench.build(project)
+    asked = ["-m", "benchmarks.questions", str(project), "--repeat", str(bench.repeat)]
+    bench.tables.append(f"{bench.events:,} events of {users:,} users\n\n{run([bench.python, *asked]).output}")
+    shutil.rmtree(project / "lake")
+
+
 def spark(bench: Bench) -> None:
     """The way of R1's document."""
     missing = _spark_missing(bench.python)
@@ -263,6 +277,7 @@ PARTS = {
     "zst": zst,
     "large": large,
     "history": history,
+    "questions": questions,
     "spark": spark,
     "dlt": dlt,
 }
@@ -285,7 +300,7 @@ def markdown(bench: Bench) -> str:
     for line in bench.lines:
         cells = ("skipped", "", "", "", "", line.skipped) if line.skipped else (*line.cells, line.goal)
         rows.append(f"| {line.name} | " + " | ".join(cells) + " |")
-    return "\n".join(rows) + "\n"
+    return "\n\n".join(["\n".join(rows), *bench.tables]) + "\n"
 
 
 def _record(line: Line) -> dict[str, Any]:
@@ -319,6 +334,7 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=60)
     parser.add_argument("--large", type=int, default=10_000_000, help="rows of the large data set")
     parser.add_argument("--history", type=int, default=600, help="days of the long history")
+    parser.add_argument("--events", type=int, default=20_000_000, help="events that questions are asked of")
     parser.add_argument("--repeat", type=int, default=3, help="pairs of B and build")
     parser.add_argument("--only", nargs="+", choices=sorted(PARTS), default=None)
     parser.add_argument("--quick", action="store_true", help="200,000 rows, one repetition, nothing long")
@@ -339,6 +355,7 @@ def main() -> None:
         dlt_python=asked.dlt_python,
         history=asked.history,
         large=asked.large,
+        events=200_000 if asked.quick else asked.events,
     )
     before = machine()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -352,9 +369,9 @@ def main() -> None:
     target = REPOSITORY / "target"
     target.mkdir(exist_ok=True)
     (target / "benchmark.md").write_text(markdown(bench))
-    report = {"machine": before, "lines": [_record(line) for line in bench.lines]}
+    report = {"machine": before, "lines": [_record(line) for line in bench.lines], "tables": bench.tables}
     (target / "benchmark.json").write_text(json.dumps(report, indent=1) + "\n")
-    print("\n".join(show_line(line) for line in bench.lines))
+    print("\n\n".join(["\n".join(show_line(line) for line in bench.lines), *bench.tables]))
     print(f"B is bare DuckDB over the same files. Written: {target / 'benchmark.md'}")
 
 

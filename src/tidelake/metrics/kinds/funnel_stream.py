@@ -94,21 +94,22 @@ def _fault(stream: Stream) -> str:
 
 def _best(chain: Chain, stream: Stream, rows: str, ends: list[str], stride: int) -> str:
     """One row an actor, of its entries with the instants at which their chains get to each later step."""
-    depth = " + ".join(f"CASE WHEN {end} - k <= {chain.window} THEN 1 ELSE 0 END" for end in ends)
+    later = " + ".join(f"CASE WHEN {end} - k <= {chain.window} THEN 1 ELSE 0 END" for end in ends)
     took = ", ".join(f"coalesce({end} - k, 0) AS d{step}" for step, end in enumerate(ends, start=2))
     counts_before = stream.entries_end - stream.begin
     open_from = stream.closed_until - chain.window - stream.begin
-    entries = (
-        f"SELECT k // {stride} AS code, CAST(k % {stride} AS BIGINT) AS place, fault, "
-        f"{_is_of(stream, 1)} AND k % {stride} < {counts_before} AS is_entry, k % {stride} > {open_from} AS is_open, "
-        f"{took}, {depth} AS later FROM ({rows}) AS entries"
+    placed = (
+        f"SELECT k // {stride} AS code, CAST(k % {stride} AS BIGINT) AS place, {_is_of(stream, 1)} AS is_entry, "
+        f"fault, {took}, {later} AS later FROM ({rows}) AS entries"
     )
-    counted = "FILTER (WHERE is_entry AND NOT is_open)"
-    score = f"({len(ends)} - later) * {stride} + place"  # the deepest has the least, of equals the earliest
-    took = ", ".join(f"arg_min(CAST(d{step} AS BIGINT), {score}) {counted} AS d{step}" for step in chain.later)
+    # The deepest has the least score, of equals the earliest; what does not count has none, which `arg_min` passes by.
+    score = f"CASE WHEN is_entry AND place < {min(counts_before, open_from + 1)} "
+    score += f"THEN ({len(ends)} - later) * {stride} + place END"
+    waits = f"CASE WHEN is_entry AND place < {counts_before} AND place > {open_from} THEN 1 ELSE 0 END"
+    took = ", ".join(f"arg_min(CAST(d{step} AS BIGINT), score) AS d{step}" for step in chain.later)
     best = (
-        f"SELECT code, count(*) FILTER (WHERE is_entry AND is_open) AS open_entries, min({score}) {counted} AS score, "
-        f"{took}, max(fault) AS fault FROM ({entries}) AS scored GROUP BY code"
+        f"SELECT code, sum(waits) AS open_entries, min(score) AS score, {took}, max(fault) AS fault "
+        f"FROM (SELECT *, {score} AS score, {waits} AS waits FROM ({placed}) AS placed) AS scored GROUP BY code"
     )
     return (
         f"SELECT CAST(code AS BIGINT) AS code, open_entries, {chain.steps} - score // {stride} AS depth, "
