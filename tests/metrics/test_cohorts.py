@@ -23,6 +23,7 @@ from tidelake.metrics.funnel import funnel, funnel_members
 from tidelake.metrics.funnel_definition import funnel_of
 from tidelake.metrics.lifecycle import lifecycle
 from tidelake.metrics.measure import measure
+from tidelake.metrics.power_curve import power_curve, power_curve_members
 from tidelake.metrics.retention import Retention, retention
 
 SETTINGS = {
@@ -257,6 +258,13 @@ def test_a_week_begins_with_its_first_day(tiny: Tiny) -> None:
     found = ask(tiny, measure, "active_users", grain="week", start=date(2025, 3, 12), cohort="twice")
     assert any("2025-03-03 to 2025-03-09" in note for note in found.notes)
     assert found.to_dicts()[0]["value"] == 2
+
+
+def test_a_window_that_ends_by_itself_begins_where_its_first_day_lies(tiny: Tiny) -> None:
+    """Three days to 11 March, the last complete one: the question begins on the 9th, and cyd is idle before it."""
+    found = ask(tiny, power_curve, window_days=3, cohort="idle")
+    assert any("2025-03-02 to 2025-03-08" in note for note in found.notes)
+    assert members(ask(tiny, power_curve_members, window_days=3, cohort="idle")) == {"cyd", "dan"}
 
 
 # --- what cannot be asked
