@@ -14,6 +14,7 @@ import yaml
 
 from tests.gold.tiny import Tiny
 from tidelake.config import Project
+from tidelake.contracts.source import source_from
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, ProjectError, QueryError, UnknownNameError
 from tidelake.metrics.cohort_definition import Cohort
@@ -312,6 +313,14 @@ def test_metrics_without_actors_are_refused(tiny: Tiny) -> None:
         with pytest.raises(DefinitionError, match=fault):
             ask(tiny, measure, "dau", start=DAY, cohort="wrong")
     (Path(tiny.project.root) / "cohorts" / "wrong.yml").unlink()
+
+
+def test_counts_have_no_cohorts(tiny: Tiny) -> None:
+    mapping = {"event_time": "day", "entity": "site"}
+    said = {"name": "views", "fact": "count", "path": "x", "measures": ["views"], "mapping": mapping}
+    counts = {"views": source_from(said)}
+    with pytest.raises(DefinitionError, match="no source of events"):
+        answered(measure, tiny.engine, tiny.lake, tiny.project, counts, "views", start=DAY, cohort="twice")
 
 
 # --- against plain Python

@@ -223,7 +223,16 @@ def _told(result: Answer, found: Sequence[Members], status: Status) -> Answer:
 
 
 def observed_events(gold: Gold) -> Observed:
-    """What is known of when the project's events are complete."""
+    """What is known of when the project's events are complete.
+
+    Raises:
+        DefinitionError: The project has no events.
+    """
+    if not any(source.fact == "event" for source in gold.sources.values()):
+        raise DefinitionError(
+            "This project has no source of events, so nobody is in a cohort.",
+            hint="Its counts can be cut by entity: --by entity.",
+        )
     names = [source.name for source in gold.events.sources]
     found: Observed = gold.once(("observed", *names), lambda: observe(gold, names))
     return found
