@@ -14,6 +14,7 @@ import yaml
 
 from tests.gold.tiny import Tiny
 from tidelake.config import Project
+from tidelake.contracts.source import source_from
 from tidelake.engine.result import Result
 from tidelake.errors import DefinitionError, ProjectError, QueryError, UnknownNameError
 from tidelake.metrics.cohort_definition import Cohort
@@ -23,6 +24,7 @@ from tidelake.metrics.funnel import funnel, funnel_members
 from tidelake.metrics.funnel_definition import funnel_of
 from tidelake.metrics.lifecycle import lifecycle
 from tidelake.metrics.measure import measure
+from tidelake.metrics.power_curve import power_curve, power_curve_members
 from tidelake.metrics.retention import Retention, retention
 
 SETTINGS = {
@@ -259,6 +261,13 @@ def test_a_week_begins_with_its_first_day(tiny: Tiny) -> None:
     assert found.to_dicts()[0]["value"] == 2
 
 
+def test_a_window_that_ends_by_itself_begins_where_its_first_day_lies(tiny: Tiny) -> None:
+    """Three days to 11 March, the last complete one: the question begins on the 9th, and cyd is idle before it."""
+    found = ask(tiny, power_curve, window_days=3, cohort="idle")
+    assert any("2025-03-02 to 2025-03-08" in note for note in found.notes)
+    assert members(ask(tiny, power_curve_members, window_days=3, cohort="idle")) == {"cyd", "dan"}
+
+
 # --- what cannot be asked
 
 
@@ -304,6 +313,14 @@ def test_metrics_without_actors_are_refused(tiny: Tiny) -> None:
         with pytest.raises(DefinitionError, match=fault):
             ask(tiny, measure, "dau", start=DAY, cohort="wrong")
     (Path(tiny.project.root) / "cohorts" / "wrong.yml").unlink()
+
+
+def test_counts_have_no_cohorts(tiny: Tiny) -> None:
+    mapping = {"event_time": "day", "entity": "site"}
+    said = {"name": "views", "fact": "count", "path": "x", "measures": ["views"], "mapping": mapping}
+    counts = {"views": source_from(said)}
+    with pytest.raises(DefinitionError, match="no source of events"):
+        answered(measure, tiny.engine, tiny.lake, tiny.project, counts, "views", start=DAY, cohort="twice")
 
 
 # --- against plain Python

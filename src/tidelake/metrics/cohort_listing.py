@@ -17,8 +17,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.metrics.answer import Answer
 from tidelake.metrics.cohort_definition import Cohort
-from tidelake.metrics.cohorts import FOLDER, Members, load_cohorts, observed_events
-from tidelake.metrics.status import Observed
+from tidelake.metrics.cohorts import FOLDER, Members, last_complete, load_cohorts, observed_events
 
 _DURING = timedelta(days=28)  # what a cohort of the question's own dates is shown for
 _FIELDS = pa.schema(
@@ -125,20 +124,12 @@ def _named(known: Mapping[str, Cohort], name: str) -> Cohort:
 def _at(gold: Gold, cohort: Cohort, at: date | None) -> Members | None:
     """A cohort for a question that begins on a date; None before the first build."""
     observed = observed_events(gold)
-    at = at or _after_complete(observed)
-    if at is None:
+    known = last_complete(observed)
+    if at is None and known is None:
         return None
+    at = at or (known or date.min) + timedelta(days=1)
     is_during = any(leaf.window is not None and leaf.window.is_during for leaf in cohort.condition.leaves())
     return Members(gold, cohort, observed, at - _DURING if is_during else at, at - timedelta(days=1))
-
-
-def _after_complete(observed: Observed) -> date | None:
-    if observed.first is None or observed.last is None:
-        return None
-    day = observed.last
-    while day > observed.first and observed.of_day(day) != "complete":
-        day -= timedelta(days=1)
-    return day + timedelta(days=1)
 
 
 def _row(cohort: Cohort, found: Members | None, *, counts: bool = True) -> dict[str, Any]:

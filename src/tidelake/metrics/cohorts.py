@@ -87,8 +87,8 @@ def answered(
         DefinitionError: A cohort looks back from a question that has no first date, or at dates without data.
     """
     if asked := _texts(options.pop("cohort", None)):
-        taken = inspect.signature(ask).parameters.values()
-        if not any(one.name == "where" or one.kind is one.VAR_KEYWORD for one in taken):
+        taken = inspect.signature(ask).parameters
+        if "where" not in taken and all(one.kind is not one.VAR_KEYWORD for one in taken.values()):
             raise DefinitionError(f"{ask.__name__.replace('_', ' ')} has no conditions, so it takes no cohort.")
         options["where"] = among(asked, options.get("where"))
     names = list(dict.fromkeys(_named((given, options))))
@@ -149,7 +149,7 @@ def _of_question(
     asked = {name: one.default for name, one in inspect.signature(ask).parameters.items()} | dict(options)
     windows = [leaf.window for leaf in cohort.condition.leaves() if leaf.window is not None]
     observed = observed_events(gold)
-    first, last = _dates(gold, given, asked)
+    first, last = _dates(gold, given, asked, last_complete(observed))
     if first is None and any(window.is_before for window in windows):
         raise DefinitionError(
             f"The cohort '{cohort.name}' looks back from the question's first date, and the question has none.",
@@ -172,11 +172,27 @@ def _of_question(
     return found
 
 
-def _dates(gold: Gold, given: Sequence[Any], asked: Mapping[str, Any]) -> tuple[date | None, date | None]:
-    """The first and last date of a question, in whole periods as it reads them; None where it does not say."""
+def last_complete(observed: Observed) -> date | None:
+    """The last date that is complete, else the first one with data; None without any."""
+    if observed.first is None or observed.last is None:
+        return None
+    day = observed.last
+    while day > observed.first and observed.of_day(day) != "complete":
+        day -= timedelta(days=1)
+    return day
+
+
+def _dates(
+    gold: Gold, given: Sequence[Any], asked: Mapping[str, Any], known: date | None
+) -> tuple[date | None, date | None]:
+    """The first and last date of a question, in whole periods as it reads them; None where it does not say.
+
+    Args:
+        known: The last complete date, with which a question of one window ends by itself.
+    """
     said = [asked.get("at"), *given]  # a window's last date
     first, last = ((one if isinstance(one, date) else None) for one in (asked.get("start"), asked.get("end")))
-    at = next((one for one in said if isinstance(one, date)), None)
+    at = next((one for one in said if isinstance(one, date)), known if "at" in asked and "start" not in asked else None)
     if first is None and at is not None:
         length = asked.get("window_days") or asked.get("days")
         first, last = at - timedelta(days=(length if isinstance(length, int) else _WINDOW) - 1), at
@@ -207,7 +223,16 @@ def _told(result: Answer, found: Sequence[Members], status: Status) -> Answer:
 
 
 def observed_events(gold: Gold) -> Observed:
-    """What is known of when the project's events are complete."""
+    """What is known of when the project's events are complete.
+
+    Raises:
+        DefinitionError: The project has no events.
+    """
+    if not any(source.fact == "event" for source in gold.sources.values()):
+        raise DefinitionError(
+            "This project has no source of events, so nobody is in a cohort.",
+            hint="Its counts can be cut by entity: --by entity.",
+        )
     names = [source.name for source in gold.events.sources]
     found: Observed = gold.once(("observed", *names), lambda: observe(gold, names))
     return found
