@@ -212,10 +212,10 @@ class _Question:
     def _of_dimension(self, index: int, name: str, days: Sequence[date], notes: list[str]) -> list[dict[str, Any]]:
         found = self._shares(index)
         values = [row["value"] for row in found]
-        cells = {
-            (row[f"c{index}"], row[f"c{1 - index}"]): (float(row["x"]), float(row["y"]))
-            for row in self.gold.query(f"SELECT c0, c1, sum(x) AS x, sum(y) AS y FROM {CELLS} GROUP BY c0, c1")
-        }
+        cells = {(row["value"], ALL): (row["x"], row["y"]) for row in found}
+        if len(self.by) > 1:
+            summed = self.gold.query(f"SELECT c0, c1, sum(x) AS x, sum(y) AS y FROM {CELLS} GROUP BY c0, c1")
+            cells = {(row[f"c{index}"], row[f"c{1 - index}"]): (float(row["x"]), float(row["y"])) for row in summed}
         compared = [against_the_rest(cells, value) for value in values]
         scores, all_at_once = heterogeneity_contrasts(cells, values)
         spread = [contrast for one in compared for contrast in (one.own, one.common)]
