@@ -285,8 +285,9 @@ def test_members_and_charts_by_attributes(tiny: Tiny) -> None:
         ("ann", "free"),
     ]
     drawn = chart_of(ask(tiny, "dau", by="users.tier").table).to_dict()
-    assert "users tier" in str(drawn)
-    assert "users.tier" not in str(drawn)  # a dot would be looked for within a value `users`
+    assert "'field': 'users tier'" in str(drawn)
+    assert "'field': 'users.tier'" not in str(drawn)  # a dot would be looked for within a value `users`
+    assert "'title': 'users.tier'" in str(drawn)
 
 
 WATCHED = """

@@ -34,8 +34,6 @@ _OPTIONS = {  # the command's words for settings that are called otherwise in Py
     "window_days": "--window",
     "power_days": "--power",
     "warmup_days": "--warmup",
-    "days": "--days",
-    "z": "--z",
 }
 
 
