@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -26,7 +27,7 @@ from tidelake.gold.model import ModelRun, Restatement
 from tidelake.gold.restate import RESTATED, from_note
 from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
-from tidelake.lake.faults import storage_error
+from tidelake.lake.faults import OvertakenError, storage_error
 from tidelake.session.checks import refuse_imbalance
 from tidelake.silver.completeness import keep_coverage
 from tidelake.silver.ingest import Ingest, SourceRun
@@ -46,6 +47,7 @@ RESTATEMENT_SCHEMA = pa.schema(
     ]
 )
 _MANY_FILES = 64
+_MEETINGS = 5
 _ANEW = ("new", "definition changed", "full refresh")
 GOLD = ("gold.sessions", "gold.user_day", "gold.event_day")
 
@@ -121,8 +123,7 @@ class Pipeline:
         with _storage_explained(self.lake):
             self.lake.prepare()
             with self.lake.lock():
-                self.lake.refresh()  # somebody may have built since this session last looked
-                result = self._run(select, full_refresh, started)
+                result = self._unless_overtaken(partial(self._run, select, full_refresh, started))
         self._keep_results(result)
         return result
 
@@ -144,6 +145,19 @@ class Pipeline:
             result = self._after(runs, (), False, started, unfinished)
         self._keep_results(result)
         return result
+
+    def _unless_overtaken(self, build: Callable[[], BuildResult]) -> BuildResult:
+        """Build, and anew where a writer was met that gives up as well: of two first builds on S3 one shall end."""
+        for is_last in [False] * _MEETINGS + [True]:
+            self.lake.refresh()  # somebody may have built since this session last looked
+            builds = self.lake.version(BUILDS)
+            try:
+                return build()
+            except OvertakenError:
+                if is_last or self.lake.has_moved(BUILDS, builds) or not self.lake.goes_on:
+                    raise
+                self.progress.say("Another build was met that does not go on: this one begins anew.")
+        raise AssertionError("the last try returns or raises")
 
     def _run(self, select: Sequence[str], full_refresh: bool, started: float) -> BuildResult:
         unfinished = self._unfinished()
