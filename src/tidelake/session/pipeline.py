@@ -29,6 +29,7 @@ from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
 from tidelake.lake.faults import OvertakenError, storage_error
 from tidelake.session.checks import refuse_imbalance
+from tidelake.session.verdicts import judge
 from tidelake.silver.completeness import keep_coverage
 from tidelake.silver.ingest import Ingest, SourceRun
 from tidelake.silver.quality import keep_reports, quality_report, reconcile
@@ -189,13 +190,13 @@ class Pipeline:
         for source, run, _ in runs:
             if f"silver.{source.name}" in unfinished:
                 run.healed.append("everything was counted again, since the last build did not come to its end")
-        is_changed = any(run.is_changed for _, run, _ in runs)
-        records = {name: load_records(self.intake, name) for name in self.sources} if is_changed else {}
+        changed = {source.name for source, run, _ in runs if run.is_changed}
+        records = {name: load_records(self.intake, name) for name in self.sources} if changed else {}
         ledgers = [
             reconcile(self.intake, self.lake, source, run, records[source.name], since=since) if run.is_changed else []
             for source, run, since in runs
         ]
-        if is_changed:
+        if changed:
             keep_coverage(self.intake, self.lake, self.project, self.sources, records)
         reports = [
             quality_report(self.intake, self.lake, source, run, rows)
@@ -214,8 +215,9 @@ class Pipeline:
         if unfinished and not models:  # build_gold has looked at the dates that it made, this looks at all
             refuse_imbalance(self.intake, self.lake, self.project, self.sources)
         restated += self._keep_restatements(model.name for model in made if model.restatements)
+        verdict = judge(self.lake, self.sources, reports, changed)
         build = None
-        if is_changed or unfinished or any(not model.is_current for model in made):
+        if changed or unfinished or any(not model.is_current for model in made):
             keep_reports(
                 self.intake,
                 self.run_id,
@@ -226,8 +228,7 @@ class Pipeline:
             if unfinished and models:  # other tables may be behind silver: readers stay with the last finished build
                 self.progress.say("Some tables are still as a build that was cut off left them: `tide build` ends it.")
             else:
-                build = record_build(self.intake, self.lake, self.run_id, self.now)
-        faults = self._faults(reports)
+                build = record_build(self.intake, self.lake, self.run_id, self.now, verdict.kept)
         return BuildResult(
             run_id=self.run_id,
             build=build,
@@ -235,10 +236,10 @@ class Pipeline:
             models=tuple(made),
             restatements=tuple(str(item) for item in restated),
             notes=tuple(self._notes(made)),
-            faults=tuple(faults),
-            verdict="balanced" if is_changed else "unchanged",
+            faults=verdict.faults,
+            verdict="balanced" if changed else "unchanged",
             seconds=time.perf_counter() - started,
-            exit_code=ContractError.exit_code if faults else 0,
+            exit_code=ContractError.exit_code if verdict.faults else 0,
         )
 
     def _notes(self, made: Sequence[ModelRun]) -> list[str]:
@@ -246,33 +247,6 @@ class Pipeline:
         if not any(run.name == "gold.event_day" and run.rows and run.reason in _ANEW for run in made):
             return []
         return absent_event_names(open_gold(self.intake, self.lake, self.project, self.sources))
-
-    def _faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Contract limits that this run's data broke."""
-        faults = []
-        for report in reports:
-            source = self.sources[report["source"]]
-            limit = source.contract.max_quarantined_share
-            rows = report["rows"]
-            faults += [f"{source.name}: {text}" for text in report["faults"]]
-            if rows["quarantined"] and report["quarantined_share"] > limit:
-                reasons = ", ".join(f"{name} {count:,}" for name, count in list(report["reasons"].items())[:4])
-                faults.append(
-                    f"{source.name}: {rows['quarantined']:,} of {rows['read']:,} rows are in quarantine "
-                    f"({report['quarantined_share']:.1%}; the contract allows {limit:.1%}): {reasons}. "
-                    f"`tide quarantine list --source {source.name}` shows them."
-                )
-            if report["files"]["truncated"]:
-                names = ", ".join(report["files"]["truncated"][:3])
-                faults.append(
-                    f"{source.name}: truncated_file: {names}: cut off; the complete lines were taken. "
-                    "Bring the whole file and build again: it takes this one's place."
-                )
-            if source.contract.min_rows and (report["batches"] and rows["read"] < source.contract.min_rows):
-                faults.append(
-                    f"{source.name}: {rows['read']:,} rows came; the contract expects {source.contract.min_rows:,}."
-                )
-        return faults
 
     def _ordered(self, select: Sequence[str]) -> list[Source]:
         """The sources to build: dimensions first, since facts refer to them.
