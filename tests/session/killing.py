@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.forked import import_everything, started
+from tests.forked import import_everything, keep_imports, started
 from tidelake import session as tl
 from tidelake.gold import dates
 from tidelake.lake import commit_points
@@ -142,11 +142,11 @@ def fork(job: dict[str, Any]) -> dict[str, Any]:
 def serve() -> None:
     """Answer jobs until the input ends."""
     import_everything()
-    gc.freeze()  # a child that looks for garbage in what was imported copies it all
-    gc.set_threshold(50_000, 20, 100)
+    keep_imports()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(fork(json.loads(line))) + "\n")
         sys.stdout.flush()
+    gc.unfreeze()
 
 
 # --- for the tests

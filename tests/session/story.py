@@ -140,11 +140,15 @@ def renew(path: Path, text: str) -> None:
 
 
 def snapshot(root: Path, to: Path) -> Path:
-    """A copy of a project as it is, in place of what was there; input files are shared, with their inodes."""
+    """A copy of a project as it is, in place of what was there; input files are shared, with their inodes.
+
+    So are files of tables, which are written once.
+    """
 
     def copy(source: str, target: str) -> None:
         is_input = Path(source).relative_to(root).parts[0] in ("data", "views", "products")
-        (os.link if is_input else shutil.copy2)(source, target)
+        is_final = source.endswith(".parquet") or "/_delta_log/0" in source
+        (os.link if is_input or is_final else shutil.copy2)(source, target)
 
     shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(root, to, copy_function=copy)

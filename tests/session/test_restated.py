@@ -14,7 +14,6 @@ from tests.session.story import snapshot
 POINTS = (
     "gold.user_day after",
     "gold.event_day after",
-    "ops.restatements (new) before",
     "ops.restatements before",
     "ops.restatements after",
     "ops.builds before",

@@ -77,51 +77,59 @@ def test_a_large_file_renamed_is_not_taken_twice(tmp_path: Path, monkeypatch: py
 
 def become(folder: Path, files: Files) -> None:
     """The folder holds these files and no others."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         path.unlink()
     for name, text in files.items():
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
-MORE = lines(event(number) for number in range(30, 37))
-NEW = lines(event(number) for number in range(40, 49))
-UNFINISHED = FIRST + TAIL[:40]
-# What a folder holds at each build.
-LIVES: dict[str, list[Files]] = {
-    "owner_of_a_copy_grows": [{"a": FIRST, "b": FIRST}, {"a": FIRST + TAIL, "b": FIRST}],
-    "owner_of_a_copy_changes": [{"a": FIRST, "b": FIRST}, {"a": TAIL, "b": FIRST}],
-    "file_grows_into_a_copy": [{"a": FIRST, "b": FIRST + TAIL}, {"a": FIRST + TAIL, "b": FIRST + TAIL}],
-    "two_files_swap_their_contents": [{"a": FIRST, "b": TAIL}, {"a": TAIL, "b": FIRST}],
-    "renamed_nothing_under_the_old_name": [{"log": FIRST}, {"log.1": FIRST + TAIL}],
-    "renamed_a_new_file_under_the_old_name": [{"log": FIRST}, {"log.1": FIRST + TAIL, "log": NEW}],
-    "renamed_first_and_grown_later": [{"log": FIRST}, {"log.1": FIRST}, {"log.1": FIRST + TAIL}],
-    "renamed_beside_a_new_file": [{"log": FIRST}, {"log.1": FIRST, "other": NEW}],
-    "renamed_and_a_new_file_much_later": [{"log": FIRST}, {"log.1": FIRST}, {"log.1": FIRST, "log": NEW}],
-    "renamed_then_replaced": [{"log": FIRST}, {"log.1": FIRST + TAIL}, {"log.1": NEW}],
-    "renamed_there_and_back": [{"log": FIRST}, {"log.1": FIRST + TAIL}, {"log": FIRST + TAIL + NEW}],
-    "all_move_up_by_one": [{"log": FIRST, "log.1": MORE}, {"log": NEW, "log.1": FIRST + TAIL, "log.2": MORE}],
-    "all_move_up_and_grow": [{"log": FIRST, "log.1": MORE}, {"log.1": FIRST + TAIL, "log.2": MORE + NEW}],
-    "two_files_begin_alike": [{"log": FIRST}, {"log.1": FIRST + TAIL, "log.2": FIRST + NEW}],
-    "one_of_two_copies_goes_on": [{"a": FIRST, "b": FIRST}, {"b": FIRST, "c": FIRST + TAIL}],
-    "last_line_had_not_been_finished": [{"log": UNFINISHED}, {"log.1": FIRST + TAIL}],
-    "renamed_and_packed": [{"log": FIRST}, {"log.1.gz": gzip.compress((FIRST + TAIL).encode())}],
-    "packed_as_it_was": [{"log": FIRST}, {"log.1.gz": gzip.compress(FIRST.encode()), "log": NEW}],
-}
+def lives(first_number: int) -> dict[str, list[Files]]:
+    """What a folder holds at each build; the events are numbered from the first number on."""
+
+    def part(start: int, end: int) -> str:
+        return lines(event(first_number + number) for number in range(start, end))
+
+    head, tail, more, new = part(0, 20), part(20, 25), part(30, 37), part(40, 49)
+    return {
+        "owner_of_a_copy_grows": [{"a": head, "b": head}, {"a": head + tail, "b": head}],
+        "owner_of_a_copy_changes": [{"a": head, "b": head}, {"a": tail, "b": head}],
+        "file_grows_into_a_copy": [{"a": head, "b": head + tail}, {"a": head + tail, "b": head + tail}],
+        "two_files_swap_their_contents": [{"a": head, "b": tail}, {"a": tail, "b": head}],
+        "renamed_nothing_under_the_old_name": [{"log": head}, {"log.1": head + tail}],
+        "renamed_a_new_file_under_the_old_name": [{"log": head}, {"log.1": head + tail, "log": new}],
+        "renamed_first_and_grown_later": [{"log": head}, {"log.1": head}, {"log.1": head + tail}],
+        "renamed_beside_a_new_file": [{"log": head}, {"log.1": head, "other": new}],
+        "renamed_and_a_new_file_much_later": [{"log": head}, {"log.1": head}, {"log.1": head, "log": new}],
+        "renamed_then_replaced": [{"log": head}, {"log.1": head + tail}, {"log.1": new}],
+        "renamed_there_and_back": [{"log": head}, {"log.1": head + tail}, {"log": head + tail + new}],
+        "all_move_up_by_one": [{"log": head, "log.1": more}, {"log": new, "log.1": head + tail, "log.2": more}],
+        "all_move_up_and_grow": [{"log": head, "log.1": more}, {"log.1": head + tail, "log.2": more + new}],
+        "two_files_begin_alike": [{"log": head}, {"log.1": head + tail, "log.2": head + new}],
+        "one_of_two_copies_goes_on": [{"a": head, "b": head}, {"b": head, "c": head + tail}],
+        "last_line_had_not_been_finished": [{"log": head + tail[:40]}, {"log.1": head + tail}],
+        "renamed_and_packed": [{"log": head}, {"log.1.gz": gzip.compress((head + tail).encode())}],
+        "packed_as_it_was": [{"log": head}, {"log.1.gz": gzip.compress(head.encode()), "log": new}],
+    }
+
+
+LIVES = {name: lives(1000 * place)[name] for place, name in enumerate(lives(0))}
+SHARES = 3  # sources that the lives are dealt out to
 
 
 def test_files_are_known_by_what_they_hold(tmp_path: Path) -> None:
-    """Copies are counted once and never lost, renamed files go on; every life is a source of one project."""
-    sources = {name: events_with(dedup="none", path=f"data/{name}/*") for name in LIVES}
+    """Copies are counted once and never lost, renamed files go on; every life is a folder with events of its own."""
+    sources = {f"app{share}": events_with(dedup="none", path=f"data/{share}") for share in range(SHARES)}
+    folders = {name: f"data/{place % SHARES}/{name}" for place, name in enumerate(LIVES)}
     roots = [make_project(tmp_path / name, sources) for name in ("steps", "once")]
     for step in range(3):
         for name, life in LIVES.items():
             if step < len(life):
-                become(roots[0] / "data" / name, life[step])
+                become(roots[0] / folders[name], life[step])
         build(roots[0])
         built = digests(roots[0], deep=True)
     for name, life in LIVES.items():
-        become(roots[1] / "data" / name, life[-1])
+        become(roots[1] / folders[name], life[-1])
     build(roots[1])
     assert built == digests(roots[1])
     assert build(roots[0]).verdict == "unchanged"
@@ -129,9 +137,10 @@ def test_files_are_known_by_what_they_hold(tmp_path: Path) -> None:
 
 def test_of_a_renamed_file_only_what_was_added_is_read(tmp_path: Path) -> None:
     root = make_project(tmp_path, {"app": events_with(dedup="none")})
-    become(root / "data", {"log": FIRST, "log.1": MORE})
+    before, after = lives(0)["all_move_up_by_one"]
+    become(root / "data", before)
     build(root)
-    become(root / "data", {"log": NEW, "log.1": FIRST + TAIL, "log.2": MORE})
+    become(root / "data", after)
     (report,) = build(root).sources
     assert report["files"]["renamed"] == ["log.1 (was log)", "log.2 (was log.1)"]
     assert report["files"]["vanished"] == []

@@ -45,8 +45,8 @@ def build(
 ) -> None:
     """Take what is new in the sources, exactly once, and bring every table up to date.
 
-    Ends with 3 when rows break their contract beyond its limits, or the ledger does not balance; with 75 when
-    another build is at work.
+    Ends with 3 when rows break their contract beyond its limits, or did and nothing new has mended it, or the ledger
+    does not balance; with 75 when another build is at work.
     """
     from tidelake.cli import built
 

@@ -32,7 +32,7 @@ def tell(result: BuildResult, *, title: str, form: FormatName, output: Path | No
         panel(f"{title}: what a build would do", plan_lines(result))
         return
     is_idle = result.verdict == "unchanged" and all(run.is_current for run in result.models)
-    verb = "nothing new" if is_idle and not result.faults else "built"
+    verb = "nothing new" if is_idle else "built"
     panel(f"{title}: {verb}", build_lines(result), good=not result.exit_code)
 
 

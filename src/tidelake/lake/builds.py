@@ -25,14 +25,22 @@ SCHEMA = pa.schema(
 )
 
 
-def record_build(engine: Engine, lake: Lake, run_id: str, now: datetime) -> int:
-    """Append the state of all tables as the next build; returns its number."""
+def record_build(
+    engine: Engine, lake: Lake, run_id: str, now: datetime, verdicts: Mapping[str, Mapping[str, Any]] | None = None
+) -> int:
+    """Append the state of all tables as the next build; returns its number.
+
+    Args:
+        verdicts: By source what it broke of its contract's limits; those of earlier builds say of which.
+    """
     known = _builds(engine)
     number = 1 + max((row["build"] for row in known), default=0)
     versions = {table: lake.version(table) for table in lake.tables() if table != BUILDS}
     row = {"build": number, "run_id": run_id, "finished_at": now, "versions": json.dumps(versions)}
-    said = {"versions": versions, "build": number, "finished_at": f"{now:%Y-%m-%d %H:%M} UTC"}
-    engine.write(pa.Table.from_pylist([row], schema=SCHEMA), BUILDS, note=said)
+    said = {"build": number, "finished_at": f"{now:%Y-%m-%d %H:%M} UTC"}
+    dated = {source: {**said, **verdict} for source, verdict in (verdicts or {}).items()}
+    note = {**said, "versions": versions, "verdicts": dated}
+    engine.write(pa.Table.from_pylist([row], schema=SCHEMA), BUILDS, note=note)
     return number
 
 

@@ -13,7 +13,12 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from tidelake.errors import BusyError, LakeError
 
+_AGAIN = "Run the same command again."
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class OvertakenError(BusyError):
+    """Another build committed first."""
 
 
 @contextmanager
@@ -27,13 +32,13 @@ def explained(table: str, place: str) -> Iterator[None]:
         raise storage_error(error, place) from error
     except DeltaError as error:
         if "already exists at that location" in str(error):  # somebody made the table in between
-            raise BusyError(f"Another build has just made {table}.", hint="Run the same command again.") from error
+            raise OvertakenError(f"Another build has just made {table}.", hint=_AGAIN) from error
         raise storage_error(error, place) from error
 
 
-def overtaken(table: str) -> BusyError:
+def overtaken(table: str) -> OvertakenError:
     """What to raise when another build committed to the table first."""
-    return BusyError(f"Another build has just written to {table}.", hint="Run the same command again.")
+    return OvertakenError(f"Another build has just written to {table}.", hint=_AGAIN)
 
 
 def storage_error(error: Exception, place: str) -> LakeError:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -24,6 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from tidelake.engine.base import LAYERS, DataFile, Layout, NewFile, Transaction
 from tidelake.errors import BusyError, LakeError
+from tidelake.lake.claims import Claim
 from tidelake.lake.commit_points import reached
 from tidelake.lake.faults import explained, is_folder, overtaken, read_error
 from tidelake.lake.location import Location
@@ -90,6 +91,7 @@ class Lake:
         self.locks: dict[str, threading.RLock] = {}
         self._settled: Mapping[str, int] | None = None
         self.held_back: set[str] = set()  # tables that are read older than they are (`settle_on`)
+        self._claim: Claim | None = None  # while this process may write, where there is no lock
 
     @property
     def is_local(self) -> bool:
@@ -132,6 +134,11 @@ class Lake:
         if versions != self._settled:
             self._settled = versions
             self.refresh()
+
+    def has_moved(self, table: str, since: int | None) -> bool:
+        """Whether there is a commit after a version (None: any at all); one look for its file, nothing is opened."""
+        following = 0 if since is None else since + 1
+        return self.location.exists(*table.split(".", 1), "_delta_log", f"{following:020d}.json")
 
     @_one_at_a_time
     def delta(self, table: str) -> DeltaTable | None:
@@ -373,6 +380,8 @@ class Lake:
         """
         if self.is_past:
             raise LakeError("A lake opened with --as-of is read-only.", hint="Leave --as-of out to write.")
+        if self._claim is not None:
+            self._claim.make()
         opened = self.delta(table)
         if opened is None:
             opened = self._create(table, schema, layout)
@@ -541,8 +550,14 @@ class Lake:
             BusyError: Another build holds it.
         """
         if not self.is_local:
-            # On S3 every commit is a conditional put: a second writer fails at its first commit.
-            yield
+            # On S3 every commit is a conditional put: of two writers one fails where they meet.
+            self._claim = Claim(self.location)
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # it may stay: see there
+                    self._claim.drop()
+                self._claim = None
             return
         path = self.location.uri(LOCK_FILE)
         with explained("lock", path):
@@ -561,6 +576,11 @@ class Lake:
             yield
         finally:
             os.close(handle)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether this writer is the one that need not give up where it was overtaken; see `Claim`."""
+        return self._claim is not None and self._claim.is_last
 
     def writer(self) -> str | None:
         """Who holds the lake for writing (`process 4711`); None where nobody does, or on S3, which has no lock."""

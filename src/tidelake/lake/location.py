@@ -110,6 +110,16 @@ class Location:
         with self.filesystem().open_output_stream(self.bare(uri)) as stream:
             stream.write(text.encode())
 
+    def names(self, folder: str) -> list[str]:
+        """The files in a folder of the lake; none where there is no folder."""
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(self.bare(self.uri(folder)), allow_not_found=True)
+        return [info.base_name for info in self.filesystem().get_file_info(selector)]
+
+    def remove_file(self, *parts: str) -> None:
+        self.filesystem().delete_file(self.bare(self.uri(*parts)))
+
     def make_folder(self, uri: str) -> None:
         if self.is_local:
             os.makedirs(uri, exist_ok=True)

@@ -14,7 +14,7 @@ from tidelake.contracts.source import Source, columns_by_field
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression, check_names_in
-from tidelake.errors import DefinitionError, UnknownNameError
+from tidelake.errors import DefinitionError, QueryError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
@@ -62,6 +62,9 @@ class RetentionResult(Answer):
         """
         if self._asked is None:
             raise DefinitionError("There are no members: the lake holds no rows for this.")
+        lake: Tables = self._asked.gold.lake
+        if any(lake.version(source.table) != source.version for source in self.sources):
+            raise QueryError("A build has ended since this was asked: its members are others now.", hint="Ask again.")
         found: Result = self._asked.members(period)
         return found
 

@@ -40,7 +40,7 @@ def open(  # noqa: A001
         target: Another lake of the project (`targets:` in tide.yml).
         engine: `duckdb` or `spark`; None = what tide.yml says.
         as_of: A build's number or a time: read the lake as it was then. `newest`: as it is, also where a build is at
-            work or was cut off. None: metrics and SQL read what the last finished build left.
+            work or was cut off. None: each question reads what the last finished build left when it is asked.
 
     Raises:
         ProjectError: The project is missing or wrong.
@@ -86,6 +86,7 @@ class Session(Questions):
     _closed: bool = field(default=False, repr=False)
     _intake: Engine | None = field(default=None, repr=False)
     _read: list[str] = field(default_factory=list, repr=False)  # by the last question
+    _finished: int | None = field(default=None, repr=False)  # version of ops.builds whose state questions read
 
     def __repr__(self) -> str:
         named = ", ".join(self.sources) or "none"
@@ -360,13 +361,16 @@ class Session(Questions):
             raise LakeError("This session is closed.", hint="Ask inside of its `with`, or open the project again.")
 
     def _read_finished(self) -> None:
-        """From now on read what the last finished build left, so that tables agree with each other."""
+        """Read what the last finished build left until the next question, so that tables agree with each other."""
         self._check_open()
-        if self.as_of is None and not self.lake.is_settled:
-            from tidelake.lake.builds import BUILDS
+        if self.as_of is not None:
+            return
+        from tidelake.lake.builds import BUILDS
 
-            has_finished = self.lake.version(BUILDS) is not None
-            self.lake.settle_on(self.lake.note(BUILDS).get("versions") if has_finished else {})
+        if not self.lake.is_settled or self.lake.has_moved(BUILDS, self._finished):
+            self.lake.refresh()
+            self._finished = self.lake.version(BUILDS)
+            self.lake.settle_on({} if self._finished is None else self.lake.note(BUILDS).get("versions"))
 
     @property
     def unfinished(self) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -26,9 +27,10 @@ from tidelake.gold.model import ModelRun, Restatement
 from tidelake.gold.restate import RESTATED, from_note
 from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
-from tidelake.lake.faults import storage_error
+from tidelake.lake.faults import OvertakenError, storage_error
 from tidelake.session.checks import refuse_imbalance
 from tidelake.session.invariants import INVARIANTS, hold_invariants
+from tidelake.session.verdicts import judge
 from tidelake.silver.completeness import keep_coverage
 from tidelake.silver.ingest import Ingest, SourceRun
 from tidelake.silver.quality import keep_reports, quality_report, reconcile
@@ -47,6 +49,7 @@ RESTATEMENT_SCHEMA = pa.schema(
     ]
 )
 _MANY_FILES = 64
+_MEETINGS = 5
 _ANEW = ("new", "definition changed", "full refresh")
 GOLD = ("gold.sessions", "gold.user_day", "gold.event_day")
 
@@ -124,8 +127,7 @@ class Pipeline:
         with _storage_explained(self.lake):
             self.lake.prepare()
             with self.lake.lock():
-                self.lake.refresh()  # somebody may have built since this session last looked
-                result = self._run(select, full_refresh, started)
+                result = self._unless_overtaken(partial(self._run, select, full_refresh, started))
         self._keep_results(result)
         return result
 
@@ -147,6 +149,19 @@ class Pipeline:
             result = self._after(runs, (), False, started, unfinished)
         self._keep_results(result)
         return result
+
+    def _unless_overtaken(self, build: Callable[[], BuildResult]) -> BuildResult:
+        """Build, and anew where a writer was met that gives up as well: of two first builds on S3 one shall end."""
+        for is_last in [False] * _MEETINGS + [True]:
+            self.lake.refresh()  # somebody may have built since this session last looked
+            builds = self.lake.version(BUILDS)
+            try:
+                return build()
+            except OvertakenError:
+                if is_last or self.lake.has_moved(BUILDS, builds) or not self.lake.goes_on:
+                    raise
+                self.progress.say("Another build was met that does not go on: this one begins anew.")
+        raise AssertionError("the last try returns or raises")
 
     def _run(self, select: Sequence[str], full_refresh: bool, started: float) -> BuildResult:
         unfinished = self._unfinished()
@@ -178,13 +193,13 @@ class Pipeline:
         for source, run, _ in runs:
             if f"silver.{source.name}" in unfinished:
                 run.healed.append("everything was counted again, since the last build did not come to its end")
-        is_changed = any(run.is_changed for _, run, _ in runs)
-        records = {name: load_records(self.intake, name) for name in self.sources} if is_changed else {}
+        changed = {source.name for source, run, _ in runs if run.is_changed}
+        records = {name: load_records(self.intake, name) for name in self.sources} if changed else {}
         ledgers = [
             reconcile(self.intake, self.lake, source, run, records[source.name], since=since) if run.is_changed else []
             for source, run, since in runs
         ]
-        if is_changed:
+        if changed:
             keep_coverage(self.intake, self.lake, self.project, self.sources, records)
         reports = [
             quality_report(self.intake, self.lake, source, run, rows)
@@ -204,8 +219,9 @@ class Pipeline:
             refuse_imbalance(self.intake, self.lake, self.project, self.sources)
         held = self._hold(made, unfinished) if not models else 0
         restated += self._keep_restatements(model.name for model in made if model.restatements)
+        verdict = judge(self.lake, self.sources, reports, changed)
         build = None
-        if is_changed or unfinished or any(not model.is_current for model in made):
+        if changed or unfinished or any(not model.is_current for model in made):
             keep_reports(
                 self.intake,
                 self.run_id,
@@ -216,8 +232,7 @@ class Pipeline:
             if unfinished and models:  # other tables may be behind silver: readers stay with the last finished build
                 self.progress.say("Some tables are still as a build that was cut off left them: `tide build` ends it.")
             else:
-                build = record_build(self.intake, self.lake, self.run_id, self.now)
-        faults = self._faults(reports)
+                build = record_build(self.intake, self.lake, self.run_id, self.now, verdict.kept)
         return BuildResult(
             run_id=self.run_id,
             build=build,
@@ -225,11 +240,11 @@ class Pipeline:
             models=tuple(made),
             restatements=tuple(str(item) for item in restated),
             notes=tuple(self._notes(made)),
-            faults=tuple(faults),
-            verdict="balanced" if is_changed else "unchanged",
+            faults=verdict.faults,
+            verdict="balanced" if changed else "unchanged",
             invariants=held,
             seconds=time.perf_counter() - started,
-            exit_code=ContractError.exit_code if faults else 0,
+            exit_code=ContractError.exit_code if verdict.faults else 0,
         )
 
     def _hold(self, made: Sequence[ModelRun], unfinished: set[str]) -> int:
@@ -253,33 +268,6 @@ class Pipeline:
             return []
         gold = open_gold(self.intake, self.lake, self.project, self.sources)
         return [*absent_event_names(gold), *kept_active_by_heartbeats(gold)]
-
-    def _faults(self, reports: Sequence[Mapping[str, Any]]) -> list[str]:
-        """Contract limits that this run's data broke."""
-        faults = []
-        for report in reports:
-            source = self.sources[report["source"]]
-            limit = source.contract.max_quarantined_share
-            rows = report["rows"]
-            faults += [f"{source.name}: {text}" for text in report["faults"]]
-            if rows["quarantined"] and report["quarantined_share"] > limit:
-                reasons = ", ".join(f"{name} {count:,}" for name, count in list(report["reasons"].items())[:4])
-                faults.append(
-                    f"{source.name}: {rows['quarantined']:,} of {rows['read']:,} rows are in quarantine "
-                    f"({report['quarantined_share']:.1%}; the contract allows {limit:.1%}): {reasons}. "
-                    f"`tide quarantine list --source {source.name}` shows them."
-                )
-            if report["files"]["truncated"]:
-                names = ", ".join(report["files"]["truncated"][:3])
-                faults.append(
-                    f"{source.name}: truncated_file: {names}: cut off; the complete lines were taken. "
-                    "Bring the whole file and build again: it takes this one's place."
-                )
-            if source.contract.min_rows and (report["batches"] and rows["read"] < source.contract.min_rows):
-                faults.append(
-                    f"{source.name}: {rows['read']:,} rows came; the contract expects {source.contract.min_rows:,}."
-                )
-        return faults
 
     def _ordered(self, select: Sequence[str]) -> list[Source]:
         """The sources to build: dimensions first, since facts refer to them.

@@ -296,6 +296,7 @@ class Ingest:
             append_marker(stage.engine, self.source.name, batch_id=batch_id, note={"files": to_note(moved)})
             save_records(stage.engine, moved, self.source.name, batch_id)
             lanes.settle(stage, batch_id, superseded)
+            lanes.wait()  # what follows writes to the list of files with the engine that settles
             stage.learned.touched_files |= {record.file_id for record in here} | set(superseded)
             self.run_report.batches.append(batch_id)
         return plan_files(self.reader, looks, self.records)
@@ -313,7 +314,7 @@ class Ingest:
     def _take_files(self, lanes: Lanes | None, step: FilePlan) -> None:
         if not step.planned:
             return
-        planned = self._without_large_copies(step.planned)
+        planned = self._without_large_copies(lanes, step.planned)
         by_path = {item.take.look.source_path: item for item in planned}
         lines_before: dict[str, int] = {}
         # How many bytes a table's rows make, nobody knows before.
@@ -326,7 +327,7 @@ class Ingest:
             del group  # the next one is read meanwhile
         self.progress(f"reading {self.source.name}", total or done, total or done, "bytes")
 
-    def _without_large_copies(self, planned: Sequence[Planned]) -> list[Planned]:
+    def _without_large_copies(self, lanes: Lanes | None, planned: Sequence[Planned]) -> list[Planned]:
         """What to read, without files larger than a group whose content is known or planned already.
 
         The hash of a smaller file is known before its lines are taken; that of a large one only after most of
@@ -359,6 +360,8 @@ class Ingest:
             self.run_report.files_copied.append(f"{look.source_path} (same content as {owner.source_path})")
             copies.append(copy_record(look, owner))
         if copies:
+            if lanes is not None:
+                lanes.wait()
             self.engine.write(records_table(copies), FILES)
             self.records.update({record.source_path: record for record in copies})
         return kept
