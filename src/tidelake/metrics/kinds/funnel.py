@@ -166,7 +166,7 @@ def _strict_sql(chain: Chain, placed: str) -> str:
 
 def _any_sql(chain: Chain, placed: str, entry: str) -> str:
     """Per event the instants `v2` ... by which 2, 3 ... different steps were done, that of the event counted."""
-    window = f"PARTITION BY {chain.keys} ORDER BY t RANGE BETWEEN CURRENT ROW AND {chain.window} FOLLOWING"
+    window = f"PARTITION BY {chain.keys} ORDER BY place ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"
     kept = ["actor_id", *chain.held, *chain.carried, "event_date", "place", "t", *chain.flags]
     kinds = {"v": "t"} | ({"p": "place"} if chain.needs_places else {})
     firsts = [
