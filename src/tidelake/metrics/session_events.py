@@ -55,7 +55,7 @@ def write_counts(gold: Gold, names: Sequence[str], spans: Sequence[tuple[date, d
 
 
 def _order(gold: Gold) -> str:
-    return gold.events.order("event_time")
+    return gold.events.order("event_time", "rank")  # as the session has them: at equal times starts first, ends last
 
 
 def _count(gold: Gold, name: str) -> str:
