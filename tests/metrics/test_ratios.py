@@ -143,7 +143,7 @@ def test_what_nothing_declares_is_null_with_a_note_and_never_0(tmp_path: Path) -
             "bounce_single_view": "no measure `views`",
             "engagement_rate": "no measure `views`",
             "browsing_seconds": "no measure",
-            "bounce_session": "`watch: play:`",
+            "bounce_session": "no measure `plays`",
             "watch_seconds_per_user": "`watch:`",
         }.items():
             result = ask(tiny, metric)

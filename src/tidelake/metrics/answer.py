@@ -53,6 +53,12 @@ def number_fields(unit: str | None) -> list[pa.Field]:
     return [pa.field(name, kind, metadata=metadata if name in counted else None) for name, kind in kinds.items()]
 
 
+def within_one(bounds: tuple[float | None, float | None]) -> tuple[float | None, float | None]:
+    """The interval of a share, which lies between 0 and 1, where that of a ratio of sums goes beyond."""
+    low, high = bounds
+    return (None if low is None else max(0.0, low)), (None if high is None else min(1.0, high))
+
+
 class Answer(Result):
     """A metric's rows; printed, what is the same in every row is said once."""
 

@@ -21,7 +21,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import dates_condition, real
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.answer import answer, number_fields, version_of, within_one
 from tidelake.metrics.attributes import attribute_notes, attribute_tables, session_notes, session_rows
 from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions
 from tidelake.metrics.intervals import benjamini_hochberg, moments_bounds
@@ -386,14 +386,15 @@ def judged(
 
 
 def _share(row: Mapping[str, Any]) -> dict[str, Any]:
-    value, (low, high) = moments_bounds(row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"])
+    value, bounds = moments_bounds(row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"])
+    low, high = within_one(bounds)
     return {
         "value": value,
         "numerator": row["y"],
         "denominator": row["x"],
         "n": row["actors"],
-        "ci_low": None if low is None else max(0.0, low),
-        "ci_high": None if high is None else min(1.0, high),
+        "ci_low": low,
+        "ci_high": high,
         "no_watch_share": row["unwatched"] / row["x"],
     }
 

@@ -20,7 +20,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
-from tidelake.metrics.answer import answer, number_fields, version_of
+from tidelake.metrics.answer import answer, number_fields, version_of, within_one
 from tidelake.metrics.choosing import Which, event_rows
 from tidelake.metrics.dimensions import UNKNOWN, fact_dimensions, segment
 from tidelake.metrics.funnel_definition import Funnel, words
@@ -453,7 +453,7 @@ class _Question:
             return None, None
         yy, xy, xx = (float(moments[name]) for name in (f"yy{step}", f"xy{step}", "xx"))
         _, bounds = moments_bounds(int(moments["actors"]), float(reached), float(entered), yy, xy, xx)
-        return bounds
+        return within_one(bounds)
 
     def _periods(self) -> list[tuple[date, date]]:
         """Every period and the first date after it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from tidelake.metrics.answer import NUMBERS
+from tidelake.metrics.answer import NUMBERS, within_one
 from tidelake.metrics.attributes import attribute_notes, session_notes
 from tidelake.metrics.catalogue import parts_of
 from tidelake.metrics.facts import Facts
@@ -204,6 +204,9 @@ def _filled(
                 numbers = dict.fromkeys(NUMBERS)
             if shares and received:
                 numbers |= _share_bounds(numbers)
+            if question.metric.unit == "share" and 0 <= (numbers["value"] or 0) <= 1:
+                low, high = within_one((numbers["ci_low"], numbers["ci_high"]))
+                numbers |= {"ci_low": low, "ci_high": high}
             rows.append(
                 {"period_start": first, "status": status, **dict(zip(question.by, values, strict=True)), **numbers}
             )
@@ -229,7 +232,7 @@ def _empty(question: Question, span: tuple[date, date], *, received: bool) -> di
         numbers |= {"value": 0.0, "numerator": 0.0, "denominator": float(counted), "n": counted}
     if received and metric.kind in ("sum", "distinct", "typical") and not _has_every_zero(question):
         numbers |= {"value": 0.0, "numerator": 0.0, "n": 0}
-    if received and metric.numerator is not None:
+    if received and metric.kind == "ratio":
         numbers |= {"numerator": 0.0, "denominator": 0.0, "n": 0}
     return numbers
 

@@ -18,7 +18,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
-from tidelake.metrics.answer import Answer, answer, number_fields, version_of
+from tidelake.metrics.answer import Answer, answer, number_fields, version_of, within_one
 from tidelake.metrics.attributes import session_notes
 from tidelake.metrics.dimensions import fact_dimensions
 from tidelake.metrics.intervals import moments_bounds, wilson
@@ -282,9 +282,9 @@ class _Question:
             return {}
         found = self.gold.query(plan.moments(reached, is_pooled=False))
         return {
-            (*(row[name] for name in names), row["cell"]): moments_bounds(
-                row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"]
-            )[1]
+            (*(row[name] for name in names), row["cell"]): within_one(
+                moments_bounds(row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"])[1]
+            )
             for row in found
         }
 
@@ -323,15 +323,16 @@ class _Question:
         if not noted or observed.first is None or observed.last is None or mark is None:
             return None
         zone = self.gold.project.zone
+        ends = (cell.high + 1) * clock.step if self.definition.horizon == "inf" else cell.ends
         if clock.is_elapsed:
             day_length = 24 * HOUR
             first = group["first_entry"] + timedelta(days=cell.starts // day_length)
-            last = group["last_entry"] + timedelta(days=-(-cell.ends // day_length))
+            last = group["last_entry"] + timedelta(days=-(-ends // day_length))
         else:
-            ends = (group["first_entry"], group["last_entry"])
-            entered = [clock.number_of(day, day_start(day, zone)) for day in ends]
+            entries = (group["first_entry"], group["last_entry"])
+            entered = [clock.number_of(day, day_start(day, zone)) for day in entries]
             first = clock.first_date(entered[0] + cell.starts)
-            last = clock.first_date(entered[1] + cell.ends) - timedelta(days=0 if clock.unit == "hour" else 1)
+            last = clock.first_date(entered[1] + ends) - timedelta(days=0 if clock.unit == "hour" else 1)
         first, last = max(first, observed.first), min(last, observed.last, mark.astimezone(zone).date())
         inside = {day: status for day, status in noted.items() if first <= day <= last}
         if inside and all(inside.get(day) == "missing" for day in dates_between(first, last)):
@@ -402,9 +403,9 @@ class _Question:
         self.gold.temp("retention_complete", pa.table(columns))
         found = self.gold.query(plan.moments(reached, is_pooled=True))
         return {
-            (row["origin"], *(row[name] for name in names), row["cell"]): moments_bounds(
-                row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"]
-            )[1]
+            (row["origin"], *(row[name] for name in names), row["cell"]): within_one(
+                moments_bounds(row["actors"], row["y"], row["x"], row["yy"], row["xy"], row["xx"])[1]
+            )
             for row in found
         }
 

@@ -29,7 +29,7 @@ from tidelake.metrics.actor_days import (
     spans,
     window_status,
 )
-from tidelake.metrics.answer import NUMBERS, answer, number_fields, version_of
+from tidelake.metrics.answer import NUMBERS, answer, number_fields, version_of, within_one
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.active_days import by_actor_sql, rolling_steps_sql
 from tidelake.metrics.periods import Grain, dates_between
@@ -272,8 +272,8 @@ def numbers_of(window: Window, method: Method, received: int) -> dict[str, Any]:
         top = window.active_days / received if received else 0.0
         # Each actor's part is its share of the received days: a mean over actors, that is, of ratios with x = 1.
         squares = window.squares / received / received if received else 0.0
-        _, (low, high) = moments_bounds(window.actors, top, window.actors, squares, top, window.actors)
-        bounds = (None if low is None else max(0.0, low), None if high is None else min(1.0, high))
+        _, bounds = moments_bounds(window.actors, top, window.actors, squares, top, window.actors)
+        bounds = within_one(bounds)
     return {
         "value": top / window.actors if window.actors else None,
         "numerator": top,

@@ -32,7 +32,7 @@ def _of_actors(rows: str, segments: Sequence[str], *, y: str, x: str, n: str, wh
     """Ratio of two sums over actors.
 
     With y and x an actor's parts and R = sum(y) / sum(x), the variance of R is n / (n - 1) * sum((y - R x)^2) /
-    sum(x)^2 over n actors; null for one actor.
+    sum(x)^2 over the n actors with a part in either; null for one actor.
 
     Source:
         Deng, Knoblich, Lu: Applying the Delta Method in Metric Analytics, KDD 2018, section 3.
@@ -48,7 +48,7 @@ def _of_actors(rows: str, segments: Sequence[str], *, y: str, x: str, n: str, wh
         "+ safe_divide(numerator, denominator) * safe_divide(numerator, denominator) * xx), 0)), denominator) END "
         "AS spread FROM ("
         f"SELECT period_start{names}, CAST(sum(y) AS DOUBLE) AS numerator, CAST(sum(x) AS DOUBLE) AS denominator, "
-        "count(*) AS actors, count(*) FILTER (WHERE x <> 0) AS below, "
+        "count(*) FILTER (WHERE x <> 0 OR y <> 0) AS actors, count(*) FILTER (WHERE x <> 0) AS below, "
         "sum(CAST(y AS DOUBLE) * CAST(y AS DOUBLE)) AS yy, sum(CAST(y AS DOUBLE) * CAST(x AS DOUBLE)) AS xy, "
         "sum(CAST(x AS DOUBLE) * CAST(x AS DOUBLE)) AS xx FROM ("
         f"{by_actor_sql(rows, segments, y=y, x=x, where=where)}) AS by_actor "
