@@ -13,7 +13,7 @@ from tests.checks.bounce import sessions_of
 from tests.checks.events import Event, as_events, as_mapping
 from tests.checks.logs import SEED, agree
 from tests.checks.measures import DAYS, MEANS, NAMES, QUANTILES, SUMS, Visit, of_days, of_sessions, table
-from tests.checks.rich import Rich, rich
+from tests.checks.rich import ZONES, Rich, rich
 from tests.checks.sessions import bracket_sessions
 from tests.checks.watch import watch_of_sessions
 from tidelake.metrics.measure import measure
@@ -60,10 +60,9 @@ def compare(made: Rich, metric: str, things: Sequence[Any], grain: str, by: str 
 
 
 def compare_sessions(made: Rich, mode: str) -> None:
-    held = visits(made, mode)
+    held, shift = visits(made, mode), list(ZONES).index(made.zone)
     for number, metric in enumerate((*MEANS, *QUANTILES, *SUMS)):
-        for grain, by in CUTS if mode != "ignore" else (CUTS[number % 3],):
-            compare(made, metric, held, grain, by, of_sessions, first_of)
+        compare(made, metric, held, *CUTS[(number + shift) % 3], of_sessions, first_of)
 
 
 def test_sessions_cut_by_pauses(rich_log: Rich) -> None:
@@ -116,6 +115,5 @@ def compare_watch(made: Rich, mode: str) -> None:
 @pytest.mark.parametrize("metric", DAYS)
 def test_days_of_actors(rich_log: Rich, metric: str) -> None:
     """Counted once in every value of a dimension that their day has: "any", so that parts overlap."""
-    number = DAYS.index(metric)
-    for cut in (number, number + 1):
-        compare(rich_log, metric, rich_log.human, *CUTS[cut % 3], of_days, lambda item: item)
+    number = DAYS.index(metric) + list(ZONES).index(rich_log.zone)
+    compare(rich_log, metric, rich_log.human, *CUTS[number % 3], of_days, lambda item: item)

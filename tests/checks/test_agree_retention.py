@@ -172,6 +172,7 @@ def test_averages(log: Log, cohort: str) -> None:
             if cohort == "recurring":
                 both = (row["interval"] or (None, None, None))[1:]
             low, high = both or (None, None)
+            low, high = (None if low is None else max(0.0, low)), (None if high is None else min(1.0, high))
             want[number] = {
                 **row,
                 "pooled": row["value"],
