@@ -72,7 +72,7 @@ COHORTS: dict[str, Any] = {
     "twice": {"did": "play", "at_least": 2, "window": "last 7 days"},
     "two_days": {"did": "play", "on_days": 2, "window": "last 7 days"},
     "once_or_never": {"did": "play", "at_most": 1, "window": "last 7 days"},
-    "exactly_two": {"did": "play", "exactly": 2, "window": "last 7 days"},
+    "exactly_two": {"did": {"event": "play"}, "exactly": 2, "window": "last 7 days"},
     "idle": {"did_not": "play", "window": "last 7 days"},
     "ever": {"did": "play"},
     "newcomers": {"first": "play", "window": {"from": "2025-03-04", "to": "2025-03-09"}},
@@ -284,6 +284,16 @@ def test_names_and_windows_that_cannot_be_are_refused(tiny: Tiny) -> None:
     with pytest.raises(QueryError):
         ask(tiny, measure, "dau", start=DAY, cohort="twice", where="region = 'a') OR (region = 'b'")
     assert members(ask(tiny, measure, "dau", end=DAY, cohort="newcomers", members=True)) == {"bob"}
+
+
+def test_an_event_that_was_never_seen_is_misspelt(tiny: Tiny) -> None:
+    write_cohorts(tiny.project.root, {"misspelt": {"any": [{"did": "play"}, {"did_not": "opne"}]}})
+    try:
+        with pytest.raises(UnknownNameError, match="'opne'") as near:
+            ask(tiny, measure, "dau", start=DAY, cohort="misspelt")
+    finally:
+        (tiny.project.root / "cohorts" / "misspelt.yml").unlink()
+    assert near.value.hint == "Did you mean 'open'?"
 
 
 @pytest.mark.parametrize(

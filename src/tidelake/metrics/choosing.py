@@ -37,6 +37,8 @@ class Which(Settings):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and isinstance(given.get("event"), str):
+            return {**given, "event": (given["event"],)}
         if not isinstance(given, str):
             return given
         names, _, condition = f" {given.strip()} ".partition(_WHERE)

@@ -28,7 +28,7 @@ from tidelake.gold.model import definition_hash
 from tidelake.gold.sqltext import date_literal, exact_sum, real
 from tidelake.metrics.attributes import attribute_tables, spelled_metric
 from tidelake.metrics.catalogue import catalogue, metric_named
-from tidelake.metrics.choosing import event_rows
+from tidelake.metrics.choosing import check_event_names, event_rows
 from tidelake.metrics.cohort_definition import Cohort, Condition
 from tidelake.metrics.conditions import conjunction
 from tidelake.metrics.definition import GRAINS, Metric
@@ -291,7 +291,12 @@ class Members:
     # --- SQL
 
     def prepare(self) -> None:
-        """Make what the SELECT reads besides the lake's tables: what the events of sessions add up to."""
+        """Make what the SELECT reads besides the lake's tables: what the events of sessions add up to.
+
+        Raises:
+            UnknownNameError: A condition names an event that the lake has never seen.
+        """
+        check_event_names(self.gold, [which for leaf, _ in self.leaves if (which := leaf.events) is not None])
         named = [leaf.metric for leaf, _ in self.leaves if leaf.metric]
         needs = [name for metric in named for name in Facts(self.gold, self._metric(metric), (), None, ()).needs]
         if counted := counts_named(self.gold, needs):
