@@ -56,7 +56,7 @@ def best_attempts_sql(chain: Chain, stream: Stream) -> str:
     found = (
         f"SELECT CAST(codes.code AS {wide}) * {stride} + (epoch_micros(event_time) - {stream.begin}) AS k, "
         f"CAST(mark AS {small}) AS mark FROM ({stream.rows}) AS events "
-        f"JOIN {stream.codes} AS codes ON codes.actor_id = events.actor_id ORDER BY k DESC"
+        f"JOIN {stream.codes} AS codes ON codes.actor_id = events.actor_id ORDER BY k DESC, mark DESC"
     )
     found = f"SELECT *, lag(k) OVER () AS k_after, lag(mark) OVER () AS mark_after FROM ({found}) AS in_order"
     before = dict.fromkeys(chain.later, "k")
