@@ -361,26 +361,32 @@ def _keys_known(key_lists: Sequence[Sequence[str]]) -> str:
         return "false"
     usual, *others = ("[" + ", ".join(literal(name) for name in names) + "]" for names in key_lists)
     # The last of the list is no constant: of six constants DuckDB makes a join, for which it would list the names
-    # of every line before this CASE, also of those that are no JSON (an error).
+    # of every line a second time.
     other = f"json_keys(text) IN ({', '.join(others)}, CASE WHEN is_json THEN CAST(NULL AS VARCHAR[]) END)"
-    return (
-        f"CASE WHEN NOT is_json THEN false WHEN json_keys(text) = {usual} THEN true "
-        f"ELSE {other if others else 'false'} END"
-    )
+    return f"CASE WHEN json_keys(text) = {usual} THEN true ELSE {other if others else 'false'} END"
 
 
 def _read(plan: SilverPlan, lines: str, *, with_keys: bool = True) -> str:
-    """The lines with their fields as a struct `f` and, where wanted, their field names as `keys`."""
+    """The lines with their JSON object as `text` (null where there is none), its fields as a struct `f`, and `keys`.
+
+    What is no object is left out of `text`, not of what is made of it: a CASE around a struct copies all its fields.
+
+    Args:
+        with_keys: Whether the field names are wanted.
+    """
     wanted = json.dumps({item.field: item.read_as for item in plan.fields if item.field != OTHER_FIELDS})
-    keys = ",\n                CASE WHEN is_json THEN json_keys(text) END AS keys" if with_keys else ""
+    keys = ",\n                json_keys(text) AS keys" if with_keys else ""
     return f"""
-            SELECT *, CASE WHEN is_json THEN json_transform(text, {literal(wanted)}) END AS f{keys}
+            SELECT *, json_transform(text, {literal(wanted)}) AS f{keys}
             FROM (
-                SELECT *, coalesce(record, raw) AS text,
-                    problem IS NULL AND json_valid(coalesce(record, raw)) AS is_valid,
-                    is_valid AND (starts_with(coalesce(record, raw), '{{')
-                        OR regexp_matches(coalesce(record, raw), '^\\s*\\{{')) AS is_json
-                FROM {lines} WHERE kind = 'record'
+                SELECT * EXCLUDE (given), CASE WHEN is_json THEN given END AS text
+                FROM (
+                    SELECT *, coalesce(record, raw) AS given,
+                        problem IS NULL AND json_valid(coalesce(record, raw)) AS is_valid,
+                        is_valid AND (starts_with(coalesce(record, raw), '{{')
+                            OR regexp_matches(coalesce(record, raw), '^\\s*\\{{')) AS is_json
+                    FROM {lines} WHERE kind = 'record'
+                )
             )"""
 
 
@@ -415,7 +421,10 @@ def _typed_columns(plan: SilverPlan) -> str:
         time = _event_time(plan)
         zone = plan.project.timezone
         local = time if zone == "UTC" else f"timezone({literal(zone)}, {time})"
-        columns += [f"CAST({local} AS DATE) AS event_date", f"{time} AS event_time"]
+        date = f"CAST({local} AS DATE)"
+        if zone == "UTC":  # an instant's date asks the calendar of time zones, but for an infinite one in vain
+            date = f"coalesce(CAST(make_timestamp(epoch_us({time})) AS DATE), {date})"
+        columns += [f"{date} AS event_date", f"{time} AS event_time"]
     fixed = _fixed_columns(plan.source)
     for column in fixed:
         if column in ("event_date", "event_time", "traffic_class"):
