@@ -45,6 +45,7 @@ def run(command: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, st
     """
     paths = [str(REPOSITORY / "src"), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     full = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "NO_COLOR": "1", **(env or {})}
+    full.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once, not in every run
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.perf_counter()
         child = subprocess.Popen(command, cwd=cwd, env=full, stdout=out, stderr=err)
