@@ -63,12 +63,15 @@ def query_text(query: str) -> str:
     """
     if query == "-":
         return sys.stdin.read()
-    if "\n" not in query and len(query) < 1000:
-        path = Path(query)
-        if path.is_file():
-            return path.read_text(encoding="utf-8")
-        if path.suffix == ".sql":
-            raise ProjectError(f"There is no file {query}.", hint="Give a file, or a SELECT in quotes.")
+    path = Path(query)
+    try:
+        is_file = path.is_file()
+    except OSError:  # the words are longer than a name can be
+        return query
+    if is_file:
+        return path.read_text(encoding="utf-8")
+    if path.suffix == ".sql" and "\n" not in query:
+        raise ProjectError(f"There is no file {query}.", hint="Give a file, or a SELECT in quotes.")
     return query
 
 
