@@ -54,8 +54,9 @@ def _faults(source: Source, report: Report) -> list[str]:
     faults = [f"{name}: {text}" for text in report["faults"]]
     if rows["quarantined"] and report["quarantined_share"] > limit:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in list(report["reasons"].items())[:4])
+        judged = rows["read"] - rows["filtered"] - rows["superseded"]
         faults.append(
-            f"{name}: {rows['quarantined']:,} of {rows['read']:,} rows are in quarantine "
+            f"{name}: {rows['quarantined']:,} of {judged:,} rows are in quarantine "
             f"({report['quarantined_share']:.1%}; the contract allows {limit:.1%}): {reasons}. "
             f"`tide quarantine list --source {name}` shows them."
         )
