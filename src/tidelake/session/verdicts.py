@@ -74,7 +74,7 @@ def _faults(source: Source, report: Report) -> list[str]:
 def _in_short(report: Report) -> dict[str, Any]:
     """What `_faults` reads of a report."""
     return {
-        "rows": {name: report["rows"][name] for name in ("read", "quarantined")},
+        "rows": {name: report["rows"][name] for name in ("read", "quarantined", "filtered", "superseded")},
         "quarantined_share": report["quarantined_share"],
         "reasons": dict(list(report["reasons"].items())[:4]),
         "files": {"truncated": report["files"]["truncated"]},
