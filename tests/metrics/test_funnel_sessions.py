@@ -66,7 +66,11 @@ def test_steps_of_one_of_several_open_sessions(tmp_path: Path) -> None:
         *[("ann", "10:10", "close"), ("ann", "10:20", "close")],
         *[("ben", "10:00", "open"), ("ben", "10:05", "open"), ("ben", "10:06", "play"), ("ben", "10:20", "close")],
     ]
-    settings = {"session": {"mode": "bracket", "start": "open", "end": "close"}, "watch": {"content": "title"}}
+    settings = {
+        "session": {"mode": "bracket", "start": "open", "end": "close"},
+        "watch": {"content": "title"},
+        "measures": {"plays": {"event": "play"}},
+    }
     with Tiny(tmp_path, settings, columns={"title": pa.string()}) as tiny:
         tiny.add({**row, "title": "t" if row["event_name"] == "play" else None} for row in events(rows))
         tiny.build()

@@ -225,7 +225,7 @@ def test_a_project_of_files_is_asked_by_the_session_and_the_command(tmp_path: Pa
     with tl.open(root) as session:
         found = session.revenue("buy", price="cost", quantity="n", by=["family"], start="2024-03-03", end="2024-03-04")
         assert values(found, "family") == {(3, "old"): 10, (3, "new"): 24, (4, "old"): 0, (4, "new"): -12}
-        with pytest.raises(DefinitionError, match="prize: extra inputs"):
+        with pytest.raises(DefinitionError, match="Unknown setting 'prize' in revenue"):
             session.revenue("buy", prize="cost")
     asked = ["revenue", "--event", "buy", "--price", "cost", "--quantity", "n", "--grain", "month", "--format", "csv"]
     assert main([*asked, "--project", str(root)]) == 0
