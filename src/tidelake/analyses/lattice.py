@@ -10,7 +10,7 @@ from math import comb, log, prod
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix
+from scipy.sparse import csc_matrix  # type: ignore[import-untyped]
 
 from tidelake.analyses.leaves import Codes, Floats, Leaves
 from tidelake.analyses.noise import Noise

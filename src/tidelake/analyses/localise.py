@@ -18,8 +18,8 @@ CauseType = Literal["volume", "rate", "mix"]
 
 _MOST = 10  # causes
 _ROUNDS = 2
-_UNEVEN = 0.25
-_UNEVEN_SHARES = 0.6  # shares of small cells, as people label them
+UNEVEN = 0.25
+UNEVEN_SHARES = 0.6  # shares of small cells, as people label them
 _BIAS = 0.12
 _PRICE = 2.5
 _LEAST_EFFECT = 0.07
@@ -28,7 +28,6 @@ _MATERIAL = 0.002  # a change of less than this of all must be surer
 _WIDE = 0.03
 _DRIFT = 0.25
 _LEVELS = 3
-
 
 Found = list[tuple[Cell, float, float]]
 
@@ -84,16 +83,14 @@ def localise_sum(
 
 
 def causes_of(
-    leaves: Leaves, *, kind: CauseType, is_turned: bool = False, depth: int | None = None, unevenness: float = _UNEVEN
+    leaves: Leaves, *, kind: CauseType, is_turned: bool = False, depth: int | None = None, unevenness: float = UNEVEN
 ) -> list[Cause]:
     """The combinations in which the leaves fell, the largest first."""
     if len(leaves) == 0 or not (leaves.expected > 0).any():
         return []
     ratio = central_ratio(leaves)
     scaled = leaves.expected * ratio
-    drifted = replace(
-        leaves, expected=scaled, counts=scaled if leaves.counts is leaves.expected else leaves.counts
-    )
+    drifted = replace(leaves, expected=scaled, counts=scaled if leaves.counts is leaves.expected else leaves.counts)
     noise = noise_of(drifted, unevenness=unevenness)
     depth = depth or depth_for(len(leaves.dims))
     best = _explained_at(drifted, noise, depth)
@@ -131,14 +128,17 @@ def _at_level(leaves: Leaves, level: float) -> Leaves:
 
 
 def _other_levels(explained: _Explained) -> list[float]:
-    """Levels at which the unaffected may lie instead: those of wide cells, where most may have risen and few not fallen."""
-    rows, levels = len(explained.leaves), []
+    """Levels at which the unaffected may lie instead: those of wide cells.
+
+    Where most have risen, the few that have not look as if they had fallen.
+    """
+    rows = len(explained.leaves)
+    levels: list[float] = []
     for cell, effect, _ in explained.found:
         is_wide = len(explained.lattice.members(cell)) > _WIDE * rows
         if is_wide and abs(effect) < _DRIFT and all(abs(effect - known) > 0.03 for known in levels):
             levels.append(effect)
     return levels[:_LEVELS]
-
 
 
 def _explained(lattice: Lattice) -> Found:
@@ -180,7 +180,7 @@ def _reported(explained: _Explained, *, kind: CauseType, is_turned: bool) -> lis
     """The falls among what was found that are worth a name: not within one another, not next to nothing."""
     leaves, lattice, found = explained.leaves, explained.lattice, explained.found
     effects: dict[tuple[tuple[str, str], ...], tuple[float, float]] = {}
-    total = float(leaves.expected.sum())
+    total = float(leaves.actual.sum() if is_turned else leaves.expected.sum())
     for cell, effect, gain in found:
         leaf = lattice.members(cell)[0]
         dims = lattice.cuboids[cell.cuboid].dims

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import gammaln
-from scipy.stats import t as student
+from scipy.special import gammaln  # type: ignore[import-untyped]
+from scipy.stats import t as student  # type: ignore[import-untyped]
 
 from tidelake.analyses.leaves import Floats, Leaves
 
@@ -71,7 +71,7 @@ class Noise:
 
 
 def central_ratio(leaves: Leaves) -> float:
-    """Median over the leaves of actual over expected, by what each leaf tells; 1 where it is too far from 1 to be drift."""
+    """Median over the leaves of actual over expected, by what each leaf tells; 1 where it is no mere drift."""
     held = leaves.expected > 0
     ratio = leaves.actual[held] / leaves.expected[held]
     counts = leaves.counts[held]
@@ -141,4 +141,3 @@ def _tails(residuals: Floats) -> tuple[float, float]:
         found.append((float(total), tails, scale))
     best = max(found)
     return best[1], best[2]
-

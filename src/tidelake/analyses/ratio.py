@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tidelake.analyses.leaves import Floats, Leaves, column, encoded
-from tidelake.analyses.localise import _UNEVEN, _UNEVEN_SHARES, Cause, causes_of
-
+from tidelake.analyses.localise import UNEVEN, UNEVEN_SHARES, Cause, causes_of
 
 _LEAST_MIX = 0.01  # of the ratio, for its mix to be worth a cause
 _LEAST_PART = 0.2  # of the mix's part, for a segment to be its cause
@@ -68,7 +67,7 @@ def localise_ratio(
     if by_rate < 0 and abs(by_rate) > 0.5 * abs(by_mix):
         spread = np.clip((1 - rates) / np.maximum(rates, 0.02), 0.02, 50) if is_share else None
         leaves = Leaves(names, values, codes, num, kept, den, spread)
-        causes = causes_of(leaves, kind="rate", depth=depth, unevenness=_UNEVEN_SHARES if is_share else _UNEVEN)
+        causes = causes_of(leaves, kind="rate", depth=depth, unevenness=UNEVEN_SHARES if is_share else UNEVEN)
     elif by_mix < -_LEAST_MIX * before:
         seen = den_before > 0
         drift = float(np.median((den[seen] + 0.5) / (den_before[seen] + 0.5)))
