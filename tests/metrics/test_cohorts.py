@@ -22,10 +22,11 @@ from tidelake.metrics.cohort_listing import cohort_members, cohorts_of
 from tidelake.metrics.cohorts import answered, load_cohorts
 from tidelake.metrics.funnel import funnel, funnel_members
 from tidelake.metrics.funnel_definition import funnel_of
-from tidelake.metrics.lifecycle import lifecycle
+from tidelake.metrics.lifecycle import lifecycle, lifecycle_members
 from tidelake.metrics.measure import measure
 from tidelake.metrics.power_curve import power_curve, power_curve_members
 from tidelake.metrics.retention import Retention, retention
+from tidelake.metrics.stickiness import stickiness, stickiness_members
 
 SETTINGS = {
     "dimensions": ["region"],
@@ -259,6 +260,24 @@ def test_a_week_begins_with_its_first_day(tiny: Tiny) -> None:
     found = ask(tiny, measure, "active_users", grain="week", start=date(2025, 3, 12), cohort="twice")
     assert any("2025-03-03 to 2025-03-09" in note for note in found.notes)
     assert found.to_dicts()[0]["value"] == 2
+
+
+def test_periods_that_a_question_has_by_itself_begin_with_their_first_day(tiny: Tiny) -> None:
+    """Lifecycle is by week where it does not say; by week and month the earlier of both first days holds."""
+    asked = {"start": date(2025, 3, 12), "cohort": "twice"}
+    for found in (ask(tiny, lifecycle, **asked), ask(tiny, lifecycle_members, "active", **asked)):
+        assert any("2025-03-03 to 2025-03-09" in note for note in found.notes)
+    with pytest.raises(DefinitionError, match="dates without data: 2025-03-25 to 2025-03-31"):  # April begins midweek
+        ask(tiny, retention, Retention(unit="week"), start=date(2025, 4, 16), cohort="twice", grain="month")
+
+
+def test_the_actors_of_a_date_are_those_of_its_number(tiny: Tiny) -> None:
+    """Who played twice before Monday 10 March, whatever the length of the window that ends on it."""
+    asked: dict[str, Any] = {"cohort": "twice", "window_days": 3}
+    number = ask(tiny, stickiness, start=DAY, end=DAY, **asked)
+    found = ask(tiny, stickiness_members, DAY, **asked)
+    assert number.notes == found.notes
+    assert number.to_dicts()[0]["denominator"] == found.table.num_rows
 
 
 def test_a_window_that_ends_by_itself_begins_where_its_first_day_lies(tiny: Tiny) -> None:

@@ -190,17 +190,22 @@ def _dates(
     Args:
         known: The last complete date, with which a question of one window ends by itself.
     """
-    said = [asked.get("at"), *given]  # a window's last date
     first, last = ((one if isinstance(one, date) else None) for one in (asked.get("start"), asked.get("end")))
-    at = next((one for one in said if isinstance(one, date)), known if "at" in asked and "start" not in asked else None)
-    if first is None and at is not None:
+    at = asked.get("at") or (known if "at" in asked and "start" not in asked else None)  # a window's last date
+    of_date = next((one for one in given if isinstance(one, date)), None)  # the actors of one date's number
+    if first is None and of_date is not None:
+        first = last = of_date
+    elif first is None and isinstance(at, date):
         length = asked.get("window_days") or asked.get("days")
         first, last = at - timedelta(days=(length if isinstance(length, int) else _WINDOW) - 1), at
     week = gold.project.week_start
-    for grain in [asked.get("grain"), *(getattr(one, "unit", None) for one in given)]:
-        if grain in GRAINS:
-            first = first and min(first, period_start(first, grain, week))
-            last = last and max(last, next_period(period_start(last, grain, week), grain) - timedelta(days=1))
+    said = [asked.get("grain"), *(getattr(one, "unit", None) for one in given)]
+    grains = [grain for grain in GRAINS if grain in said]
+    if first is not None:
+        first = min([first, *(period_start(first, grain, week) for grain in grains)])
+    if last is not None:
+        ends = (next_period(period_start(last, grain, week), grain) - timedelta(days=1) for grain in grains)
+        last = max([last, *ends])
     return first, last
 
 

@@ -87,6 +87,7 @@ def lifecycle(
     project: Project,
     sources: Mapping[str, Source],
     *,
+    grain: str = "week",
     start: date | None = None,
     end: date | None = None,
     segment_limit: int = SEGMENT_LIMIT,
@@ -99,10 +100,11 @@ def lifecycle(
         lake: Versions and file lists of the tables.
         project: Settings.
         sources: The project's sources by name.
+        grain: day, week or month.
         start: First local date; None = where the data begin. What came before it is read all the same.
         end: Last local date; None = where the data end.
         segment_limit: Values of a dimension that get rows of their own.
-        options: Those of `Lifecycle`.
+        options: The others of `Lifecycle`.
 
     Returns:
         One row a period, segment and `state`: active, new, new_or_existing, returning, resurrected, churned,
@@ -115,7 +117,7 @@ def lifecycle(
         DefinitionError: `new_by` is signup_date and no source says it.
         LedgerError: The states do not add up to the actors.
     """
-    question = _opened(engine, lake, project, sources, definition_of(Lifecycle, **options))
+    question = _opened(engine, lake, project, sources, definition_of(Lifecycle, grain=grain, **options))
     return question.answer(asked_dates(question.days.observed, start, end), segment_limit)
 
 
@@ -126,6 +128,7 @@ def lifecycle_members(
     sources: Mapping[str, Source],
     state: str,
     *,
+    grain: str = "week",
     start: date | None = None,
     end: date | None = None,
     **options: Any,
@@ -138,16 +141,17 @@ def lifecycle_members(
         project: Settings.
         sources: The project's sources by name.
         state: One of the states of `lifecycle`.
+        grain: day, week or month.
         start: First local date; None = where the data begin.
         end: Last local date; None = where the data end.
-        options: Those of `Lifecycle`.
+        options: The others of `Lifecycle`.
 
     Returns:
         period_start, the dimensions, actor_id, is_in_numerator, is_in_denominator (null where the number has none).
     """
     if state not in STATES:
         raise UnknownNameError("state", state, STATES)
-    question = _opened(engine, lake, project, sources, definition_of(Lifecycle, **options))
+    question = _opened(engine, lake, project, sources, definition_of(Lifecycle, grain=grain, **options))
     return question.members(state, asked_dates(question.days.observed, start, end))
 
 
