@@ -221,3 +221,22 @@ def test_none_fails_on_random_logs_built_in_steps(tmp_path: Path, rule: dict[str
             found = verdicts(gold, touched(made))
             assert len(found) >= 12
             assert [(one.invariant.name, one.first) for one in found if one.broken] == []
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [[-1.0], [-1e6, 3e6], [0.1, 1e17, -1e17, 0.7, -0.8, 33.3], [1e308, 1e308, 1e308, 1e308]],
+    ids=str,
+)
+def test_declared_seconds_are_taken_as_the_log_says_them(tmp_path: Path, seconds: list[float]) -> None:
+    """A player that writes -1 for what it does not know, or nonsense, is no mistake of the build."""
+    settings = {"watch": {"column": "value", "event": "play"}}
+    with Tiny(tmp_path, settings, columns={**COLUMNS, "value": pa.float64()}) as tiny:
+        tiny.add(
+            {"event_time": f"2025-03-07 {number:02d}:00", "actor_id": "abc"[number % 3], "value": value}
+            | {"event_name": "play", "content_id": "x"}
+            for number, value in enumerate(seconds)
+        )
+        found = verdicts(open_gold(tiny.engine, tiny.lake, tiny.project, tiny.sources), touched(tiny.build()))
+        assert {one.invariant.name for one in found} >= {"watch_bounds", "sessions_of_days"}
+        assert [(one.invariant.name, one.first) for one in found if one.broken] == []

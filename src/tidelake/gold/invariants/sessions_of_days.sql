@@ -17,4 +17,6 @@ FROM (
 GROUP BY day
 HAVING sum(user_sessions) <> sum(sessions)
     OR abs(sum(user_seconds) - sum(seconds)) > 0.000001 * (1 + abs(sum(seconds)))
-    OR abs(coalesce(sum(user_watched), 0) - coalesce(sum(watched), 0)) > 0.000001 * (1 + abs(coalesce(sum(watched), 0)))
+    OR (coalesce(sum(user_watched), 0) <> coalesce(sum(watched), 0)
+        AND abs(coalesce(sum(user_watched), 0) - coalesce(sum(watched), 0))
+            > 0.000001 * (1 + coalesce(sum(abs(watched)), 0)))
