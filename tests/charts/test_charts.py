@@ -160,6 +160,8 @@ def test_cohorts_become_a_matrix_in_which_what_is_not_known_is_no_zero() -> None
     known, unknown = "isValid(datum.value)", "!isValid(datum.value)"
     assert marks == [("rect", unknown), ("rect", known), ("text", known), ("text", unknown)]
     assert [row["value"] for row in values(spec)] == [1.0, 0.0, 0.5, None]
+    orders = [layer["encoding"]["x"]["sort"] for layer in spec["layer"]]
+    assert orders == [[0, 1]] * 4, "else the layer of empty cells, drawn first, would put its periods before the others"
 
 
 @pytest.mark.parametrize(("ending", "start"), [(".png", b"\x89PNG"), (".svg", b"<svg"), (".html", b"<!DOCTYPE html>")])

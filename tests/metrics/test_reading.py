@@ -93,3 +93,8 @@ def test_a_long_result_shows_both_ends_and_says_so() -> None:
 def test_what_repeats_the_value_is_left_out() -> None:
     table = pa.table({"value": [3.0, 4.0], "numerator": [3.0, 4.0], "n": [3, 5], "status": ["open", "complete"]})
     assert for_reading(Result(table)).table.column_names == ["value", "n", "status"]
+
+
+def test_a_share_of_none_keeps_the_part_above_the_line() -> None:
+    table = pa.table({"value": [0.0], "numerator": [0.0], "denominator": [3088.0], "status": ["complete"]})
+    assert for_reading(Result(table)).table.column_names == ["value", "numerator", "denominator", "status"]

@@ -118,7 +118,7 @@ def matrix(data: Any, table: pa.Table, shape: Shape) -> Any:
     length = min(HEIGHT // 2, max(60, cohorts * 24))
     x = alt.X(
         f"{shape.x}:O",
-        sort=None,
+        sort=list(dict.fromkeys(table.column(shape.x).to_pylist())),  # None = each layer's own: first what is empty
         title=axis_title(shape.x),
         axis=alt.Axis(orient="top", labelAngle=0, ticks=False),
     )

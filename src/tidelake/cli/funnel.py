@@ -14,7 +14,7 @@ from tidelake.errors import DefinitionError
 EXAMPLES = examples(
     "tide funnel --step app_open --step 'video_play where content_id is not null' --window 1d",
     "tide funnel --step app_open --step video_play --by region --grain week",
-    "tide funnel --step app_open --step search --step video_play --exclude app_close --attempt first",
+    "tide funnel --step app_open --step home_impression --step video_play --exclude app_close --attempt first",
 )
 ACTIVATION_EXAMPLES = examples(
     "tide activation video_play --within 1d --grain week",
@@ -22,9 +22,9 @@ ACTIVATION_EXAMPLES = examples(
     "tide activation --session 'watch_seconds >= 30' --warmup 0",
 )
 ADOPTION_EXAMPLES = examples(
-    "tide adoption search --grain week",
-    "tide adoption share --introduced-in 1.10 --by device",
-    "tide adoption share --exposure share_button_shown",
+    "tide adoption video_seek --grain week",
+    "tide adoption video_seek --introduced-in 1.10 --by device",
+    "tide adoption video_seek --exposure video_play",
 )
 _CUT = "Cut"
 

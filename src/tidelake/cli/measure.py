@@ -17,7 +17,7 @@ EXAMPLES = examples(
     "tide measure events --where \"event_name = 'video_play'\"",
     "tide measure plays_per_user --grain week --compare previous",
     "tide measure wau_cal --grain week --by device --segment last",
-    "tide measure opened_not_search --grain week",
+    "tide measure opened_not_video_play --grain week",
     "tide measure dau --from 2025-11-17 --to 2025-11-17 --members --output actors.csv",
 )
 
