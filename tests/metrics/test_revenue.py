@@ -241,3 +241,18 @@ def test_the_event_s_price_may_be_called_otherwise_than_the_product_s(shop: Shop
     assert "The events have no column 'pieces': each counts as one piece." in result.notes
     with pytest.raises(DefinitionError, match="no price"):
         shop.sold(Revenue(event="buy", price="paid", list_price="cost"), by=["category"])  # type: ignore[arg-type]
+
+
+def test_products_are_what_has_a_price_whatever_else_the_events_refer_to(tmp_path: Path) -> None:
+    with Shop(tmp_path, HISTORY) as shop:
+        expected = values(shop.sold(by=["category", "country"]), "category", "country", "currency")
+        fields = {
+            "country": {"type": "string", "references": "countries.country"},
+            "product_id": {"type": "string", "references": "products.product_id"},
+        }
+        app = {"name": "app", "path": "x", "mapping": MAPPING, "dedup": "key", "contract": {"fields": fields}}
+        land = {"name": "countries", "path": "z", "fact": "dimension", "key": ["country"]}
+        text = {"fields": {"country": {"type": "string"}}}
+        shop.sources |= {"app": source_from(app), "countries": source_from({**land, "contract": text})}
+        shop.engine.write(pa.table({"country": ["DE"]}), "silver.countries", "overwrite")
+        assert values(shop.sold(by=["category", "country"]), "category", "country", "currency") == expected

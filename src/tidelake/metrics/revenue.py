@@ -133,7 +133,11 @@ def revenue(
 
 
 def _products(gold: Gold, asked: Revenue, by: Sequence[str]) -> _Products | None:
-    """The dimension that the events' product column refers to; without a column given, the first one of use."""
+    """The dimension that the events' product column refers to.
+
+    Without a column given it is one that has a price, else the one with most of the columns to cut by.
+    """
+    known: list[tuple[bool, int, _Products]] = []
     for event_source in gold.events.sources:
         source = gold.sources[event_source.name]
         columns = {field: column for column, field in source.mapping.items()}
@@ -146,7 +150,8 @@ def _products(gold: Gold, asked: Revenue, by: Sequence[str]) -> _Products | None
             if schema is None:
                 continue
             price = _list_price(asked, schema.names)
-            if asked.product is None and price is None and not set(by) & set(schema.names):
+            told = len(set(by) & set(schema.names))
+            if asked.product is None and price is None and not told:
                 continue
             dimension = gold.sources[name]
             if len(dimension.key) != 1:
@@ -155,8 +160,9 @@ def _products(gold: Gold, asked: Revenue, by: Sequence[str]) -> _Products | None
                 )
             own = {given: part for part, given in dimension.mapping.items()}
             has_history = {"valid_from", "valid_to"} <= set(schema.names)
-            return _Products(name, own.get(key, key), column, tuple(schema.names), has_history, price)
-    return None
+            products = _Products(name, own.get(key, key), column, tuple(schema.names), has_history, price)
+            known.append((price is not None, told, products))
+    return max(known, key=lambda one: one[:2])[2] if known else None
 
 
 def _list_price(asked: Revenue, columns: Sequence[str]) -> str | None:
