@@ -209,7 +209,7 @@ class _Question(EventQuestion[Funnel]):
         read = partial(event_rows, self.gold, where=self.where, first=self.start)
         codes = self._aside(
             "codes",
-            "SELECT actor_id, row_number() OVER (ORDER BY actor_id) AS code FROM "
+            "SELECT actor_id, row_number() OVER () AS code FROM "
             f"(SELECT DISTINCT actor_id FROM ({read({'f1': asked.steps[0]}, last=self.end)}) AS entering) AS actors",
         )
         begin, end = (day_start(day, self.observed.zone) for day in (self.start, last + _DAY))
