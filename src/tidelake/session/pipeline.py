@@ -27,7 +27,7 @@ from tidelake.gold.model import ModelRun, Restatement
 from tidelake.gold.restate import RESTATED, from_note
 from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS, is_same, record_build
-from tidelake.lake.faults import OvertakenError, storage_error
+from tidelake.lake.faults import OvertakenError, overtaken, storage_error
 from tidelake.session.checks import refuse_imbalance
 from tidelake.session.invariants import INVARIANTS, hold_invariants
 from tidelake.session.verdicts import judge
@@ -156,12 +156,22 @@ class Pipeline:
             self.lake.refresh()  # somebody may have built since this session last looked
             builds = self.lake.version(BUILDS)
             try:
-                return build()
+                try:
+                    return build()
+                except LedgerError as error:
+                    raise self._seen_in_between(error) from error
             except OvertakenError:
                 if is_last or self.lake.has_moved(BUILDS, builds) or not self.lake.goes_on:
                     raise
                 self.progress.say("Another build was met that does not go on: this one begins anew.")
         raise AssertionError("the last try returns or raises")
+
+    def _seen_in_between(self, error: LedgerError) -> LedgerError | OvertakenError:
+        """What does not add up, or, where a writer without a lock (S3) has moved tables meanwhile, that it did."""
+        if self.lake.is_local:
+            return error
+        moved = [table for table in self.lake.tables() if self.lake.has_moved(table, self.lake.version(table))]
+        return overtaken(moved[0]) if moved else error
 
     def _run(self, select: Sequence[str], full_refresh: bool, started: float) -> BuildResult:
         unfinished = self._unfinished()
