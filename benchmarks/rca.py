@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv
 
-from tidelake.analyses.localise import localise_sum
-from tidelake.analyses.ratio import localise_ratio
+from tidelake.analyses.change.localise import localise_sum
+from tidelake.analyses.change.ratio import localise_ratio
 from tidelake.errors import TidelakeError
 
 

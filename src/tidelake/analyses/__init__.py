@@ -1,1 +1,1 @@
-"""What moved, why, and what it cost: statistics over the numbers that the metrics give."""
+"""Analyses: questions about numbers that need statistics; pure functions over Arrow tables and a small reader."""

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from tidelake.analyses.lattice import Cell, Lattice, depth_for
-from tidelake.analyses.leaves import Leaves, column, encoded
-from tidelake.analyses.noise import Noise, central_ratio, noise_of
+from tidelake.analyses.change.lattice import Cell, Lattice, depth_for
+from tidelake.analyses.change.leaves import Leaves, column, encoded
+from tidelake.analyses.change.noise import Noise, central_ratio, noise_of
 
 Direction = Literal["down", "up", "auto"]
 CauseType = Literal["volume", "rate", "mix"]

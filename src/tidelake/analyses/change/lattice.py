@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix  # type: ignore[import-untyped]
 
-from tidelake.analyses.leaves import Codes, Floats, Leaves
-from tidelake.analyses.noise import Noise
+from tidelake.analyses.change.leaves import Codes, Floats, Leaves
+from tidelake.analyses.change.noise import Noise
 
 _FALLS = (0.09, 0.14, 0.20, 0.28, 0.38, 0.50, 0.65, 0.85, 0.97, 0.999)
 _RISES = (0.08, 0.16, 0.35, 0.80)

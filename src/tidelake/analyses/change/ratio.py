@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from tidelake.analyses.leaves import Floats, Leaves, column, encoded
-from tidelake.analyses.localise import UNEVEN, UNEVEN_SHARES, Cause, causes_of
+from tidelake.analyses.change.leaves import Floats, Leaves, column, encoded
+from tidelake.analyses.change.localise import UNEVEN, UNEVEN_SHARES, Cause, causes_of
 
 _LEAST_MIX = 0.01  # of the ratio, for its mix to be worth a cause
 _LEAST_PART = 0.2  # of the mix's part, for a segment to be its cause

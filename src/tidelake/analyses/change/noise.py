@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import gammaln  # type: ignore[import-untyped]
 from scipy.stats import t as student  # type: ignore[import-untyped]
 
-from tidelake.analyses.leaves import Floats, Leaves
+from tidelake.analyses.change.leaves import Floats, Leaves
 
 _NORMAL_QUARTILE = 0.6744897501960817  # of |z|: a standard deviation is the median deviation over this
 _ANSCOMBE = 0.375

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tidelake.analyses.localise import Cause, localise_sum
-from tidelake.analyses.ratio import localise_ratio
+from tidelake.analyses.change.localise import Cause, localise_sum
+from tidelake.analyses.change.ratio import localise_ratio
 from tidelake.errors import UnknownNameError
 
 REGIONS, VERSIONS, SYSTEMS = ("ap", "eu", "sa", "us"), ("1.0", "1.1", "1.2"), ("android", "ios", "tv", "web", "win")
