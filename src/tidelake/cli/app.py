@@ -31,6 +31,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "stickiness": (USE, "lifecycle", "STICKINESS_"),
     "inactive": (USE, "inactive", ""),
     "trend": (USE, "trend", ""),
+    "explain": (USE, "explain", ""),
     "retention": (USE, "retention", ""),
     "funnel": (USE, "funnel", ""),
     "activation": (USE, "funnel", "ACTIVATION_"),

@@ -84,7 +84,11 @@ def _columns(schema: pa.Schema) -> list[dict[str, str]]:
 
 
 def write_json(result: Result, stream: BinaryIO) -> None:
-    """Write the JSON document as UTF-8."""
+    """Write the JSON document as UTF-8; an explanation has one of its own (docs/explain.md)."""
+    whole = getattr(result, "document", None)
+    if whole is not None:
+        stream.write((json.dumps(plain(whole()), ensure_ascii=False, indent=1) + "\n").encode())
+        return
     stream.writelines(piece.encode("utf-8", errors="surrogatepass") for piece in json_pieces(result))
 
 

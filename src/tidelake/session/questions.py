@@ -12,6 +12,7 @@ from tidelake.engine.result import Result
 from tidelake.errors import QueryError
 
 if TYPE_CHECKING:
+    from tidelake.analyses.change.explanation import Explanation
     from tidelake.metrics.retention import Retention, RetentionResult
 
 _NARROWING = ("by", "start", "end", "where", "grain", "cohort")
@@ -236,6 +237,27 @@ class Questions:
         from tidelake.metrics.dropoff import Dropoff, dropoff
 
         return self._of(dropoff, partial(_defined, Dropoff), options, "members")
+
+    def explain(self, metric: str, *, baseline: str | Sequence[date | str] | None = None, **options: Any) -> Explanation:
+        """Why a metric moved: since when, which segments carry it, and what it cost (docs/explain.md).
+
+        Args:
+            metric: Name or alias: a sum, actors of a day, or a ratio of such.
+            baseline: First and last local date looked back at, also as `2025-11-10:2025-11-16`; None = 56 days before.
+            options: `at` (first day of the change; without it it is looked for) or `start` and `end`; `by`, `where`,
+                `depth` (most dimensions in one segment), as `analyses.change.question` says.
+
+        Raises:
+            DefinitionError: The metric has no parts that add up, or the days asked for are not there.
+        """
+        from tidelake.analyses.change.question import explain
+
+        if baseline is not None:
+            both = baseline.split(":") if isinstance(baseline, str) else list(baseline)
+            if len(both) != 2:
+                raise QueryError(f"'{baseline}' is not two dates.", hint="Write it as 2025-11-10:2025-11-16.")
+            options["baseline"] = (local_date(both[0]), local_date(both[1]))
+        return self._answered(explain, metric, **options)
 
     # --- what it is made of
 

@@ -1,0 +1,159 @@
+"""Why did it move: the steps, one after the other, and what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+import numpy as np
+
+from tidelake.analyses.change.days import Days, Lines
+from tidelake.analyses.change.leaves import Floats
+from tidelake.analyses.change.located import Located, Part, located
+from tidelake.analyses.change.loss import Loss, loss, loss_of_ratio
+from tidelake.analyses.change.onset import Onset, onset_at
+from tidelake.analyses.change.spans import Asked, Found, Spans, found_onset, spans
+
+Verdict = Literal["data_fault", "no_change", "segments", "mix", "everywhere", "cannot_be_told"]
+_CONTROLS = 50  # most segments that serve as controls
+_LEAST_DAYS = 3  # before the change, for anything to be told
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The metric that is explained.
+
+    Attributes:
+        unit: What it is counted in; `share` is a part of 1.
+        counted: What the sum counts that a loss is told in: plays of plays_per_user.
+        version: Hash of the definition.
+    """
+
+    name: str
+    title: str
+    unit: str | None = None
+    counted: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Daily numbers for a chart: what was seen and what was expected.
+
+    Attributes:
+        of: The segment, empty = the whole.
+        seen: Shape (days,); nan where a day does not count.
+        expected: Shape (days,); nan before the change.
+    """
+
+    of: dict[str, str]
+    seen: Floats
+    expected: Floats
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What is known of a change.
+
+    Attributes:
+        verdict: data_fault: the data are not whole; no_change: there is none; segments: some segments carry it; mix:
+            their shares do; everywhere: no single segment does; cannot_be_told: too few days.
+        first, last: The days that were looked at.
+        onset: When it began, and in what it was found; null where no day was named and no step is there.
+        spans: The days that are compared; null where nothing is.
+        located: Where it lies; null where nothing is compared.
+        loss: What it cost, in what the metric adds up (a ratio: its numerator); null where nothing moved.
+        lines: Daily numbers by the first dimension of the segments.
+        notes: What a reader must know.
+    """
+
+    subject: Subject
+    verdict: Verdict
+    days: Days
+    onset: Found | None = None
+    spans: Spans | None = None
+    located: Located | None = None
+    loss: Loss | None = None
+    lines: tuple[Line, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def explained(
+    days: Days, subject: Subject, asked: Asked, *, depth: int | None = None, is_faulty: bool = False
+) -> Explained:
+    """A change: since when, where, and what it cost.
+
+    Args:
+        depth: Most dimensions in one segment.
+        is_faulty: Whether a fault of the data explains it: then nothing else is said.
+
+    Raises:
+        DefinitionError: The days asked for are not there.
+    """
+    calendar = days.calendar
+    if is_faulty:
+        return Explained(subject, "data_fault", days)
+    if asked.first is None and int(calendar.known.sum()) < 2 * _LEAST_DAYS:
+        note = f"{int(calendar.known.sum())} days count, too few to find a change in; name the day with --at."
+        return Explained(subject, "cannot_be_told", days, notes=(note,))
+    step = found_onset(days, asked)
+    if asked.first is None and step is None:
+        return Explained(subject, "no_change", days)
+    at = calendar.at(asked.first) if asked.first is not None else step.onset.at if step is not None else 0
+    compared = spans(calendar, asked, at)
+    place = located(days, compared.baseline, compared.window, depth=depth, is_sure=step is not None and not step.within)
+    if place.place == "nowhere":
+        return Explained(subject, "no_change", days, step, compared, place)
+    cost = _loss(days, place, compared)
+    return Explained(subject, place.place, days, step, compared, place, cost, tuple(_lines(days, place, compared)))
+
+
+def _loss(days: Days, place: Located, compared: Spans) -> Loss | None:
+    """What was lost in the segments that carry the change, with all others as controls; else in the whole."""
+    is_local = place.place == "segments"
+    inside = days.lines(within=place.cells) if is_local else days.lines()
+    if is_local and not inside.numerator.any():
+        return None
+    controls = _controls(days, place.cells) if is_local else None
+    calendar = days.calendar
+    counted = calendar.known & (compared.baseline | (np.arange(len(calendar)) >= compared.at))
+    common = {"known": counted}
+    where = (calendar.weekdays, compared.at, compared.until)
+    if inside.denominator is None:
+        others = controls.numerator if controls is not None else np.empty((0, len(calendar)))
+        return loss(inside.numerator[0], others, *where, **common)
+    above = controls.numerator if controls is not None else np.empty((0, len(calendar)))
+    below = controls.denominator if controls is not None and controls.denominator is not None else above
+    return loss_of_ratio(inside.numerator[0], inside.denominator[0], above, below, *where, **common)
+
+
+def _controls(days: Days, cells: Sequence[Mapping[str, str]]) -> Lines:
+    """The segments outside, by the dimension that cuts them into most, up to 50; one where none does."""
+    first = next(iter(cells[0]))
+    candidates = [days.lines([dim], outside=cells) for dim in (first, *(dim for dim in days.dims if dim != first))]
+    fitting = [lines for lines in candidates if 2 <= len(lines.names) <= _CONTROLS]
+    return fitting[0] if fitting else days.lines(outside=cells)
+
+
+def _lines(days: Days, place: Located, compared: Spans) -> list[Line]:
+    """The whole, each segment and the rest, day by day."""
+    found = [({}, days.lines())]
+    found += [(cell, days.lines(within=[cell])) for cell in place.cells]
+    return [_line(dict(name), lines, days, compared) for name, lines in found]
+
+
+def _line(name: dict[str, str], lines: Lines, days: Days, compared: Spans) -> Line:
+    seen = np.where(days.calendar.known, lines.value[0], np.nan)
+    hoped = np.full(len(seen), np.nan)
+    weekdays = days.calendar.weekdays
+    for at in np.flatnonzero(compared.window):
+        alike = compared.baseline & (weekdays == weekdays[at])
+        chosen = alike if alike.any() else compared.baseline
+        if lines.denominator is None:
+            hoped[at] = float(lines.numerator[0][chosen].mean())
+        else:
+            below = float(lines.denominator[0][chosen].sum())
+            hoped[at] = float(lines.numerator[0][chosen].sum()) / below if below > 0 else np.nan
+    return Line(name, seen, hoped)

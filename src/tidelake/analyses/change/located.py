@@ -1,0 +1,159 @@
+"""Where a change lies: in some segments, in the mix of segments, or everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from tidelake.analyses.change.days import Bools, Days, Lines, weights
+from tidelake.analyses.change.leaves import Floats
+from tidelake.analyses.change.localise import Cause, localise_sum
+from tidelake.analyses.change.ratio import localise_ratio
+
+Place = Literal["segments", "mix", "everywhere", "nowhere"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A segment, or all, before and after.
+
+    Attributes:
+        before: Expected, from the baseline's days of the same weekdays: a day's mean of a sum, a ratio as it was.
+        after: What was seen; null where the denominator is 0.
+    """
+
+    before: float | None
+    after: float | None
+
+    @property
+    def effect(self) -> float | None:
+        """After over before, minus 1; null where there is nothing to compare with."""
+        if not self.before or self.after is None:
+            return None
+        return self.after / self.before - 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A cell of the dimensions that carries a change.
+
+    Attributes:
+        cause: What was found in it.
+        part: Its numbers.
+        share: Its part of the whole change, 1 = all of it; null where the whole did not move.
+    """
+
+    cause: Cause
+    part: Part
+    share: float | None
+
+
+@dataclass(frozen=True)
+class Located:
+    """A change and where it lies.
+
+    Attributes:
+        whole: All segments together.
+        place: Some segments carry it, the mix of them does, it is everywhere, or there is none.
+        segments: Those that carry it, the largest first.
+        rest: All that lies outside of the segments.
+        explained: Part of the change that the segments carry, each leaf once; null where the whole did not move.
+        rate: Ratios: part of the change that comes from rates.
+        mix: Ratios: part that comes from the mix; the two add up to the change.
+    """
+
+    whole: Part
+    place: Place
+    segments: tuple[Segment, ...]
+    rest: Part | None
+    explained: float | None
+    rate: float | None = None
+    mix: float | None = None
+
+    @property
+    def cells(self) -> list[dict[str, str]]:
+        """The segments' values by dimension."""
+        return [segment.cause.values for segment in self.segments]
+
+
+def located(days: Days, baseline: Bools, window: Bools, *, depth: int | None = None, is_sure: bool) -> Located:
+    """Where the change between two spans of days lies.
+
+    Args:
+        baseline: Shape (days,): the days before.
+        window: The days after.
+        depth: Most dimensions in one segment.
+        is_sure: Whether the whole is known to have moved: without a segment that carries it, it moved everywhere.
+    """
+    before, after = weights(days.calendar, baseline, window)
+    whole = _part(days.lines(), before, after)
+    found = _causes(days.leaves(before, after), days, depth) if days.dims else ([], None, None)
+    causes, rate, mix = found
+    if not causes:
+        place: Place = "everywhere" if is_sure else "nowhere"
+        return Located(whole, place, (), None, None, rate, mix)
+    cells = [cause.values for cause in causes]
+    moved = whole.effect
+    segments = tuple(
+        Segment(
+            cause,
+            _part(days.lines(within=[cause.values]), before, after),
+            cause.share / moved if moved else None,
+        )
+        for cause in causes
+    )
+    outside = days.lines(outside=cells)
+    rest = _part(outside, before, after)
+    is_mix = all(cause.kind == "mix" for cause in causes)
+    explained = None if is_mix else _explained(days.lines(within=cells), days.lines(), before, after)
+    if is_mix and moved and mix is not None and whole.before:
+        explained = mix / (moved * whole.before)
+    return Located(whole, "mix" if is_mix else "segments", segments, rest, explained, rate, mix)
+
+
+def _causes(leaves: pa.Table, days: Days, depth: int | None) -> tuple[Sequence[Cause], float | None, float | None]:
+    if not leaves.num_rows:
+        return [], None, None
+    if days.is_ratio:
+        change = localise_ratio(leaves, days.dims, depth=depth)
+        return change.causes, change.rate, change.mix
+    return localise_sum(leaves, days.dims, depth=depth), None, None
+
+
+def _part(lines: Lines, before: Floats, after: Floats) -> Part:
+    """The sum of some lines before and after: a day's mean, or the ratio."""
+    numerator = lines.numerator.sum(axis=0)
+    if lines.denominator is None:
+        length = float(after.sum())
+        return Part(float(numerator @ before) / length, float(numerator @ after) / length)
+    denominator = lines.denominator.sum(axis=0)
+    below = float(denominator @ before), float(denominator @ after)
+    return Part(
+        float(numerator @ before) / below[0] if below[0] > 0 else None,
+        float(numerator @ after) / below[1] if below[1] > 0 else None,
+    )
+
+
+def _explained(inside: Lines, every: Lines, before: Floats, after: Floats) -> float | None:
+    """The part of the whole change that is gone once the segments stay as they were."""
+    own, whole = inside.numerator.sum(axis=0), every.numerator.sum(axis=0)
+    if every.denominator is None or inside.denominator is None:
+        change = float(whole @ after - whole @ before)
+        return float(own @ after - own @ before) / change if change else None
+    below_own, below = inside.denominator.sum(axis=0), every.denominator.sum(axis=0)
+    if min(below @ before, below @ after, below_own @ before) <= 0:
+        return None
+    seen, expected = float(whole @ after) / float(below @ after), float(whole @ before) / float(below @ before)
+    kept = float(below_own @ after) * float(own @ before) / float(below_own @ before)
+    without = (float(whole @ after) - float(own @ after) + kept) / float(below @ after)
+    return (seen - without) / (seen - expected) if seen != expected else None
+
+
+def days_between(days: Days, first: int, last: int) -> Bools:
+    """Shape (days,): the days from one position to another, both included."""
+    at = np.arange(len(days.calendar))
+    return (at >= first) & (at <= last)

@@ -1,0 +1,125 @@
+"""Why did a metric of the lake move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+import pyarrow as pa
+
+from tidelake.analyses.change.days import Days, LakeDays, TableDays
+from tidelake.analyses.change.explain import Explained, Subject, explained
+from tidelake.analyses.change.explanation import Explanation, headline, segments_table
+from tidelake.analyses.change.recommend import recommendations
+from tidelake.analyses.change.spans import Asked
+from tidelake.config import Project
+from tidelake.contracts.source import Source
+from tidelake.engine.base import Engine
+from tidelake.engine.result import Result
+from tidelake.gold.dates import Tables
+from tidelake.metrics.daily import Daily, daily
+
+
+def explain(
+    engine: Engine,
+    lake: Tables,
+    project: Project,
+    sources: Mapping[str, Source],
+    metric: str,
+    *,
+    at: date | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    baseline: tuple[date, date] | None = None,
+    by: Sequence[str] | None = None,
+    where: str | None = None,
+    depth: int | None = None,
+) -> Explanation:
+    """Why a metric moved: since when, where, and what it cost.
+
+    Args:
+        metric: Name or alias: a sum, actors of a day, or a ratio of such.
+        at: First local date of the change; None = it is looked for.
+        start: First local date that is explained, in place of `at`.
+        end: Last of them; None = up to 28 days after the first.
+        baseline: First and last local date looked back at; None = up to 56 days before.
+        by: Dimensions among which the cause is looked for; None = those of tide.yml, for count facts `entity`.
+        where: SQL over silver's columns: only rows for which it is true.
+        depth: Most dimensions in one segment.
+
+    Returns:
+        As a table one row a segment that carries the change; `document()` has everything.
+
+    Raises:
+        UnknownNameError: Unknown metric or dimension.
+        DefinitionError: The metric has no parts that add up, or the days asked for are not there.
+        QueryError: `where` is not one portable condition.
+    """
+    by = (by,) if isinstance(by, str) else by
+    told = daily(engine, lake, project, sources, metric, by=by, where=where)
+    days = LakeDays(told)
+    found = explained(days, _subject(told), Asked(at, start, end, baseline), depth=depth)
+    sql = ";\n\n".join(dict.fromkeys(days.asked))
+    return _explanation(found, told.notes, sql=sql, sources=told.tables)
+
+
+def explain_table(
+    table: pa.Table,
+    by: Sequence[str],
+    *,
+    name: str = "value",
+    unit: str | None = None,
+    known: Sequence[date] | None = None,
+    at: date | None = None,
+    start: date | None = None,
+    end: date | None = None,
+    baseline: tuple[date, date] | None = None,
+    depth: int | None = None,
+) -> Explanation:
+    """Why the numbers of a table moved: the same without a project.
+
+    Args:
+        table: One row a day and combination of the dimensions: `day`, the dimensions, and `value`, or for a ratio
+            `numerator` and `denominator`. Rows that are not there count as 0.
+        by: The dimensions.
+        name: What the number is called.
+        unit: What it is counted in.
+        known: Days whose numbers count; None = all from the first to the last in the table.
+        at, start, end, baseline, depth: As for `explain`.
+
+    Raises:
+        UnknownNameError: The table lacks a column.
+        DefinitionError: There are no rows, or the days asked for are not there.
+    """
+    days = TableDays(table, by, known=known)
+    found = explained(days, Subject(name, name, unit), Asked(at, start, end, baseline), depth=depth)
+    return _explanation(found, ())
+
+
+def _subject(told: Daily) -> Subject:
+    metric = told.metric
+    counted = metric.unit or metric.name
+    if told.is_ratio:
+        parts = [told.question.known.get(name) for name in metric.parts]
+        counted = (parts[0].unit or parts[0].name) if parts and parts[0] is not None else ""
+    unit = None if metric.unit == counted and not told.is_ratio and metric.unit != "s" else metric.unit
+    return Subject(metric.name, metric.title or metric.name, unit, "" if counted == "s" else counted, told.version)
+
+
+def _explanation(
+    found: Explained, notes: Sequence[str], *, sql: str = "", sources: Sequence[object] = (), parts: Sequence[Result] = ()
+) -> Explanation:
+    return Explanation(
+        table=segments_table(found.located, found),
+        sql=sql,
+        sources=tuple(sources),  # type: ignore[arg-type]
+        title=f"Why {found.subject.name} moved",
+        notes=(*found.notes, *notes),
+        found=found,
+        headline=headline(found),
+        recommendations=tuple(recommendations(found)),
+        parts=tuple(parts),
+    )
+
+
+__all__ = ["Days", "explain", "explain_table"]
