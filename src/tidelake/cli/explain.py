@@ -20,7 +20,7 @@ from tidelake.cli.options import (
     TargetOption,
     examples,
 )
-from tidelake.cli.questions import ByOption, FromOption, MetricArgument, ToOption, WhereOption, date_option
+from tidelake.cli.questions import ByOption, MetricArgument, WhereOption, date_option
 from tidelake.errors import ProjectError
 
 if TYPE_CHECKING:
@@ -39,16 +39,22 @@ def explain(
     metric: MetricArgument,
     *,
     at: Annotated[datetime | None, date_option("--at", "First day of the change; default: it is looked for.")] = None,
-    start: FromOption = None,
-    end: ToOption = None,
+    start: Annotated[
+        datetime | None, date_option("--from", "First day looked at; with --baseline the first explained.")
+    ] = None,
+    end: Annotated[datetime | None, date_option("--to", "Last of them.")] = None,
     baseline: Annotated[
         str | None,
-        typer.Option("--baseline", metavar="DATE:DATE", help="Days looked back at; default: 56 days before."),
+        typer.Option("--baseline", metavar="DATE:DATE", help="Days looked back at; default: up to 56 before."),
     ] = None,
     by: ByOption = None,
     where: WhereOption = None,
     depth: Annotated[
         int | None, typer.Option("--max-depth", min=1, max=6, metavar="N", help="Most dimensions in one segment.")
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--beside", metavar="METRIC", help="Show another metric over the same days and segments."),
     ] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Also write a report: .html or .md.")
@@ -62,8 +68,11 @@ def explain(
 ) -> None:
     """Why a metric moved: since when, which segments carry it, what is ruled out, and what it cost."""
     if report is not None and report.suffix.lower() not in (".html", ".md"):
-        raise ProjectError(f"--report {report}: its name does not say which format to write.", hint="End it in .html or .md.")
+        raise ProjectError(
+            f"--report {report}: its name does not say which format to write.", hint="End it in .html or .md."
+        )
     given: dict[str, Any] = {"by": tuple(by) if by else None, "where": where, "depth": depth}
+    given["others"] = tuple(beside or ())
     given |= {name: day.date() for name, day in (("at", at), ("start", start), ("end", end)) if day is not None}
     with opened(project, target=target, engine=engine, as_of=as_of) as session:
         why = session.explain(metric, baseline=baseline, **given)

@@ -238,14 +238,17 @@ class Questions:
 
         return self._of(dropoff, partial(_defined, Dropoff), options, "members")
 
-    def explain(self, metric: str, *, baseline: str | Sequence[date | str] | None = None, **options: Any) -> Explanation:
+    def explain(
+        self, metric: str, *, baseline: str | Sequence[date | str] | None = None, **options: Any
+    ) -> Explanation:
         """Why a metric moved: since when, which segments carry it, and what it cost (docs/explain.md).
 
         Args:
             metric: Name or alias: a sum, actors of a day, or a ratio of such.
             baseline: First and last local date looked back at, also as `2025-11-10:2025-11-16`; None = 56 days before.
-            options: `at` (first day of the change; without it it is looked for) or `start` and `end`; `by`, `where`,
-                `depth` (most dimensions in one segment), as `analyses.change.question` says.
+            options: `at` (first day of the change; without it it is looked for); `start` and `end` (the days looked at,
+                with `baseline` those explained); `by`, `where`, `depth` (most dimensions in one segment), `others`
+                (metrics shown beside it), as `analyses.change.question` says.
 
         Raises:
             DefinitionError: The metric has no parts that add up, or the days asked for are not there.

@@ -102,6 +102,9 @@ class Days(Protocol):
             outside: No leaves in one of these.
         """
 
+    def table(self, by: Sequence[str]) -> pa.Table:
+        """Daily numbers by some dimensions as a table: `day`, the dimensions, and `value`, or both parts of a ratio."""
+
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights, each of shape (days,).
 
@@ -165,6 +168,10 @@ class TableDays:
             summed.append(total)
         return Lines(names if by else ((),), summed[0], summed[1] if self.is_ratio else None)
 
+    def table(self, by: Sequence[str]) -> pa.Table:
+        """Daily numbers by some dimensions as a table."""
+        return _table(self, by)
+
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights."""
         found = {
@@ -190,12 +197,16 @@ class TableDays:
 class LakeDays:
     """Days of a metric of the lake: every question is one group-by in the engine.
 
+    Args:
+        daily: The metric.
+        is_held: Whether the rows are kept in a `temp` table, of which there is one.
+
     Attributes:
         asked: The SELECTs that were run so far.
     """
 
-    def __init__(self, daily: Daily) -> None:
-        self._daily = daily.held()
+    def __init__(self, daily: Daily, *, is_held: bool = True) -> None:
+        self._daily = daily.held() if is_held else daily
         self.dims = daily.by
         self.is_ratio = daily.is_ratio
         days = sorted(daily.statuses)
@@ -226,6 +237,10 @@ class LakeDays:
             summed.append(total)
         return Lines(listed_names, summed[0], summed[1] if self.is_ratio else None)
 
+    def table(self, by: Sequence[str]) -> pa.Table:
+        """Daily numbers by some dimensions as a table."""
+        return _table(self, by)
+
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights."""
         days = [self.calendar.day(at) for at in range(len(self.calendar))]
@@ -253,6 +268,23 @@ class LakeDays:
             for cell in cells
         ]
         return f"({' OR '.join(told)})" if told else "FALSE"
+
+
+def _table(days: Days, by: Sequence[str]) -> pa.Table:
+    lines = days.lines(by)
+    size = len(days.calendar)
+    dates = [days.calendar.day(at) for at in range(size)]
+    found = {"day": pa.array(dates * len(lines.names), pa.date32())}
+    for at, name in enumerate(by):
+        found[name] = pa.array([names[at] for names in lines.names for _ in range(size)], pa.string())
+    if lines.denominator is None:
+        found["value"] = pa.array(lines.numerator.reshape(-1))
+    else:
+        found |= {
+            "numerator": pa.array(lines.numerator.reshape(-1)),
+            "denominator": pa.array(lines.denominator.reshape(-1)),
+        }
+    return pa.table(found)
 
 
 def weights(calendar: Calendar, baseline: Bools, window: Bools) -> tuple[Floats, Floats]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from tidelake.analyses.change.cuts import Cut, cuts
 from tidelake.analyses.change.days import Days, Lines
 from tidelake.analyses.change.leaves import Floats
-from tidelake.analyses.change.located import Located, Part, located
+from tidelake.analyses.change.located import Located, located
 from tidelake.analyses.change.loss import Loss, loss, loss_of_ratio
-from tidelake.analyses.change.onset import Onset, onset_at
 from tidelake.analyses.change.spans import Asked, Found, Spans, found_onset, spans
 
 Verdict = Literal["data_fault", "no_change", "segments", "mix", "everywhere", "cannot_be_told"]
@@ -65,7 +64,9 @@ class Explained:
         spans: The days that are compared; null where nothing is.
         located: Where it lies; null where nothing is compared.
         loss: What it cost, in what the metric adds up (a ratio: its numerator); null where nothing moved.
-        lines: Daily numbers by the first dimension of the segments.
+        affected: Shape (days,): what the loss is of, as it was seen; null without a loss.
+        lines: Daily numbers of the whole and of the segments.
+        cuts: Every value of each dimension before and after.
         notes: What a reader must know.
     """
 
@@ -76,7 +77,9 @@ class Explained:
     spans: Spans | None = None
     located: Located | None = None
     loss: Loss | None = None
+    affected: Floats | None = None
     lines: tuple[Line, ...] = ()
+    cuts: tuple[Cut, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -103,30 +106,44 @@ def explained(
         return Explained(subject, "no_change", days)
     at = calendar.at(asked.first) if asked.first is not None else step.onset.at if step is not None else 0
     compared = spans(calendar, asked, at)
-    place = located(days, compared.baseline, compared.window, depth=depth, is_sure=step is not None and not step.within)
+    place = located(
+        days,
+        compared.baseline,
+        compared.window,
+        depth=depth,
+        is_sure=step is not None and not step.within,
+        seen_in=step.within if step is not None else None,
+    )
     if place.place == "nowhere":
-        return Explained(subject, "no_change", days, step, compared, place)
-    cost = _loss(days, place, compared)
-    return Explained(subject, place.place, days, step, compared, place, cost, tuple(_lines(days, place, compared)))
+        return Explained(subject, "no_change", days, step, compared, place, cuts=tuple(cuts(days, compared)))
+    inside = days.lines(within=place.cells) if place.place == "segments" else days.lines()
+    return Explained(
+        subject,
+        place.place,
+        days,
+        step,
+        compared,
+        place,
+        loss=_loss(days, place, compared, inside),
+        affected=np.where(calendar.known, inside.numerator[0], np.nan),
+        lines=tuple(_lines(days, place, compared)),
+        cuts=tuple(cuts(days, compared)),
+    )
 
 
-def _loss(days: Days, place: Located, compared: Spans) -> Loss | None:
+def _loss(days: Days, place: Located, compared: Spans, inside: Lines) -> Loss | None:
     """What was lost in the segments that carry the change, with all others as controls; else in the whole."""
-    is_local = place.place == "segments"
-    inside = days.lines(within=place.cells) if is_local else days.lines()
-    if is_local and not inside.numerator.any():
+    if not inside.numerator.any():
         return None
-    controls = _controls(days, place.cells) if is_local else None
+    controls = _controls(days, place.cells) if place.place == "segments" else None
     calendar = days.calendar
     counted = calendar.known & (compared.baseline | (np.arange(len(calendar)) >= compared.at))
-    common = {"known": counted}
-    where = (calendar.weekdays, compared.at, compared.until)
-    if inside.denominator is None:
-        others = controls.numerator if controls is not None else np.empty((0, len(calendar)))
-        return loss(inside.numerator[0], others, *where, **common)
+    where = (calendar.weekdays, compared.at, compared.until + 1)
     above = controls.numerator if controls is not None else np.empty((0, len(calendar)))
+    if inside.denominator is None:
+        return loss(inside.numerator[0], above, *where, known=counted)
     below = controls.denominator if controls is not None and controls.denominator is not None else above
-    return loss_of_ratio(inside.numerator[0], inside.denominator[0], above, below, *where, **common)
+    return loss_of_ratio(inside.numerator[0], inside.denominator[0], above, below, *where, known=counted).numerator
 
 
 def _controls(days: Days, cells: Sequence[Mapping[str, str]]) -> Lines:
@@ -139,7 +156,7 @@ def _controls(days: Days, cells: Sequence[Mapping[str, str]]) -> Lines:
 
 def _lines(days: Days, place: Located, compared: Spans) -> list[Line]:
     """The whole, each segment and the rest, day by day."""
-    found = [({}, days.lines())]
+    found: list[tuple[Mapping[str, str], Lines]] = [({}, days.lines())]
     found += [(cell, days.lines(within=[cell])) for cell in place.cells]
     return [_line(dict(name), lines, days, compared) for name, lines in found]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,7 +80,15 @@ class Located:
         return [segment.cause.values for segment in self.segments]
 
 
-def located(days: Days, baseline: Bools, window: Bools, *, depth: int | None = None, is_sure: bool) -> Located:
+def located(
+    days: Days,
+    baseline: Bools,
+    window: Bools,
+    *,
+    depth: int | None = None,
+    is_sure: bool,
+    seen_in: Mapping[str, str] | None = None,
+) -> Located:
     """Where the change between two spans of days lies.
 
     Args:
@@ -88,31 +96,44 @@ def located(days: Days, baseline: Bools, window: Bools, *, depth: int | None = N
         window: The days after.
         depth: Most dimensions in one segment.
         is_sure: Whether the whole is known to have moved: without a segment that carries it, it moved everywhere.
+        seen_in: The segment in which an onset was seen, day by day and against all others: it stands where the sums
+            over all days alone single out none.
     """
     before, after = weights(days.calendar, baseline, window)
-    whole = _part(days.lines(), before, after)
+    whole = part_of(days.lines(), before, after)
     found = _causes(days.leaves(before, after), days, depth) if days.dims else ([], None, None)
     causes, rate, mix = found
+    if not causes and seen_in:
+        causes = [_seen(days, seen_in, whole, before, after)]
     if not causes:
         place: Place = "everywhere" if is_sure else "nowhere"
         return Located(whole, place, (), None, None, rate, mix)
     cells = [cause.values for cause in causes]
-    moved = whole.effect
-    segments = tuple(
-        Segment(
-            cause,
-            _part(days.lines(within=[cause.values]), before, after),
-            cause.share / moved if moved else None,
-        )
-        for cause in causes
-    )
+    moved, every = whole.effect, days.lines()
+    segments = tuple(_segment(days, cause, every, before, after, moved) for cause in causes)
     outside = days.lines(outside=cells)
-    rest = _part(outside, before, after)
+    rest = part_of(outside, before, after)
     is_mix = all(cause.kind == "mix" for cause in causes)
-    explained = None if is_mix else _explained(days.lines(within=cells), days.lines(), before, after)
+    explained = None if is_mix else _explained(days.lines(within=cells), every, before, after)
     if is_mix and moved and mix is not None and whole.before:
         explained = mix / (moved * whole.before)
     return Located(whole, "mix" if is_mix else "segments", segments, rest, explained, rate, mix)
+
+
+def _seen(days: Days, values: Mapping[str, str], whole: Part, before: Floats, after: Floats) -> Cause:
+    own = part_of(days.lines(within=[values]), before, after)
+    moved = (own.after or 0.0) - (own.before or 0.0)
+    share = moved / whole.before if whole.before and not days.is_ratio else 0.0
+    return Cause(dict(values), "rate" if days.is_ratio else "volume", own.effect or 0.0, share, 0.0)
+
+
+def _segment(days: Days, cause: Cause, every: Lines, before: Floats, after: Floats, moved: float | None) -> Segment:
+    own = days.lines(within=[cause.values])
+    if cause.kind == "mix":
+        share = cause.share / moved if moved else None
+    else:
+        share = _explained(own, every, before, after)
+    return Segment(cause, part_of(own, before, after), share)
 
 
 def _causes(leaves: pa.Table, days: Days, depth: int | None) -> tuple[Sequence[Cause], float | None, float | None]:
@@ -124,7 +145,7 @@ def _causes(leaves: pa.Table, days: Days, depth: int | None) -> tuple[Sequence[C
     return localise_sum(leaves, days.dims, depth=depth), None, None
 
 
-def _part(lines: Lines, before: Floats, after: Floats) -> Part:
+def part_of(lines: Lines, before: Floats, after: Floats) -> Part:
     """The sum of some lines before and after: a day's mean, or the ratio."""
     numerator = lines.numerator.sum(axis=0)
     if lines.denominator is None:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from tidelake.analyses.change.beside import beside
 from tidelake.analyses.change.days import Days, LakeDays, TableDays
 from tidelake.analyses.change.explain import Explained, Subject, explained
-from tidelake.analyses.change.explanation import Explanation, headline, segments_table
+from tidelake.analyses.change.explanation import Explanation, beside_table, headline, segments_table
 from tidelake.analyses.change.recommend import recommendations
 from tidelake.analyses.change.spans import Asked
 from tidelake.config import Project
@@ -34,18 +36,20 @@ def explain(
     by: Sequence[str] | None = None,
     where: str | None = None,
     depth: int | None = None,
+    others: Sequence[str] = (),
 ) -> Explanation:
     """Why a metric moved: since when, where, and what it cost.
 
     Args:
         metric: Name or alias: a sum, actors of a day, or a ratio of such.
         at: First local date of the change; None = it is looked for.
-        start: First local date that is explained, in place of `at`.
-        end: Last of them; None = up to 28 days after the first.
-        baseline: First and last local date looked back at; None = up to 56 days before.
+        start: First local date that is looked at; with `baseline` the first that is explained.
+        end: Last of them.
+        baseline: First and last local date looked back at; None = up to 56 days before the change.
         by: Dimensions among which the cause is looked for; None = those of tide.yml, for count facts `entity`.
         where: SQL over silver's columns: only rows for which it is true.
         depth: Most dimensions in one segment.
+        others: Metrics that are shown beside it, over the same days and segments.
 
     Returns:
         As a table one row a segment that carries the change; `document()` has everything.
@@ -56,11 +60,34 @@ def explain(
         QueryError: `where` is not one portable condition.
     """
     by = (by,) if isinstance(by, str) else by
-    told = daily(engine, lake, project, sources, metric, by=by, where=where)
+    reach = {} if baseline is not None else {"start": start, "end": end}
+    told = daily(engine, lake, project, sources, metric, by=by, where=where, **reach)
     days = LakeDays(told)
-    found = explained(days, _subject(told), Asked(at, start, end, baseline), depth=depth)
+    asked = Asked(at, start, end, baseline) if baseline is not None else Asked(at)
+    found = explained(days, _subject(told), asked, depth=depth)
+    parts = []
+    if others and found.spans is not None:
+        reach = (days.calendar.day(0), days.calendar.day(len(days.calendar) - 1))
+        read = [_other(engine, lake, project, sources, name, days, reach, where) for name in others]
+        cells = found.located.cells if found.located is not None else []
+        seen = [beside(subject, own, cells, found.spans) for subject, own in read]
+        parts.append(beside_table(seen, has_cells=bool(cells)))
     sql = ";\n\n".join(dict.fromkeys(days.asked))
-    return _explanation(found, told.notes, sql=sql, sources=told.tables)
+    return _explanation(found, told.notes, sql=sql, sources=told.tables, parts=parts)
+
+
+def _other(
+    engine: Engine,
+    lake: Tables,
+    project: Project,
+    sources: Mapping[str, Source],
+    metric: str,
+    days: LakeDays,
+    reach: tuple[date, date],
+    where: str | None,
+) -> tuple[Subject, Days]:
+    told = daily(engine, lake, project, sources, metric, by=days.dims, start=reach[0], end=reach[1], where=where)
+    return _subject(told), LakeDays(told, is_held=False)
 
 
 def explain_table(
@@ -91,8 +118,15 @@ def explain_table(
         UnknownNameError: The table lacks a column.
         DefinitionError: There are no rows, or the days asked for are not there.
     """
+    if baseline is None and (start is not None or end is not None):
+        held = pc.and_(
+            pc.greater_equal(table["day"], pa.scalar(start or date.min, pa.date32())),
+            pc.less_equal(table["day"], pa.scalar(end or date.max, pa.date32())),
+        )
+        table = table.filter(held)
     days = TableDays(table, by, known=known)
-    found = explained(days, Subject(name, name, unit), Asked(at, start, end, baseline), depth=depth)
+    asked = Asked(at, start, end, baseline) if baseline is not None else Asked(at)
+    found = explained(days, Subject(name, name, unit), asked, depth=depth)
     return _explanation(found, ())
 
 
@@ -107,7 +141,12 @@ def _subject(told: Daily) -> Subject:
 
 
 def _explanation(
-    found: Explained, notes: Sequence[str], *, sql: str = "", sources: Sequence[object] = (), parts: Sequence[Result] = ()
+    found: Explained,
+    notes: Sequence[str],
+    *,
+    sql: str = "",
+    sources: Sequence[object] = (),
+    parts: Sequence[Result] = (),
 ) -> Explanation:
     return Explanation(
         table=segments_table(found.located, found),
