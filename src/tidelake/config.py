@@ -12,11 +12,20 @@ import sys
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from tidelake.errors import ProjectError, UnknownNameError
 
@@ -140,6 +149,43 @@ class Measure(Settings):
         return (value,) if isinstance(value, str) else value
 
 
+class Hypothesis(Settings):
+    """A suspicion of why a metric may move, tested whenever a change is explained, and said so if it cannot be."""
+
+    name: str = Field(description="what it is called in the report")
+    where: str = Field(description="SQL condition over dimensions: the segment that is suspected")
+    start: date | None = Field(None, alias="from", description="first day on which it acts; null = the onset found")
+    words: str | None = Field(None, description="a sentence for whoever reads the report")
+
+
+class KnownEvent(Settings):
+    """Something that happened on known dates; laid beside an onset as a coincidence, never as its cause."""
+
+    name: str = Field(description="what it is called in the report")
+    day: date | None = Field(None, alias="date", description="the day, of what has one")
+    start: date | None = Field(None, alias="from", description="the first day, of what has several")
+    end: date | None = Field(None, alias="to", description="its last day; null = it goes on")
+    kind: Literal["release", "holiday", "incident", "campaign"] = Field(description="what kind of thing it is")
+
+    @model_validator(mode="after")
+    def _has_a_day(self) -> Self:
+        if (self.day is None) == (self.start is None):
+            raise ValueError("an event has either `date:` or `from:` (and `to:`)")
+        if self.end is not None and (self.start is None or self.end < self.start):
+            raise ValueError("`to:` is a day on or after `from:`")
+        return self
+
+    @property
+    def first(self) -> date:
+        """Its first day."""
+        return self.day or self.start or date.min
+
+    @property
+    def last(self) -> date | None:
+        """Its last day; None = it goes on."""
+        return self.day or self.end
+
+
 class Target(Settings):
     """Another lake for the same definitions (`--target prod`)."""
 
@@ -177,6 +223,11 @@ class Project(Settings):
         default_factory=dict, description="by name: columns of other actor levels, such as account: account_id"
     )
     lateness: Duration | None = Field(None, description="null = p99.5 of received_at - event_time")
+    hypotheses: tuple[Hypothesis, ...] = Field((), description="suspicions that every explanation of a change tests")
+    events: tuple[KnownEvent, ...] = Field((), description="releases, holidays and the like, laid beside an onset")
+    events_file: str | None = Field(
+        None, description="CSV of more of them, from the project's folder: name, kind and date, or from and to"
+    )
     targets: dict[str, Target] = Field(default_factory=dict, description="by name: other lakes (`--target prod`)")
     root: Path = Field(Path("."), exclude=True)
 
@@ -184,6 +235,15 @@ class Project(Settings):
     @classmethod
     def _activity_preset(cls, value: object) -> object:
         return {"any": True} if value == "any" else value
+
+    @field_validator("hypotheses")
+    @classmethod
+    def _named_once(cls, value: tuple[Hypothesis, ...]) -> tuple[Hypothesis, ...]:
+        names = [one.name for one in value]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"there are two hypotheses '{name}'")
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -271,6 +331,11 @@ def _explain(error: ValidationError, path: Path, node: Any, model: type[BaseMode
             hints.append(getattr(getattr(own, "__cause__", None), "hint", None) or "")
             lines.append(f"{path}:{line}: {name}: {message}{'' if message.endswith(('.', '?')) else '.'}")
     return ProjectError("\n".join(lines), hint=" ".join(dict.fromkeys(filter(None, hints))) or None)
+
+
+def line_in(path: Path, *place: str | int) -> int:
+    """The line on which the innermost key of a YAML file that exists stands, from 1."""
+    return _line_of(yaml.compose(path.read_text(encoding="utf-8"), Loader=_LOADER), list(place))
 
 
 def _line_of(node: Any, place: list[Any]) -> int:

@@ -14,7 +14,8 @@ import pytest
 from tests.gold.tiny import Tiny
 from tests.metrics.asking import ask, own, parts_of, row_of
 from tidelake.errors import DefinitionError, ProjectError, UnknownNameError
-from tidelake.metrics.catalogue import built_in, catalogue
+from tidelake.metrics.catalogue import Metric, built_in, catalogue, tree_of
+from tidelake.metrics.factors import check_factors
 from tidelake.metrics.listing import metrics_of
 
 SETTINGS = {"dimensions": ["region"], "measures": {"plays": {"event": "play"}}}
@@ -158,6 +159,33 @@ def test_the_version_follows_the_parts_but_not_the_owner(tiny: Tiny) -> None:
     assert version() != before
 
 
+def test_a_tree_is_found_without_what_the_project_lacks_and_changes_no_version(tiny: Tiny) -> None:
+    own(tiny, "long", "kind: sum\nfact: event\nwhere: seconds > 2\n")
+    before = row_of(tiny, "long", **DAY)["definition_version"]
+    own(tiny, "long", "kind: sum\nfact: event\nwhere: seconds > 2\nfactors: [active_days, plays, long]\n")
+    assert row_of(tiny, "long", **DAY)["definition_version"] == before
+    known = catalogue(tiny.project, tiny.sources)
+
+    def tree(name: str) -> list[str]:
+        return [one.name for one in tree_of(known[name], known)]
+
+    assert tree("long") == ["active_days", "plays", "long"]
+    assert tree("plays_per_user") == ["active_days", "plays"]  # no measure is called opens
+    assert tree("plays") == ["active_days", "sessions", "plays"]
+    assert tree("searches_per_user") == tree("dau") == []
+    assert listed(tiny, "long")[0]["factors"] == ["active_days", "plays", "long"]
+
+
+def test_trees_of_built_in_metrics_can_be_split() -> None:
+    measures = ("opens", "plays", "titles", "searches", "browses", "views")
+    declared = {name: Metric(name=name, kind="sum", fact="event", column=name) for name in measures}
+    known = {**built_in(), **declared}
+    trees = [metric for metric in known.values() if metric.factors]
+    assert {"watch_seconds", "plays_per_user"} < {metric.name for metric in trees}
+    for metric in trees:
+        check_factors(metric, known.get, known, metric.name)
+
+
 def test_only_listed_dimensions_and_grains_can_be_asked(tiny: Tiny) -> None:
     own(tiny, "plain", "kind: sum\nfact: event\nevent: play\ndimensions: [region]\ngrain: day\n")
     assert listed(tiny, "plain")[0]["dimensions"] == ["region"]
@@ -187,6 +215,17 @@ BAD: dict[str, tuple[str, str, str]] = {
     "event": ("kind: sum\nfact: session\nexpression: 1\nevent: play\n", "`event:` is for event facts", ""),
     "number": ("kind: quantile\nfact: session\nexpression: event_count\n", "a quantile needs `quantile:`", ""),
     "count": ("kind: sum\nfact: count\ncolumn: views\n", "count facts need `source:`", ""),
+    "one factor": ("kind: sum\nfact: event\nfactors: [wrong]\n", r"wrong\.yml:3: factors: one quantity", ""),
+    "twice": ("kind: sum\nfact: event\nfactors: [plays, plays, wrong]\n", r"wrong\.yml:3.*'plays' stands", ""),
+    "factor": ("kind: sum\nfact: event\nfactors: [playz, wrong]\n", r"'playz' in metrics/wrong\.yml:3", "'plays'"),
+    "users": ("kind: sum\nfact: event\nfactors: [dau, wrong]\n", r"wrong\.yml:3: dau is no sum", "active_days"),
+    "end": ("kind: sum\nfact: event\nfactors: [wrong, plays]\n", r"wrong\.yml:3: a sum's tree", "[plays, wrong]"),
+    "ratio's ends": (
+        "kind: ratio\nnumerator: plays\ndenominator: active_days\n\nfactors: [sessions, plays]\n",
+        r"wrong\.yml:5: a ratio's tree begins with its denominator, active_days",
+        "[active_days, sessions, plays]",
+    ),
+    "treeless": ("kind: distinct\nfact: event\nfactors: [plays, wrong]\n", "a distinct has no tree", ""),
 }
 
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
-from tidelake.config import Project, load_yaml
+from tidelake.config import Project, line_in, load_yaml
 from tidelake.contracts.source import Source
 from tidelake.engine.sql import check_expression
 from tidelake.errors import DefinitionError, QueryError, UnknownNameError
 from tidelake.metrics.definition import DISTINCT, GRAINS, Fact, Grain, Metric
+from tidelake.metrics.factors import check_factors, factors_of
 from tidelake.metrics.not_done import opened_not, with_counted
 
-__all__ = ["GRAINS", "Fact", "Grain", "Metric", "built_in", "catalogue", "find_metric", "metric_named", "parts_of"]
+__all__ = [
+    "GRAINS",
+    "Fact",
+    "Grain",
+    "Metric",
+    "built_in",
+    "catalogue",
+    "find_metric",
+    "metric_named",
+    "parts_of",
+    "tree_of",
+]
 FOLDER = Path(__file__).parent / "definitions"
 OWN = "metrics"  # the folder beside tide.yml
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # what a formula can name
@@ -64,9 +76,17 @@ def _measure_metrics(project: Project) -> dict[str, Metric]:
             kind="sum",
             fact="actor_day" if rule.distinct else "event",
             column=name,
+            factors=_measure_tree(name, project),
         )
         for name, rule in project.measures.items()
     }
+
+
+def _measure_tree(name: str, project: Project) -> tuple[str, ...]:
+    """Active days, opens (sessions where no measure is called so) and the measure."""
+    if name == "opens" or (project.session.start or "") in project.measures[name].event:
+        return ("active_days", name)
+    return ("active_days", "opens" if "opens" in project.measures else "sessions", name)
 
 
 def _measure_words(name: str, project: Project) -> str:
@@ -100,6 +120,9 @@ def _with_own(known: dict[str, Metric], project: Project) -> dict[str, Metric]:
                 )
             taken[called.lower()] = where
         _check(metric, found, where)
+        if metric.factors:
+            line = line_in(files[name], "factors")
+            check_factors(metric, partial(_named, known=found), found, f"{where}:{line}")
     return found
 
 
@@ -170,6 +193,11 @@ def parts_of(metric: Metric, known: Mapping[str, Metric]) -> dict[str, Metric]:
     A built-in metric can name a measure that the project does not declare: that part is left out.
     """
     return {name: part for name in metric.parts if (part := _named(name, known)) is not None}
+
+
+def tree_of(metric: Metric, known: Mapping[str, Metric]) -> tuple[Metric, ...]:
+    """The quantities of a metric's tree (`factors:`), from the widest to itself; empty where it has none."""
+    return factors_of(metric, partial(_named, known=known))
 
 
 def all_parts(metric: Metric, known: Mapping[str, Metric]) -> list[Metric]:

@@ -59,6 +59,21 @@ class Metric(Settings):
     )
     aliases: tuple[str, ...] = Field((), description="other names for it")
     source: str | None = Field(None, description="count facts: the source whose entities are counted")
+    factors: tuple[str, ...] = Field(
+        (),
+        description="its tree, by which a change of it is explained: sums from the widest to itself (of a ratio from "
+        "its denominator to its numerator), such as active_days, opens, plays, watch_seconds",
+    )
+
+    @field_validator("factors")
+    @classmethod
+    def _is_a_chain(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(value) == 1:
+            raise ValueError("one quantity is no chain: name two or more, from the widest to the metric itself")
+        for name in value:
+            if value.count(name) > 1:
+                raise ValueError(f"'{name}' stands there twice")
+        return value
 
     @field_validator("event", "grains", "aliases", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
@@ -110,9 +125,10 @@ class Metric(Settings):
 
     def _hashed(self) -> dict[str, Any]:
         fields = type(self).model_fields
+        told = {"owner", "factors"}  # of it, without changing its numbers
         return {
             name: value
-            for name, value in self.model_dump(exclude={"owner"}).items()
+            for name, value in self.model_dump(exclude=told).items()
             if name in _HASHED_ALWAYS or value != fields[name].default
         }
 

@@ -50,6 +50,7 @@ _SHOWN = pa.schema(
         ("at_least", pa.float64()),
         ("below", pa.float64()),
         ("source", pa.string()),
+        ("factors", _TEXTS),
         ("is_additive", pa.bool_()),
         ("version", pa.string()),
         ("lineage", _TEXTS),
