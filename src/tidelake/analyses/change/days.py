@@ -170,7 +170,7 @@ class TableDays:
 
     def table(self, by: Sequence[str]) -> pa.Table:
         """Daily numbers by some dimensions as a table."""
-        return _table(self, by)
+        return table_of(self, by)
 
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights."""
@@ -239,7 +239,7 @@ class LakeDays:
 
     def table(self, by: Sequence[str]) -> pa.Table:
         """Daily numbers by some dimensions as a table."""
-        return _table(self, by)
+        return table_of(self, by)
 
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights."""
@@ -270,7 +270,8 @@ class LakeDays:
         return f"({' OR '.join(told)})" if told else "FALSE"
 
 
-def _table(days: Days, by: Sequence[str]) -> pa.Table:
+def table_of(days: Days, by: Sequence[str]) -> pa.Table:
+    """Daily numbers by some dimensions as a table: `day`, the dimensions, and `value`, or both parts of a ratio."""
     lines = days.lines(by)
     size = len(days.calendar)
     dates = [days.calendar.day(at) for at in range(size)]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tidelake.analyses.change.beside import Beside
 from tidelake.analyses.change.explain import Explained
 from tidelake.analyses.change.located import Located, Part
 from tidelake.analyses.change.recommend import Recommendation
@@ -128,34 +127,6 @@ def segments_table(place: Located | None, found: Explained) -> pa.Table:
     units = {"expected": unit, "seen": unit, "effect": _SHARE, "share_of_change": _SHARE}
     fields = [pa.field(name, values.type, metadata=units.get(name)) for name, values in columns.items()]
     return pa.table(list(columns.values()), schema=pa.schema(fields))
-
-
-def beside_table(seen: Sequence[Beside], *, has_cells: bool) -> Result:
-    """Other metrics before and after, as one row a metric and part of it."""
-    rows: list[dict[str, Any]] = []
-    for one in seen:
-        unit = one.subject.unit
-        parts = [("all", one.whole)]
-        if has_cells:
-            parts += [("the segments", one.inside or Part(None, None)), ("all others", one.outside or Part(None, None))]
-        for name, part in parts:
-            lost = one.lost if name == ("the segments" if has_cells else "all") else None
-            rows.append(
-                {
-                    "metric": one.subject.name,
-                    "of": name,
-                    "expected": amount(part.before, unit),
-                    "seen": amount(part.after, unit),
-                    "effect": part.effect,
-                    "lost": None if lost is None else f"{amount(lost, unit)} {one.subject.counted}".strip(),
-                }
-            )
-    kinds = {"effect": pa.float64()}
-    names = ("metric", "of", "expected", "seen", "effect", "lost")
-    schema = pa.schema(
-        [pa.field(name, kinds.get(name, pa.string()), metadata=_SHARE if name == "effect" else None) for name in names]
-    )
-    return Result(pa.Table.from_pylist(rows, schema=schema), title="Other metrics over the same days")
 
 
 def document(one: Explanation) -> dict[str, Any]:

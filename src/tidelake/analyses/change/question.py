@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidelake.analyses.change.beside import beside
 from tidelake.analyses.change.days import Days, LakeDays, TableDays
 from tidelake.analyses.change.explain import Explained, Subject, explained
-from tidelake.analyses.change.explanation import Explanation, beside_table, headline, segments_table
+from tidelake.analyses.change.explanation import Explanation, headline, segments_table
+from tidelake.analyses.change.hypotheses import judge
+from tidelake.analyses.change.known_events import beside as coincidences
+from tidelake.analyses.change.known_events import known_events
+from tidelake.analyses.change.one_dimension import stories
 from tidelake.analyses.change.recommend import recommendations
 from tidelake.analyses.change.spans import Asked
+from tidelake.analyses.change.tables import (
+    beside_table,
+    events_table,
+    factor_words,
+    factors_table,
+    hypotheses_table,
+    stories_table,
+)
+from tidelake.analyses.change.tree import Moved, moved_factors
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
 from tidelake.metrics.daily import Daily, daily
+from tidelake.metrics.factors import factors_of
 
 
 def explain(
@@ -65,29 +81,70 @@ def explain(
     days = LakeDays(told)
     asked = Asked(at, start, end, baseline) if baseline is not None else Asked(at)
     found = explained(days, _subject(told), asked, depth=depth)
-    parts = []
-    if others and found.spans is not None:
-        reach = (days.calendar.day(0), days.calendar.day(len(days.calendar) - 1))
-        read = [_other(engine, lake, project, sources, name, days, reach, where) for name in others]
-        cells = found.located.cells if found.located is not None else []
-        seen = [beside(subject, own, cells, found.spans) for subject, own in read]
-        parts.append(beside_table(seen, has_cells=bool(cells)))
+    parts, more = [], ()
+    if found.spans is not None:
+        lake_of = partial(_days, engine, lake, project, sources, days=days, where=where)
+        parts, more = _around(found, told, project, lake_of, others, depth)
     sql = ";\n\n".join(dict.fromkeys(days.asked))
-    return _explanation(found, told.notes, sql=sql, sources=told.tables, parts=parts)
+    return _explanation(found, told.notes, sql=sql, sources=told.tables, parts=parts, moved=more)
 
 
-def _other(
+def _days(
     engine: Engine,
     lake: Tables,
     project: Project,
     sources: Mapping[str, Source],
     metric: str,
+    *,
     days: LakeDays,
-    reach: tuple[date, date],
     where: str | None,
 ) -> tuple[Subject, Days]:
-    told = daily(engine, lake, project, sources, metric, by=days.dims, start=reach[0], end=reach[1], where=where)
+    """Another metric by the same dimensions and over the same days."""
+    first, last = days.calendar.day(0), days.calendar.day(len(days.calendar) - 1)
+    told = daily(engine, lake, project, sources, metric, by=days.dims, start=first, end=last, where=where)
     return _subject(told), LakeDays(told, is_held=False)
+
+
+def _around(
+    found: Explained,
+    told: Daily,
+    project: Project,
+    days_of: Callable[[str], tuple[Subject, Days]],
+    others: Sequence[str],
+    depth: int | None,
+) -> tuple[list[Result], Sequence[Moved]]:
+    """What stands around a change: its factors, what is ruled out, suspicions, known events, other metrics."""
+    assert found.spans is not None
+    calendar = found.days.calendar
+    onset = calendar.day(found.spans.at)
+    low, high = (onset, onset)
+    if found.onset is not None:
+        low, high = (calendar.day(at) for at in (found.onset.onset.low, found.onset.onset.high))
+    parts: list[Result] = []
+    chain = factors_of(told.metric, told.question.known.get)
+    moved: Sequence[Moved] = ()
+    if chain and found.located is not None:
+        read = [days_of(one.name)[1] for one in chain]
+        names = [one.name for one in chain]
+        moved = moved_factors(read, names, found.spans, is_ratio=found.days.is_ratio, depth=depth)
+        parts.append(factors_table(moved, found))
+    counted = [calendar.day(at) for at in np.flatnonzero(found.spans.baseline | found.spans.window)]
+    if found.located is not None and found.verdict != "no_change":
+        told_by = [stories(found.days.table([dim]), [dim], onset=onset, days=counted) for dim in found.days.dims]
+        parts.append(stories_table([one for story in told_by for one in story]))
+    if project.hypotheses:
+        judged = judge(
+            found.days.table(found.days.dims), project.hypotheses, onset=onset, low=low, high=high, days=counted
+        )
+        parts.append(hypotheses_table(judged))
+    events = coincidences(known_events(project), onset, low, high)
+    if events:
+        parts.append(events_table(events))
+    if others:
+        cells = found.located.cells if found.located is not None else []
+        seen = [beside(subject, own, cells, found.spans) for subject, own in map(days_of, others)]
+        parts.append(beside_table(seen, has_cells=bool(cells)))
+    return parts, moved
 
 
 def explain_table(
@@ -147,6 +204,7 @@ def _explanation(
     sql: str = "",
     sources: Sequence[object] = (),
     parts: Sequence[Result] = (),
+    moved: Sequence[Moved] = (),
 ) -> Explanation:
     return Explanation(
         table=segments_table(found.located, found),
@@ -156,7 +214,7 @@ def _explanation(
         notes=(*found.notes, *notes),
         found=found,
         headline=headline(found),
-        recommendations=tuple(recommendations(found)),
+        recommendations=tuple(recommendations(found, factor_words(moved, found))),
         parts=tuple(parts),
     )
 
