@@ -90,6 +90,7 @@ def daily(
     metric: str,
     *,
     by: Sequence[str] | None = None,
+    also: Sequence[str] = (),
     start: date | None = None,
     end: date | None = None,
     where: str | None = None,
@@ -98,6 +99,7 @@ def daily(
 
     Args:
         by: Dimensions; None = those that tide.yml lists and the metric has, for count facts `entity`.
+        also: More columns to cut by without `by`, where the metric has them.
         start: First local date; None = where the data begin.
         end: Last local date; None = where the data end.
         where: SQL over silver's columns: only rows for which it is true.
@@ -113,7 +115,8 @@ def daily(
     _check_adds_up(definition, leaves)
     if by is None:
         has = dimensions_of(gold, definition, leaves)
-        by = [name for name in (("entity",) if definition.fact == "count" else project.dimensions) if name in has]
+        own = ("entity",) if definition.fact == "count" else project.dimensions
+        by = [name for name in dict.fromkeys([*own, *also]) if name in has]
     check_dimensions(gold, definition, leaves, by)
     asked = condition(gold.events.attributes.spelled(where)) if where is not None else None
     if asked is not None:

@@ -116,7 +116,8 @@ def explained(
     )
     if place.place == "nowhere":
         return Explained(subject, "no_change", days, step, compared, place, cuts=tuple(cuts(days, compared)))
-    inside = days.lines(within=place.cells) if place.place == "segments" else days.lines()
+    hit = with_history(days, place.cells, compared) if place.place == "segments" else []
+    inside = days.lines(within=hit) if hit else days.lines()
     return Explained(
         subject,
         place.place,
@@ -124,18 +125,40 @@ def explained(
         step,
         compared,
         place,
-        loss=_loss(days, place, compared, inside),
+        loss=_loss(days, hit, compared, inside) if place.place != "mix" else None,
         affected=np.where(calendar.known, inside.numerator[0], np.nan),
         lines=tuple(_lines(days, place, compared)),
         cuts=tuple(cuts(days, compared)),
     )
 
 
-def _loss(days: Days, place: Located, compared: Spans, inside: Lines) -> Loss | None:
+def with_history(days: Days, cells: Sequence[Mapping[str, str]], compared: Spans) -> list[dict[str, str]]:
+    """Segments without the values that came with the change: what those who have them now did before stands elsewhere.
+
+    A version that appears with the fall took its users from other versions: the loss is that of all versions in the
+    rest of the segment. Empty where nothing is left, so that it is that of the whole.
+    """
+    found: list[dict[str, str]] = []
+    for cell in cells:
+        kept = {dim: value for dim, value in cell.items() if _was_there(days, dim, value, compared)}
+        if not kept:
+            return []
+        if kept not in found:
+            found.append(kept)
+    return found
+
+
+def _was_there(days: Days, dim: str, value: str, compared: Spans) -> bool:
+    lines = days.lines(within=[{dim: value}])
+    held = (lines.numerator if lines.denominator is None else lines.denominator)[0]
+    return int((held[compared.baseline] > 0).sum()) >= _LEAST_DAYS
+
+
+def _loss(days: Days, cells: Sequence[Mapping[str, str]], compared: Spans, inside: Lines) -> Loss | None:
     """What was lost in the segments that carry the change, with all others as controls; else in the whole."""
-    if not inside.numerator.any():
+    if not inside.numerator.any() or int((compared.baseline & days.calendar.known).sum()) < _LEAST_DAYS:
         return None
-    controls = _controls(days, place.cells) if place.place == "segments" else None
+    controls = _controls(days, cells) if cells else None
     calendar = days.calendar
     counted = calendar.known & (compared.baseline | (np.arange(len(calendar)) >= compared.at))
     where = (calendar.weekdays, compared.at, compared.until + 1)

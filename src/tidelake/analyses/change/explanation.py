@@ -84,10 +84,12 @@ def headline(found: Explained) -> tuple[str, ...]:
     elif place.segments:
         listed = "; ".join(where_text(segment.cause.values) for segment in place.segments[:4])
         more = f" and {len(place.segments) - 4} more" if len(place.segments) > 4 else ""
-        what = "the changed mix" if found.verdict == "mix" else "these"
-        part = f": {what} account for {percent(place.explained, signed=False)}" if place.explained is not None else ""
+        part = f", {percent(place.explained, signed=False)} of the change" if place.explained is not None else ""
         rest = f"; all others {percent(place.rest.effect)}" if place.rest and place.rest.effect is not None else ""
-        lines.append(f"Carried by {listed}{more}{part}{rest}.")
+        if found.verdict == "mix":
+            lines.append(f"It is the mix: {listed}{more} changed in weight{part}; rates account for the rest.")
+        else:
+            lines.append(f"Carried by {listed}{more}{part}{rest}.")
     if found.loss is not None:
         lost, low, high = found.loss.lost, found.loss.low, found.loss.high
         word = "Lost" if lost >= 0 else "Gained"
@@ -95,7 +97,7 @@ def headline(found: Explained) -> tuple[str, ...]:
         of = f" {found.subject.counted}" if found.subject.counted else ""
         lines.append(
             f"{word}: {amount(abs(lost), _sum_unit(unit))}{of} (90 % interval {amount(low, _sum_unit(unit))} to "
-            f"{amount(high, _sum_unit(unit))}; {found.loss.note})."
+            f"{amount(high, _sum_unit(unit))}, {'calibrated' if found.loss.is_calibrated else 'not calibrated'})."
         )
     return tuple(lines)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
 from tidelake.analyses.change.days import Bools, Days, Lines, weights
 from tidelake.analyses.change.leaves import Floats
@@ -15,6 +14,7 @@ from tidelake.analyses.change.localise import Cause, localise_sum
 from tidelake.analyses.change.ratio import localise_ratio
 
 Place = Literal["segments", "mix", "everywhere", "nowhere"]
+_NEWCOMERS = 0.05  # of what is seen, under values that were not there before
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class Segment:
     Attributes:
         cause: What was found in it.
         part: Its numbers.
-        share: Its part of the whole change, 1 = all of it; null where the whole did not move.
+        share: Its part of the whole change, 1 = all of it; null where the whole did not move. Of a mix what comes from
+            its share of the denominator.
     """
 
     cause: Cause
@@ -64,6 +65,8 @@ class Located:
         explained: Part of the change that the segments carry, each leaf once; null where the whole did not move.
         rate: Ratios: part of the change that comes from rates.
         mix: Ratios: part that comes from the mix; the two add up to the change.
+        left_out: Dimensions in which much stands under values that came with the change, so that a sum cannot be
+            compared by them.
     """
 
     whole: Part
@@ -73,11 +76,20 @@ class Located:
     explained: float | None
     rate: float | None = None
     mix: float | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def cells(self) -> list[dict[str, str]]:
         """The segments' values by dimension."""
         return [segment.cause.values for segment in self.segments]
+
+
+@dataclass(frozen=True)
+class _Causes:
+    causes: Sequence[Cause] = ()
+    rate: float | None = None
+    mix: float | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def located(
@@ -101,23 +113,23 @@ def located(
     """
     before, after = weights(days.calendar, baseline, window)
     whole = part_of(days.lines(), before, after)
-    found = _causes(days.leaves(before, after), days, depth) if days.dims else ([], None, None)
-    causes, rate, mix = found
+    found = _causes(days, before, after, depth)
+    causes, rate, mix = found.causes, found.rate, found.mix
     if not causes and seen_in:
         causes = [_seen(days, seen_in, whole, before, after)]
     if not causes:
         place: Place = "everywhere" if is_sure else "nowhere"
-        return Located(whole, place, (), None, None, rate, mix)
+        return Located(whole, place, (), None, None, rate, mix, found.left_out)
     cells = [cause.values for cause in causes]
     moved, every = whole.effect, days.lines()
-    segments = tuple(_segment(days, cause, every, before, after, moved) for cause in causes)
+    segments = tuple(_segment(days, cause, every, before, after) for cause in causes)
     outside = days.lines(outside=cells)
     rest = part_of(outside, before, after)
     is_mix = all(cause.kind == "mix" for cause in causes)
     explained = None if is_mix else _explained(days.lines(within=cells), every, before, after)
     if is_mix and moved and mix is not None and whole.before:
         explained = mix / (moved * whole.before)
-    return Located(whole, "mix" if is_mix else "segments", segments, rest, explained, rate, mix)
+    return Located(whole, "mix" if is_mix else "segments", segments, rest, explained, rate, mix, found.left_out)
 
 
 def _seen(days: Days, values: Mapping[str, str], whole: Part, before: Floats, after: Floats) -> Cause:
@@ -127,22 +139,59 @@ def _seen(days: Days, values: Mapping[str, str], whole: Part, before: Floats, af
     return Cause(dict(values), "rate" if days.is_ratio else "volume", own.effect or 0.0, share, 0.0)
 
 
-def _segment(days: Days, cause: Cause, every: Lines, before: Floats, after: Floats, moved: float | None) -> Segment:
+def _segment(days: Days, cause: Cause, every: Lines, before: Floats, after: Floats) -> Segment:
     own = days.lines(within=[cause.values])
-    if cause.kind == "mix":
-        share = cause.share / moved if moved else None
-    else:
-        share = _explained(own, every, before, after)
+    share = (_mixed if cause.kind == "mix" else _explained)(own, every, before, after)
     return Segment(cause, part_of(own, before, after), share)
 
 
-def _causes(leaves: pa.Table, days: Days, depth: int | None) -> tuple[Sequence[Cause], float | None, float | None]:
+def _mixed(inside: Lines, every: Lines, before: Floats, after: Floats) -> float | None:
+    """The part of a ratio's change that comes from a segment's share of the denominator: Kitagawa, it and all others."""
+    if inside.denominator is None or every.denominator is None:
+        return None
+    sides = []
+    for weight in (before, after):
+        above, below = (float(part.sum(axis=0) @ weight) for part in (inside.numerator, inside.denominator))
+        whole_above, whole_below = (float(part.sum(axis=0) @ weight) for part in (every.numerator, every.denominator))
+        if min(below, whole_below - below) <= 0:
+            return None
+        sides.append(
+            (
+                below / whole_below,
+                above / below,
+                (whole_above - above) / (whole_below - below),
+                whole_above / whole_below,
+            )
+        )
+    (share, rate, others, whole), (share_after, rate_after, others_after, whole_after) = sides
+    away = (rate + rate_after) / 2 - (others + others_after) / 2
+    return (share_after - share) * away / (whole_after - whole) if whole_after != whole else None
+
+
+def _causes(days: Days, before: Floats, after: Floats, depth: int | None) -> _Causes:
+    if not days.dims:
+        return _Causes()
+    leaves = days.leaves(before, after)
     if not leaves.num_rows:
-        return [], None, None
+        return _Causes()
     if days.is_ratio:
         change = localise_ratio(leaves, days.dims, depth=depth)
-        return change.causes, change.rate, change.mix
-    return localise_sum(leaves, days.dims, depth=depth), None, None
+        return _Causes(change.causes, change.rate, change.mix)
+    dims = [dim for dim in days.dims if not _has_newcomers(days, dim, before, after)]
+    left_out = tuple(dim for dim in days.dims if dim not in dims)
+    if not dims:
+        return _Causes(left_out=left_out)
+    if left_out:
+        summed = leaves.group_by(dims, use_threads=False).aggregate([("real", "sum"), ("predict", "sum")])
+        leaves = summed.rename_columns([*dims, "real", "predict"])
+    return _Causes(localise_sum(leaves, dims, depth=depth), left_out=left_out)
+
+
+def _has_newcomers(days: Days, dim: str, before: Floats, after: Floats) -> bool:
+    """Whether much stands under values that were not there before: it came from the other values, which fell by it."""
+    lines = days.lines([dim])
+    old, new = lines.numerator @ before, lines.numerator @ after
+    return float(new[old <= 0].sum()) > _NEWCOMERS * float(new.sum())
 
 
 def part_of(lines: Lines, before: Floats, after: Floats) -> Part:

@@ -33,6 +33,8 @@ from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
+from tidelake.engine.sql import columns_of
+from tidelake.errors import DefinitionError
 from tidelake.gold.dates import Tables
 from tidelake.metrics.daily import Daily, daily
 from tidelake.metrics.factors import factors_of
@@ -77,7 +79,8 @@ def explain(
     """
     by = (by,) if isinstance(by, str) else by
     reach = {} if baseline is not None else {"start": start, "end": end}
-    told = daily(engine, lake, project, sources, metric, by=by, where=where, **reach)
+    suspected = [name for one in project.hypotheses for name in columns_of(one.where)]
+    told = daily(engine, lake, project, sources, metric, by=by, also=suspected, where=where, **reach)
     days = LakeDays(told)
     asked = Asked(at, start, end, baseline) if baseline is not None else Asked(at)
     found = explained(days, _subject(told), asked, depth=depth)
@@ -142,8 +145,13 @@ def _around(
         parts.append(events_table(events))
     if others:
         cells = found.located.cells if found.located is not None else []
-        seen = [beside(subject, own, cells, found.spans) for subject, own in map(days_of, others)]
-        parts.append(beside_table(seen, has_cells=bool(cells)))
+        seen, apart = [], []
+        for name in others:
+            try:
+                seen.append(beside(*days_of(name), cells, found.spans))
+            except DefinitionError as error:
+                apart.append(f"{name} is left out: {error}")
+        parts.append(beside_table(seen, has_cells=bool(cells), notes=apart))
     return parts, moved
 
 
@@ -211,12 +219,22 @@ def _explanation(
         sql=sql,
         sources=tuple(sources),  # type: ignore[arg-type]
         title=f"Why {found.subject.name} moved",
-        notes=(*found.notes, *notes),
+        notes=(*found.notes, *_of_newcomers(found), *([found.loss.note] if found.loss is not None else []), *notes),
         found=found,
         headline=headline(found),
         recommendations=tuple(recommendations(found, factor_words(moved, found))),
         parts=tuple(parts),
     )
+
+
+def _of_newcomers(found: Explained) -> list[str]:
+    if found.located is None or not found.located.left_out:
+        return []
+    named = ", ".join(found.located.left_out)
+    return [
+        f"{named}: values came with the change and took from others, so that a sum cannot be compared by it. A ratio can, "
+        "such as one per user."
+    ]
 
 
 __all__ = ["Days", "explain", "explain_table"]

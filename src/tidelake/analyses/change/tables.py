@@ -98,7 +98,7 @@ def events_table(events: Sequence[Coincidence]) -> Result:
     return _rows(rows, ("event", "coincidence"), "Known events (a coincidence is no cause)")
 
 
-def beside_table(seen: Sequence[Beside], *, has_cells: bool) -> Result:
+def beside_table(seen: Sequence[Beside], *, has_cells: bool, notes: Sequence[str] = ()) -> Result:
     """Other metrics before and after, as one row a metric and part of it."""
     rows: list[dict[str, Any]] = []
     for one in seen:
@@ -119,4 +119,4 @@ def beside_table(seen: Sequence[Beside], *, has_cells: bool) -> Result:
                 }
             )
     names = ("metric", "of", "expected", "seen", "effect", "lost")
-    return _rows(rows, names, "Other metrics over the same days")
+    return _rows(rows, names, "Other metrics over the same days", notes)
