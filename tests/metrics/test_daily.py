@@ -81,7 +81,7 @@ def test_a_ratio_has_both_parts(tiny: Tiny) -> None:
 
 
 def test_a_ratio_over_rows_counts_them(tiny: Tiny) -> None:
-    """Sessions without a play: on the 3rd bob's one; ann's are two, for an hour lies between; on the 5th bob's has one."""
+    """Sessions without a play: bob's on the 3rd; ann's are two, for an hour lies between; bob's on the 5th has one."""
     assert rows(tiny, "bounce_session", by=("region",)) == [
         (date(2025, 3, 3), "north", 1.0, 2.0),
         (date(2025, 3, 3), "south", 0.0, 1.0),

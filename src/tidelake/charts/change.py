@@ -34,7 +34,7 @@ def daily_panels(rows: Rows, *, at: date, form: str, unit: str | None) -> Any:
 def _panel(rows: Rows, name: str, at: date, form: str, unit: str | None, columns: int) -> Any:
     import altair as alt
 
-    data = alt.Data(values=[{**row, "day": str(row["day"])} for row in rows])
+    data = alt.InlineData(values=[{**row, "day": str(row["day"])} for row in rows])
     days = alt.Axis(grid=False, labelOverlap=True, format="%-d %b", tickCount=6)
     x = alt.X("day:T", title=None, scale=alt.Scale(type="utc"), axis=days)
     y = alt.Y("seen:Q", title=unit, scale=alt.Scale(zero=False), axis=alt.Axis(format=form, tickCount=5))
@@ -49,7 +49,7 @@ def _panel(rows: Rows, name: str, at: date, form: str, unit: str | None, columns
 def _onset(at: date) -> Any:
     import altair as alt
 
-    rule = alt.Chart(alt.Data(values=[{"day": str(at)}])).mark_rule(color=_FALL, strokeDash=[2, 2], strokeWidth=1.5)
+    rule = alt.Chart(alt.InlineData(values=[{"day": str(at)}])).mark_rule(color=_FALL, strokeDash=[2, 2], strokeWidth=1.5)
     return rule.encode(x=alt.X("day:T"))
 
 
@@ -69,7 +69,7 @@ def contributions(rows: Rows, *, form: str, title: str) -> Any:
     for dim in dims:
         own = [dict(row) for row in rows if row["dimension"] == dim]
         order = list(dict.fromkeys(row["value"] for row in own))
-        bars = alt.Chart(alt.Data(values=own)).mark_bar(cornerRadiusEnd=2)
+        bars = alt.Chart(alt.InlineData(values=own)).mark_bar(cornerRadiusEnd=2)
         panel = bars.encode(
             x=alt.X("contribution:Q", title=title, axis=alt.Axis(format=form, tickCount=6)),
             y=alt.Y("value:N", sort=order, title=None, axis=alt.Axis(ticks=False, labelLimit=200)),
@@ -93,7 +93,7 @@ def waterfall(rows: Rows, *, form: str, unit: str | None) -> Any:
         {**row, "kind": "whole" if row["is_whole"] else "rise" if row["end"] >= row["start"] else "fall"}
         for row in rows
     ]
-    base = alt.Chart(alt.Data(values=told))
+    base = alt.Chart(alt.InlineData(values=told))
     x = alt.X("label:N", sort=order, title=None, axis=alt.Axis(labelAngle=-20, ticks=False, labelLimit=150))
     colours = alt.Scale(domain=["whole", "fall", "rise"], range=[_WHOLE, _FALL, _RISE])
     bars = base.mark_bar(size=46).encode(
@@ -118,7 +118,7 @@ def loss_band(rows: Rows, *, at: date, form: str, unit: str | None) -> Any:
     import altair as alt
 
     values = [{**row, "day": str(row["day"])} for row in rows if row["day"] >= at - timedelta(days=42)]
-    base = alt.Chart(alt.Data(values=values))
+    base = alt.Chart(alt.InlineData(values=values))
     days = alt.Axis(grid=False, labelOverlap=True, format="%-d %b", tickCount=8)
     x = alt.X("day:T", title=None, scale=alt.Scale(type="utc"), axis=days)
     axis = alt.Axis(format=form, tickCount=6)

@@ -167,8 +167,9 @@ def _steps(found: Explained) -> list[dict[str, Any]]:
 
 
 def _band(found: Explained) -> list[dict[str, Any]]:
-    loss, spans, calendar = found.loss, found.spans, found.days.calendar
-    assert loss is not None and spans is not None and found.affected is not None
+    loss, calendar = found.loss, found.days.calendar
+    assert loss is not None
+    assert found.affected is not None
     return [
         {
             "day": calendar.day(at),
@@ -189,14 +190,17 @@ def _known(value: float) -> float | None:
 
 _STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 Inter, "Helvetica Neue", Arial, sans-serif; color: #1F2430; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; }
+body { font: 15px/1.5 Inter, "Helvetica Neue", Arial, sans-serif; color: #1F2430; margin: 2rem auto;
+  max-width: 60rem; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .3rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
 .answer { border-left: 4px solid #0072B2; padding: .2rem 1rem; background: #F5F8FB; } .answer p { margin: .4rem 0; }
-table { border-collapse: collapse; width: 100%; font-size: 13.5px; } th { text-align: left; border-bottom: 2px solid #B9BEC7; }
+table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
+th { text-align: left; border-bottom: 2px solid #B9BEC7; }
 td, th { padding: .3rem .7rem .3rem 0; vertical-align: top; } td { border-bottom: 1px solid #E6E8EB; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1.4rem 0; overflow-x: auto; } figcaption { color: #5F6570; font-size: 13px; }
-footer { color: #5F6570; font-size: 12.5px; margin-top: 3rem; } pre { background: #F1F2F4; padding: .8rem; overflow-x: auto; font-size: 12px; }
+footer { color: #5F6570; font-size: 12.5px; margin-top: 3rem; }
+pre { background: #F1F2F4; padding: .8rem; overflow-x: auto; font-size: 12px; }
 """
 
 
@@ -205,8 +209,7 @@ def html_report(why: Explanation, figures: Sequence[Figure]) -> str:
     parts = [f"<h1>{html.escape(why.title)}</h1>"]
     parts.append('<div class="answer">' + "".join(f"<p>{html.escape(line)}</p>" for line in why.headline) + "</div>")
     tables, charts = list(why.tables()), list(figures)
-    for table in tables:
-        parts.append(f"<h2>{html.escape(table.title)}</h2>" + _html_table(table))
+    parts += [f"<h2>{html.escape(table.title)}</h2>" + _html_table(table) for table in tables]
     if charts:
         parts.append("<h2>In pictures</h2>")
     parts += [f"<figure>{one.svg}<figcaption>{html.escape(one.title)}</figcaption></figure>" for one in charts]
@@ -259,8 +262,10 @@ def _markdown_table(table: Result) -> str:
     columns = columns_of(_shown(table))
     lines = ["| " + " | ".join(column.name.replace("_", " ") for column in columns) + " |"]
     lines.append("|" + "|".join("---:" if column.numeric else "---" for column in columns) + "|")
-    for at in range(len(table)):
-        lines.append("| " + " | ".join(column.cells[at].strip().replace("|", "\\|") for column in columns) + " |")
+    lines += [
+        "| " + " | ".join(column.cells[at].strip().replace("|", "\\|") for column in columns) + " |"
+        for at in range(len(table))
+    ]
     return "\n".join(lines)
 
 

@@ -133,7 +133,7 @@ def between(days: Days) -> Spans:
 def test_rate_and_mix_add_up_to_the_change() -> None:
     """Kitagawa by hand: the ratio goes from 40/200 = .2 to 65/300; a's share from 1/2 to 1/3, its rate .1 to .05.
 
-    Rate of a = 5/12 * -.05; mix of a = -1/6 * (.075 - .208333); b's rate does not change, its mix = 1/6 * (.3 - .208333).
+    Rate of a = 5/12 * -.05, its mix = -1/6 * (.075 - .208333); b's rate does not change.
     """
     days = ratio_days()
     found = {cut.value: cut for cut in cuts(days, between(days))}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +42,7 @@ class Calendar:
     def __len__(self) -> int:
         return len(self.known)
 
-    def day(self, at: int) -> date:
+    def day(self, at: int | np.integer[Any]) -> date:
         """The date at a position."""
         return self.first + timedelta(days=int(at))
 

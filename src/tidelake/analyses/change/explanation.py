@@ -91,13 +91,14 @@ def headline(found: Explained) -> tuple[str, ...]:
         else:
             lines.append(f"Carried by {listed}{more}{part}{rest}.")
     if found.loss is not None:
-        lost, low, high = found.loss.lost, found.loss.low, found.loss.high
+        lost, least, most = found.loss.lost, found.loss.low, found.loss.high
         word = "Lost" if lost >= 0 else "Gained"
-        low, high = sorted((abs(low), abs(high))) if low * high > 0 else (low, high)
+        if lost < 0:
+            least, most = -most, -least
         of = f" {found.subject.counted}" if found.subject.counted else ""
         lines.append(
-            f"{word}: {amount(abs(lost), _sum_unit(unit))}{of} (90 % interval {amount(low, _sum_unit(unit))} to "
-            f"{amount(high, _sum_unit(unit))}, {'calibrated' if found.loss.is_calibrated else 'not calibrated'})."
+            f"{word}: {amount(abs(lost), _sum_unit(unit))}{of} (90 % interval {amount(least, _sum_unit(unit))} to "
+            f"{amount(most, _sum_unit(unit))}, {'calibrated' if found.loss.is_calibrated else 'not calibrated'})."
         )
     return tuple(lines)
 

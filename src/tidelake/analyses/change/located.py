@@ -146,7 +146,7 @@ def _segment(days: Days, cause: Cause, every: Lines, before: Floats, after: Floa
 
 
 def _mixed(inside: Lines, every: Lines, before: Floats, after: Floats) -> float | None:
-    """The part of a ratio's change that comes from a segment's share of the denominator: Kitagawa, it and all others."""
+    """The part of a ratio's change that comes from a segment's share of all (Kitagawa, it and all others)."""
     if inside.denominator is None or every.denominator is None:
         return None
     sides = []

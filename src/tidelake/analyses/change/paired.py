@@ -51,7 +51,7 @@ class PairedDays:
     def _aligned(self, lines: Lines, names: tuple[tuple[str, ...], ...], days: Days) -> Floats:
         start = days.calendar.at(self.calendar.first)
         found = np.zeros((len(names), len(self.calendar)))
-        rows = {name: row for name, row in zip(lines.names, lines.numerator, strict=True)}
+        rows = dict(zip(lines.names, lines.numerator, strict=True))
         for at, name in enumerate(names):
             if name in rows:
                 found[at] = rows[name][start : start + len(self.calendar)]

@@ -84,7 +84,8 @@ def explain(
     days = LakeDays(told)
     asked = Asked(at, start, end, baseline) if baseline is not None else Asked(at)
     found = explained(days, _subject(told), asked, depth=depth)
-    parts, more = [], ()
+    parts: list[Result] = []
+    more: Sequence[Moved] = ()
     if found.spans is not None:
         lake_of = partial(_days, engine, lake, project, sources, days=days, where=where)
         parts, more = _around(found, told, project, lake_of, others, depth)
@@ -231,10 +232,8 @@ def _of_newcomers(found: Explained) -> list[str]:
     if found.located is None or not found.located.left_out:
         return []
     named = ", ".join(found.located.left_out)
-    return [
-        f"{named}: values came with the change and took from others, so that a sum cannot be compared by it. A ratio can, "
-        "such as one per user."
-    ]
+    said = "values came with the change and took from others, so that a sum cannot be compared by it"
+    return [f"{named}: {said}. A ratio can, such as one per user."]
 
 
 __all__ = ["Days", "explain", "explain_table"]

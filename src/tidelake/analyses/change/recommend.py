@@ -140,7 +140,8 @@ def _with_kpi(
 
 def _kpi(days: Days, found: Explained, where: Mapping[str, str], after: int) -> Kpi | None:
     """The level that nineteen of twenty days before the change would have reached."""
-    assert found.spans is not None and found.located is not None
+    assert found.spans is not None
+    assert found.located is not None
     value = days.lines(within=[where] if where else None).value[0]
     before = value[found.spans.baseline]
     before = before[np.isfinite(before)]
@@ -154,7 +155,8 @@ def _kpi(days: Days, found: Explained, where: Mapping[str, str], after: int) -> 
 
 
 def _prevention(found: Explained, by: str) -> Recommendation:
-    assert found.spans is not None and found.located is not None
+    assert found.spans is not None
+    assert found.located is not None
     effect = abs(found.located.whole.effect or 0.0)
     due = found.days.calendar.day(found.spans.until) + timedelta(days=_LONG)
     text = f"Watch {found.subject.name} after every build: tide watch {found.subject.name} {by}".strip() + "."
