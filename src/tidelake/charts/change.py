@@ -49,7 +49,8 @@ def _panel(rows: Rows, name: str, at: date, form: str, unit: str | None, columns
 def _onset(at: date) -> Any:
     import altair as alt
 
-    rule = alt.Chart(alt.InlineData(values=[{"day": str(at)}])).mark_rule(color=_FALL, strokeDash=[2, 2], strokeWidth=1.5)
+    data = alt.InlineData(values=[{"day": str(at)}])
+    rule = alt.Chart(data).mark_rule(color=_FALL, strokeDash=[2, 2], strokeWidth=1.5)
     return rule.encode(x=alt.X("day:T"))
 
 
