@@ -112,7 +112,7 @@ def _story(daily: Daily, name: str, onset: date) -> Story:
 
 
 def _told(name: str, found: list[tuple[Value, Excess, float]]) -> Story:
-    p = _homogeneity(np.array([one[1].step.z for one in found]), np.array([one[2] for one in found]))
+    p = homogeneity(np.array([one[1].step.z for one in found]), np.array([one[2] for one in found]))
     ordered = sorted(found, key=lambda one: (-_size(one[0]), one[0].name))
     value = ordered[0][0]
     effects = [one[0].effect for one in found]
@@ -149,7 +149,8 @@ def _none_stands_out(found: Sequence[tuple[Value, Excess]]) -> bool:
     )
 
 
-def _homogeneity(z: Floats, weight: Floats) -> float:
+def homogeneity(z: Floats, weight: Floats) -> float:
+    """How likely values that move alike move apart so far: from steps as normal deviates, and shares of the whole."""
     return float(chdtrc(len(z) - 1, float(((1 - weight) * z**2).sum())))
 
 
