@@ -10,6 +10,7 @@ import numpy as np
 
 from tidelake.analyses.change.cuts import Cut, cuts
 from tidelake.analyses.change.days import Days, Lines
+from tidelake.analyses.change.faults import Fault
 from tidelake.analyses.change.leaves import Floats
 from tidelake.analyses.change.located import Located, located
 from tidelake.analyses.change.loss import Loss, loss, loss_of_ratio
@@ -67,6 +68,7 @@ class Explained:
         affected: Shape (days,): what the loss is of, as it was seen; null without a loss.
         lines: Daily numbers of the whole and of the segments.
         cuts: Every value of each dimension before and after.
+        fault: What is wrong with the data, where that explains the change.
         notes: What a reader must know.
     """
 
@@ -80,24 +82,20 @@ class Explained:
     affected: Floats | None = None
     lines: tuple[Line, ...] = ()
     cuts: tuple[Cut, ...] = ()
+    fault: Fault | None = None
     notes: tuple[str, ...] = ()
 
 
-def explained(
-    days: Days, subject: Subject, asked: Asked, *, depth: int | None = None, is_faulty: bool = False
-) -> Explained:
+def explained(days: Days, subject: Subject, asked: Asked, *, depth: int | None = None) -> Explained:
     """A change: since when, where, and what it cost.
 
     Args:
         depth: Most dimensions in one segment.
-        is_faulty: Whether a fault of the data explains it: then nothing else is said.
 
     Raises:
         DefinitionError: The days asked for are not there.
     """
     calendar = days.calendar
-    if is_faulty:
-        return Explained(subject, "data_fault", days)
     if asked.first is None and int(calendar.known.sum()) < 2 * _LEAST_DAYS:
         note = f"{int(calendar.known.sum())} days count, too few to find a change in; name the day with --at."
         return Explained(subject, "cannot_be_told", days, notes=(note,))

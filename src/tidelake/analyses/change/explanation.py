@@ -60,7 +60,8 @@ def headline(found: Explained) -> tuple[str, ...]:
     name, unit = found.subject.name, found.subject.unit
     first, last = found.days.calendar.day(0), found.days.calendar.day(len(found.days.calendar) - 1)
     if found.verdict == "data_fault":
-        return (f"{name}: the data are not whole, so that no fall is shown.",)
+        why = found.fault.evidence if found.fault is not None else "rows are missing"
+        return (f"{name}: the data are not whole, so that no change is shown: {why}.",)
     if found.verdict == "cannot_be_told":
         return (f"{name}: it cannot be told whether it moved.",)
     if found.verdict == "no_change" or found.located is None or found.spans is None:
@@ -149,6 +150,7 @@ def document(one: Explanation) -> dict[str, Any]:
             "last": calendar.day(len(calendar) - 1),
             "left_out": [calendar.day(at) for at in np.flatnonzero(~calendar.known)],
         },
+        "fault": None if found.fault is None else vars(found.fault),
         "baseline": None,
         "window": None,
         "onset": None,

@@ -14,6 +14,8 @@ from tidelake.analyses.change.beside import beside
 from tidelake.analyses.change.days import Days, LakeDays, TableDays
 from tidelake.analyses.change.explain import Explained, Subject, explained
 from tidelake.analyses.change.explanation import Explanation, headline, segments_table
+from tidelake.analyses.change.fault_tables import source_days
+from tidelake.analyses.change.faults import Fault, faults, verdict
 from tidelake.analyses.change.hypotheses import judge
 from tidelake.analyses.change.known_events import beside as coincidences
 from tidelake.analyses.change.known_events import known_events
@@ -25,6 +27,7 @@ from tidelake.analyses.change.tables import (
     events_table,
     factor_words,
     factors_table,
+    faults_table,
     hypotheses_table,
     stories_table,
 )
@@ -86,11 +89,29 @@ def explain(
     found = explained(days, _subject(told), asked, depth=depth)
     parts: list[Result] = []
     more: Sequence[Moved] = ()
-    if found.spans is not None:
+    faulty = _faults(told, found)
+    if faulty:
+        parts.append(faults_table(faulty))
+    if (whole := verdict(faulty)) is not None:
+        found = Explained(found.subject, "data_fault", days, found.onset, found.spans, fault=whole)
+    elif found.spans is not None:
         lake_of = partial(_days, engine, lake, project, sources, days=days, where=where)
         parts, more = _around(found, told, project, lake_of, others, depth)
     sql = ";\n\n".join(dict.fromkeys(days.asked))
     return _explanation(found, told.notes, sql=sql, sources=told.tables, parts=parts, moved=more)
+
+
+def _faults(told: Daily, found: Explained) -> list[Fault]:
+    """Faults of the data around the change, of every source that the metric is made of; without a change none."""
+    if found.spans is None:
+        return []
+    calendar, gold = found.days.calendar, told.question.gold
+    known = np.flatnonzero(found.spans.baseline)
+    first, onset = calendar.day(known[0]), calendar.day(found.spans.at)
+    names = [told.metric.source] if told.metric.fact == "count" else [source.name for source in gold.events.sources]
+    last = calendar.day(found.spans.until)
+    read = [source_days(gold, name, first=first, last=last) for name in names if name]
+    return [fault for one in read for fault in faults(one, first=first, onset=onset, last=last)]
 
 
 def _days(

@@ -10,6 +10,7 @@ import numpy as np
 
 from tidelake.analyses.change.days import Days
 from tidelake.analyses.change.explain import Explained
+from tidelake.analyses.change.faults import Fault
 from tidelake.analyses.change.located import Segment
 from tidelake.analyses.change.words import amount, day_text, percent, where_text
 
@@ -63,6 +64,8 @@ def recommendations(found: Explained, factors: Sequence[str] = (), missing: Sequ
         factors: In words, which factors of the metric moved, the largest first.
         missing: Columns that a declared hypothesis needs and the data lack.
     """
+    if found.fault is not None:
+        return [_repair(found.fault)]
     if found.located is None or found.spans is None or found.verdict in ("no_change", "cannot_be_told", "data_fault"):
         return []
     moved = found.located.whole.effect or 0.0
@@ -82,6 +85,13 @@ def recommendations(found: Explained, factors: Sequence[str] = (), missing: Sequ
     by = " ".join(f"--by {dim}" for dim in (_first(found) or dict.fromkeys(found.days.dims[:1])))
     listed.append(_prevention(found, by))
     return listed
+
+
+def _repair(fault: Fault) -> Recommendation:
+    span = f"{day_text(fault.first_day)} to {day_text(fault.last_day)}"
+    text = f"Repair the data of {fault.source} from {span} before anything is read from them: {fault.evidence}."
+    said = f"every day from {span} complete, and the number explained again"
+    return Recommendation("P1", "Data Engineering", text, None, said)
 
 
 def _first(found: Explained) -> Mapping[str, str]:

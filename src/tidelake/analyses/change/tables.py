@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from tidelake.analyses.change.beside import Beside
 from tidelake.analyses.change.explain import Explained
+from tidelake.analyses.change.faults import Fault
 from tidelake.analyses.change.hypotheses import Judged
 from tidelake.analyses.change.known_events import Coincidence
 from tidelake.analyses.change.located import Part
@@ -29,6 +30,21 @@ def _rows(rows: Iterable[Mapping[str, Any]], names: Sequence[str], title: str, n
     return Result(
         pa.Table.from_pylist([dict(row) for row in rows], schema=pa.schema(fields)), title=title, notes=tuple(notes)
     )
+
+
+def faults_table(faults: Sequence[Fault]) -> Result:
+    """What is unusual about the data around the change."""
+    rows = [
+        {
+            "fault": one.kind.replace("_", " "),
+            "source": one.source,
+            "first_day": str(one.first_day),
+            "last_day": str(one.last_day),
+            "evidence": one.evidence,
+        }
+        for one in faults
+    ]
+    return _rows(rows, ("fault", "source", "first_day", "last_day", "evidence"), "The data around the change")
 
 
 def factors_table(moved: Sequence[Moved], found: Explained) -> Result:
