@@ -67,7 +67,7 @@ def planted(
     return values, at
 
 
-def watched(values: Floats, at: int | None) -> dict[str, Any]:
+def watched(values: Floats, at: int | None, *, first: int = FIRST_LOOK) -> dict[str, Any]:
     """What looking at a series every day would have told: false alarms, days watched, delay, where it was laid.
 
     Alarms that mean the same day, give or take three, are one. One that comes before the step, or that means a day
@@ -78,7 +78,7 @@ def watched(values: Floats, at: int | None) -> dict[str, Any]:
     told |= {"delay": None, "first": None, "last": None}
     wrong: list[int] = []
     is_true = False
-    for today in range(FIRST_LOOK, len(values)):
+    for today in range(first, len(values)):
         began = time.process_time()
         found = onset(values[: today + 1], weekdays[: today + 1])
         told["seconds"] += time.process_time() - began
@@ -108,9 +108,10 @@ def _judged(rows: list[dict[str, Any]]) -> dict[str, Any]:
     found = [row for row in rows if row["delay"] is not None]
     result: dict[str, Any] = {
         "series": len(rows),
-        "false_alarms_a_year": 365 * sum(row["alarms"] for row in rows) / max(sum(row["days"] for row in rows), 1),
         "milliseconds": 1000 * sum(row["seconds"] for row in rows) / sum(row["looks"] for row in rows),
     }
+    if watched_days := sum(row["days"] for row in rows):
+        result["false_alarms_a_year"] = 365 * sum(row["alarms"] for row in rows) / watched_days
     if found:
         ends = [row["last"] for row in found]
         result |= {
@@ -123,15 +124,19 @@ def _judged(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def watch_steps(count: int, seed: int, *, sign: float = 1.0, is_each: bool = False) -> None:
-    """Planted steps, `count` a fall; with `is_each` also by noise and length. `sign` -1 = rises."""
+def watch_steps(count: int, seed: int, *, sign: float = 1.0, is_each: bool = False, is_late: bool = False) -> None:
+    """Planted steps, `count` a fall; with `is_each` also by noise and length. `sign` -1 = rises.
+
+    With `is_late` a series is watched from the step on only: found and delay without the false alarms before.
+    """
     rng = np.random.default_rng(seed)
-    for fall in FALLS:
+    for fall in FALLS[2:] if is_late else FALLS:
         rows: list[dict[str, Any]] = []
         for i in range(count):
             noise, days = NOISES[i % 3], LENGTHS[i // 3 % 4]
             values, at = planted(rng, days=days, fall=sign * fall, noise=noise)
-            rows.append(watched(values, at) | {"noise": noise, "length": days})
+            first = at if is_late and at else FIRST_LOOK
+            rows.append(watched(values, at, first=first) | {"noise": noise, "length": days})
         _shown({"fall": sign * fall} | _judged(rows))
         for key in ("noise", "length") if is_each else ():
             for value in sorted({row[key] for row in rows}):
@@ -263,7 +268,7 @@ def changes(values: Floats, season: NDArray[np.int64]) -> list[int]:
     while end > 10:
         one = onset(values[:end], season[:end])
         if one is None:
-            end -= 90  # the half year that is read moves on
+            end -= 60  # the 18 weeks that are read move on
             continue
         found.append(one.at)
         end = one.at
@@ -337,10 +342,12 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=400, help="series a setting (many: families)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--each", action="store_true", help="steps, rises: also by noise and by length")
+    parser.add_argument("--late", action="store_true", help="steps, rises: watched from the step on only")
     parser.add_argument("--tcpd", type=Path, help="folder or .tar.gz of the Turing Change Point Dataset")
     asked = parser.parse_args()
     if asked.part in {"steps", "rises"}:
-        watch_steps(asked.series, asked.seed, sign=1.0 if asked.part == "steps" else -1.0, is_each=asked.each)
+        sign = 1.0 if asked.part == "steps" else -1.0
+        watch_steps(asked.series, asked.seed, sign=sign, is_each=asked.each, is_late=asked.late)
     elif asked.part == "turing":
         if asked.tcpd is None or not asked.tcpd.exists():
             raise SystemExit("Skipped: --tcpd names no folder or archive (github.com/alan-turing-institute/TCPD).")

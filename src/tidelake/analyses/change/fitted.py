@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Scale = Literal["log", "root", "plain"]
 
-WINDOW = 182  # days: older ones say nothing of the newest level that these do not
+WINDOW = 126  # days: older ones say nothing of the newest level that these do not
 OUTLIER = 12.0  # what a day of its own must explain, in squared standard deviations: about one day of 100 is one
 USUAL_PERSISTENCE = 0.3  # autocorrelation from day to day, where there is too little history to tell
 _PERSISTENCE_DAYS = 30  # of history, that this is worth

@@ -38,7 +38,7 @@ _MOST_STEPS = 4
 _STAGES = 7  # days within which two steps one way are one change that arrives in stages
 _HISTORY = 21  # days from which steps within a history are looked for
 _HISTORY_THRESHOLD = 5.0
-_LOOKS = 30.0  # independent standard normal deviates whose largest behaves as a score does where nothing happened
+_LOOKS = 100.0  # independent standard normal deviates whose largest behaves as a score does where nothing happened
 _EPISODE = 14  # days that a fall may last and be over
 _PART = 1.3  # of the effect, that the day in which it begins may have
 _LEVEL = 0.9
@@ -221,7 +221,7 @@ def onset(
 ) -> Onset | None:
     """Since when the newest days stand at another level than before; none where nothing but chance moved.
 
-    The newest half year is read. Weekdays, level, trend, persistence of the noise and outliers are fitted with and
+    The newest 18 weeks are read. Weekdays, level, trend, persistence of the noise and outliers are fitted with and
     without a step at each day; the step must explain far more than as many days taken for outliers would.
 
     Of several steps the last one counts: it leads to the newest level. Steps one way within a week are one change that
@@ -298,7 +298,7 @@ def onset_at(
 def onsets(values: Floats, weekdays: Ints, *, known: Bools | None = None, error: float = 0.05) -> list[Onset | None]:
     """The onset of each of many series, with false alarms bounded over all of them together.
 
-    A score's chance where nothing happened is bounded as that of the largest of 30 normal deviates (found by
+    A score's chance where nothing happened is bounded as that of the largest of 100 normal deviates (found by
     simulation); of those chances as many are believed as keep the expected share of false ones below `error`. Where
     nothing happened anywhere that is the probability of any alarm.
 
