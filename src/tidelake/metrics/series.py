@@ -22,7 +22,7 @@ from tidelake.metrics.appearances import FIRST, VALUES, write_appearances
 from tidelake.metrics.catalogue import Metric, catalogue, metric_named
 from tidelake.metrics.dimensions import check_dimensions
 from tidelake.metrics.knowing import leaves_of
-from tidelake.metrics.measure import measure
+from tidelake.metrics.measure import SEGMENT_LIMIT, measure
 from tidelake.metrics.narrowing import Narrowed
 from tidelake.metrics.periods import dates_between, in_order
 from tidelake.metrics.status import Observed, Status, observe, worst
@@ -125,9 +125,14 @@ def daily_series(
     project: Project,
     sources: Mapping[str, Source],
     metric: str,
+    *,
+    segment_limit: int = SEGMENT_LIMIT,
     **narrowed: Unpack[Narrowed],
 ) -> Series:
     """A metric's daily values: of entities from gold.entity_day, of anything else as `measure` gives them.
+
+    Args:
+        segment_limit: Values of a dimension that have rows of their own; entities from gold.entity_day all have.
 
     Raises:
         UnknownNameError: Unknown metric or dimension.
@@ -143,7 +148,7 @@ def daily_series(
     check_dimensions(gold, definition, leaves, by)
     if definition.fact == "count" and by == ("entity",) and narrowed.get("where") is None:
         return _of_entities(gold, definition, narrowed.get("start"), narrowed.get("end"))
-    found = measure(engine, lake, project, sources, metric, **narrowed)
+    found = measure(engine, lake, project, sources, metric, segment_limit=segment_limit, **narrowed)
     table = found.table
     days: dict[date, Status] = dict(
         zip(table.column("period_start").to_pylist(), table.column("status").to_pylist(), strict=True)
