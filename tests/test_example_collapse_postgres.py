@@ -232,7 +232,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     settings = (root / "tide.yml").read_text()
     assert "[region, device, app_version]" in settings
     (root / "tide.yml").write_text(settings.replace("app_version]", "app_version, model_version]"))
-    options: dict[str, Any] = {"users": 100, "model_version": True, "missing_closes": 0.05}
+    options: dict[str, Any] = {"users": 80, "model_version": True, "missing_closes": 0.05}
     truth = json.loads(simulate(request.param, root / "data", seed=4, **options).truth.read_text())
     url = postgres_server.new_database()
     load(url, {path.name: path for path in (root / "data").iterdir()})
@@ -261,11 +261,12 @@ def test_every_number_equals_the_lake_s(made: Made) -> None:
 @pytest.mark.server
 def test_the_numbers_are_those_that_the_simulator_counted(made: Made) -> None:
     import psycopg
+    from psycopg.rows import dict_row
 
-    with psycopg.connect(made.url) as connection:
-        found = {name: rows.to_pylist() for name, rows in run_script(connection, SQL / "sql_queries.sql").items()}
-        # psql runs the file as a whole
-        connection.execute((SQL / "sql_queries.sql").read_text())
+    with psycopg.connect(made.url, row_factory=dict_row) as connection:
+        connection.execute((SQL / "sql_queries.sql").read_text())  # as a whole, as psql does
+        asked = [one for one in statements((SQL / "sql_queries.sql").read_text()) if one.name]
+        found = {one.name: connection.execute(one.sql).fetchall() for one in asked}
     lines, logged, happened = (made.truth[name] for name in ("lines", "logged", "happened"))
     (ledger,) = [row for row in found["ledger"] if row["source_file"] == "(all)"]
     assert list(ledger.values())[1:] == [
@@ -281,7 +282,7 @@ def test_the_numbers_are_those_that_the_simulator_counted(made: Made) -> None:
     assert {day: row["sessions"] for day, row in overall.items()} == happened["sessions_by_date"]
     for day, row in overall.items():
         assert row["opened_not_play"] == pytest.approx(idle[day] / opened[day])
-    assert happened["sessions_without_close"] > 50
+    assert happened["sessions_without_close"] > 40
     regions: dict[str, dict[str, float]] = {}
     for row in found["numbers"]:
         if row["dimension"] == "region":

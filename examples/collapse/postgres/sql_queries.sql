@@ -217,8 +217,10 @@ judged AS (
            s.day IS NOT NULL
                AND (k.is_dated OR d.day < k.last_day)
                AND coalesce(f.rejected <= 0.01 * f.lines, NOT k.is_dated)
-               AND NOT (d.day = k.last_day AND (d.day + 1)::timestamp AT TIME ZONE 'UTC' - s.last_at > k.longest)
-               AND NOT (d.day = k.first_day AND s.first_at - d.day::timestamp AT TIME ZONE 'UTC' > k.longest) AS is_whole
+               AND coalesce(d.day < k.last_day
+                            OR (d.day + 1)::timestamp AT TIME ZONE 'UTC' - s.last_at <= k.longest, true)
+               AND coalesce(d.day > k.first_day
+                            OR s.first_at - d.day::timestamp AT TIME ZONE 'UTC' <= k.longest, true) AS is_whole
     FROM days AS d
     CROSS JOIN known AS k
     LEFT JOIN seen AS s ON s.day = d.day

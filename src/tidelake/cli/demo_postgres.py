@@ -268,9 +268,9 @@ class _Compared:
         instants = np.sort(np.asarray(times.cast("timestamp[us]")))
         dates = instants.astype("datetime64[D]")
         near = np.diff(instants)[np.diff(dates) <= _DAY]
-        longest = near.max(initial=np.timedelta64(0, "us"))
         parts = set()
-        if len(instants):
+        if len(near):
+            longest = near.max()
             parts |= {dates[0].item()} if instants[0] - dates[0] > longest else set()
             parts |= {dates[-1].item()} if dates[-1] + _DAY - instants[-1] > longest else set()
         whole = [day for day, cell in plays.items() if cell.status == "complete" and day not in parts]
