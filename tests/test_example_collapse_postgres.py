@@ -332,3 +332,15 @@ def test_an_example_without_queries_for_it_refuses_a_database(
     assert main(["demo", "shop", "--dir", str(tmp_path / "shop"), "--postgres", "postgresql://nowhere/x"]) == 2
     assert "collapse has" in capsys.readouterr().err
     assert not (tmp_path / "shop").exists()
+
+
+def test_a_server_that_does_not_answer_is_said_before_anything_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("psycopg")
+    address = "postgresql://tide:secret@127.0.0.1:1/x"
+    assert main(["demo", "collapse", "--dir", str(tmp_path / "own"), "--postgres", address]) == 1
+    told = capsys.readouterr().err
+    assert "--postgres: postgres://127.0.0.1:1/x" in told
+    assert "secret" not in told
+    assert not (tmp_path / "own").exists()

@@ -39,10 +39,10 @@ CREATE TABLE IF NOT EXISTS collapse.loads (
     CHECK (lines = loaded + duplicates + rejected)
 );
 
--- Some days, one kind of event, one person's history. README.md says which of them was measured to help.
+-- For questions about some days and about one kind of event. sql_queries.sql reads every event once and needs neither:
+-- README.md says what was measured.
 CREATE INDEX IF NOT EXISTS events_timestamp ON collapse.events ("timestamp");
 CREATE INDEX IF NOT EXISTS events_type_timestamp ON collapse.events (event_type, "timestamp");
-CREATE INDEX IF NOT EXISTS events_user_timestamp ON collapse.events (user_id, "timestamp");
 
 -- A line as JSON, null where it is none. (From version 16 on IS JSON and pg_input_is_valid could do without.)
 CREATE OR REPLACE FUNCTION collapse.read_json(line text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE STRICT AS $$

@@ -74,8 +74,8 @@ def demo(
             put(f"{known:12} {shelf.load_demo(known)[1].about}")
         return
     example, what = shelf.load_demo(name)
-    if postgres is not None and what.postgres is None:
-        raise ProjectError(f"The example {name} has no numbers of PostgreSQL to compare.", hint="collapse has.")
+    if postgres is not None:
+        _check_database(name, what, postgres)
     place = folder or Path("tidelake-demo") / (name if data is None else f"{name}-own")
     again = shelf.copy_example(example, place)
     say(f"{place} is there already: only what is new is taken" if again else f"The project is in {place}")
@@ -199,6 +199,16 @@ def _build(place: Path, name: str, what: Demo, engine: EngineName | None, postgr
     _next(place, what)
     if result.exit_code or not is_equal:
         raise typer.Exit(result.exit_code or 3)
+
+
+def _check_database(name: str, what: Demo, url: str) -> None:
+    """Raise before anything is built where there is nothing to compare, or nobody answers."""
+    from tidelake.postgres.server import Server
+
+    if what.postgres is None:
+        raise ProjectError(f"The example {name} has no numbers of PostgreSQL to compare.", hint="collapse has.")
+    with Server(url, what="--postgres").connect():
+        pass
 
 
 def _is_equal_in_postgres(session: Session, folder: Path, url: str) -> bool:
