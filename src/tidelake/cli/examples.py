@@ -40,6 +40,9 @@ class Demo(Settings):
     scenario: str | None = Field(None, description="what `tide simulate` makes first; null = the data ship")
     options: dict[str, int | float | str] = Field(default_factory=dict, description="options of the scenario")
     data: str = Field("data", description="folder of the input inside of the project; --from replaces it")
+    postgres: str | None = Field(
+        None, description="folder of schema.sql, load.sql and sql_queries.sql; null = no --postgres"
+    )
     first: tuple[FirstNumbers, ...] = ()
     next: tuple[str, ...] = Field((), description="commands to try")
 
