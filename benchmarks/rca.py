@@ -29,9 +29,9 @@ def answered(question: dict[str, Any]) -> dict[str, Any]:
     text = csv.ConvertOptions(column_types=dict.fromkeys(dims, pa.string()), strings_can_be_null=False)
     table = csv.read_csv(question["csv"], convert_options=text)
     if question["measure"] == "additive":
-        causes = localise_sum(table, dims, direction=question.get("direction", "auto"))
+        causes = localise_sum(table, dims, direction=question.get("direction", "auto")).causes
     else:
-        causes = localise_ratio(table, dims).causes
+        causes = localise_ratio(table, dims, direction=question.get("direction", "auto")).causes
     return {
         "root_causes": [cause.values for cause in causes],
         "cause_types": [cause.kind for cause in causes],

@@ -71,7 +71,7 @@ class Noise:
 
 
 def central_ratio(leaves: Leaves) -> float:
-    """Median over the leaves of actual over expected, by what each leaf tells; 1 where it is no mere drift."""
+    """Median over the leaves of actual over expected, by what each leaf tells."""
     held = leaves.expected > 0
     ratio = leaves.actual[held] / leaves.expected[held]
     counts = leaves.counts[held]
@@ -79,7 +79,7 @@ def central_ratio(leaves: Leaves) -> float:
     order = np.argsort(ratio, kind="stable")
     summed = np.cumsum(weight[order])
     found = float(ratio[order][np.searchsorted(summed, summed[-1] / 2)])
-    return found if 0.8 < found < 1.25 else 1.0
+    return found if found > 0 else 1.0
 
 
 def noise_of(leaves: Leaves, *, unevenness: float) -> Noise:

@@ -1,0 +1,120 @@
+"""The search for the cells that together explain a change best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tidelake.analyses.change.lattice import Cell, Lattice
+from tidelake.analyses.change.leaves import Leaves
+from tidelake.analyses.change.noise import central_ratio, noise_of
+
+Found = list[tuple[Cell, float, float]]
+
+_MOST = 10  # causes
+_ROUNDS = 2
+_PRICE = 2.5
+_WIDE = 0.03
+_LEVELS = 3
+_DRIFT = 0.25
+_NEAR = 2.0  # standard deviations of a leaf
+_MOVED = 0.002
+_LEVEL_ERROR = 0.05  # by which a forecast of the whole is usually off
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Cells whose effects together explain what was counted.
+
+    Attributes:
+        lattice: With the cells explained in it.
+        found: Cell, logarithm of its effect, gain beyond its price.
+        level: Logarithm of actual over expected in all other leaves.
+        worth: Log likelihood less the price of the cells.
+    """
+
+    lattice: Lattice
+    found: Found
+    level: float
+    worth: float
+
+
+def shifted(leaves: Leaves, level: float) -> Leaves:
+    """The leaves with all expectations higher or lower by a logarithm."""
+    scaled = leaves.expected * np.exp(level)
+    return replace(leaves, expected=scaled, counts=scaled if leaves.counts is leaves.expected else leaves.counts)
+
+
+def explanation(leaves: Leaves, *, depth: int, unevenness: float) -> Explanation:
+    """The explanation of the leaves that is worth most, among several levels of the unaffected."""
+    level = float(np.log(central_ratio(leaves)))
+    noise = noise_of(shifted(leaves, level), unevenness=unevenness)
+    lattice = Lattice(leaves, noise, depth=depth, price=_PRICE)
+    best = _at_level(lattice, level)
+    for other in _other_levels(best):
+        tried = _at_level(lattice, lattice.common_level(best.level + other, near_only=_NEAR))
+        if tried.worth > best.worth:
+            best = tried
+    return best
+
+
+def _at_level(lattice: Lattice, level: float) -> Explanation:
+    lattice.reset(level)
+    found: Found = []
+    _take_more(lattice, found)
+    for _ in range(_ROUNDS):
+        again = lattice.common_level(lattice.level) if found else level
+        if abs(again - lattice.level) > _MOVED:
+            lattice.move_to(again)
+        if _again(lattice, found):
+            break
+    price = sum(lattice.cuboids[cell.cuboid].price for cell, _, _ in found)
+    worth = lattice.likelihood() - price - 0.5 * np.log1p((lattice.level / _LEVEL_ERROR) ** 2)
+    return Explanation(lattice, found, lattice.level, float(worth))
+
+
+def _other_levels(explained: Explanation) -> list[float]:
+    """Levels at which the unaffected may lie instead: those of wide cells.
+
+    Where most have risen, the few that have not look as if they had fallen.
+    """
+    rows = len(explained.lattice)
+    levels: list[float] = []
+    for cell, effect, _ in explained.found:
+        is_wide = len(explained.lattice.members(cell)) > _WIDE * rows
+        if is_wide and abs(effect) < _DRIFT and all(abs(effect - known) > 0.03 for known in levels):
+            levels.append(effect)
+    return levels[:_LEVELS]
+
+
+def _take_more(lattice: Lattice, found: Found) -> bool:
+    had = len(found)
+    while len(found) < _MOST:
+        best = lattice.best()
+        if best is None:
+            break
+        gain, cell = best
+        effect, _ = lattice.fitted(cell)
+        lattice.explain(cell, effect)
+        found.append((cell, effect, gain))
+    return len(found) > had
+
+
+def _again(lattice: Lattice, found: Found) -> bool:
+    """Look for more, then for each cell again beside all others; returns whether nothing changed."""
+    is_same = not _take_more(lattice, found)
+    for at, (cell, _, _) in enumerate(list(found)):
+        lattice.forget(cell)
+        again = lattice.best()
+        if again is None:
+            found[at] = (cell, 0.0, 0.0)
+            is_same = False
+            continue
+        gain, other = again
+        effect, _ = lattice.fitted(other)
+        lattice.explain(other, effect)
+        found[at] = (other, effect, gain)
+        is_same = is_same and other == cell
+    found[:] = [one for one in found if one[1] != 0.0]
+    return is_same
