@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import comb, log, prod
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix  # type: ignore[import-untyped]
 
-from tidelake.analyses.change.leaves import Codes, Floats, Leaves
+from tidelake.analyses.change.leaves import Floats, Leaves
 from tidelake.analyses.change.noise import Noise
 
-_FALLS = (0.09, 0.16, 0.28, 0.48, 0.75, 0.98)
-_RISES = (0.10, 0.25, 0.70)
+_FALLS = (0.09, 0.15, 0.25, 0.40, 0.60, 0.85, 0.999)
+_RISES = (0.09, 0.20, 0.60)
 EFFECTS = np.array([*(np.log1p(-fall) for fall in _FALLS), *(np.log1p(rise) for rise in _RISES)])
 _SMALL = 200_000  # leaves from which the cuboids are worth two threads
+_COARSE = np.array([-0.10, -0.30, -0.90, 0.15])  # of very many leaves, where the evidence is plenty and time is not
+_BLOCK = 16_384  # leaves whose likelihood is found at a time: what fits the processor's cache
 Ints = NDArray[np.intp]
-_LEAST = -7.0
+T = TypeVar("T")
+R = TypeVar("R")
 _FAR = 4.0
+_NOTHING = -9.0  # logarithm of an effect that leaves nothing
 _STEPS = 4
 _FEW = 4_000  # leaves below which one count is faster than a sparse matrix
 _BIAS = 0.12  # of the error: by how much a forecast strays for all leaves of one value alike
@@ -88,9 +93,9 @@ class Cuboid:
         """Undo `set_aside`."""
         self._best[index] = worth
 
-    def effect(self, index: int) -> float:
-        """Roughly the effect in a cell: the likeliest of the grid."""
-        return float(EFFECTS[int(np.argmax(self._sums[index]))])
+    def likeliest(self, index: int) -> int:
+        """Which effect of the grid is the likeliest in a cell."""
+        return int(np.argmax(self._sums[index]))
 
 
 class Lattice:
@@ -116,7 +121,8 @@ class Lattice:
         self.noise = noise
         self._level = noise.level(self._seen, noise.dispersion)
         self._told = np.where(self._held, (_BIAS * noise.error) ** 2 / noise.variance(leaves.counts), 0.0)
-        self._gains = np.empty((len(leaves), len(EFFECTS)))
+        self._grid = EFFECTS if len(leaves) <= _SMALL else _COARSE
+        self._gains = np.empty((len(leaves), len(self._grid)))
         self.reset(0.0, is_filled=False)
 
     def reset(self, level: float, *, is_filled: bool = True) -> None:
@@ -134,15 +140,13 @@ class Lattice:
         every = np.arange(len(self._seen))
         self._compose(every)
         self._gains[:] = self._gain(every)
-        if len(every) > _SMALL:
-            with ThreadPoolExecutor(2) as pool:
-                list(pool.map(self._fill, self.cuboids))
-        else:
-            for cuboid in self.cuboids:
-                self._fill(cuboid)
+        self._mapped(self._fill, self.cuboids)
 
-    def common_level(self, near: float, *, near_only: float = _FAR) -> float:
-        """The level about which the unexplained leaves lie, begun at one; only those so many deviations away count."""
+    def _fill(self, cuboid: Cuboid) -> None:
+        cuboid.fill(self._gains, self._told)
+
+    def common_level(self, near: float) -> float:
+        """The level about which the unexplained leaves lie, found from one near it."""
         free = np.flatnonzero(self._held & (self._cover == 0))
         spread = self.noise.dispersion
         spread = spread[free] if isinstance(spread, np.ndarray) else spread
@@ -151,15 +155,12 @@ class Lattice:
             mean = counts * np.exp(level)
             told = 1 / self._variance(mean, spread)
             residual = self._level[free] - self.noise.level(mean, spread)
-            weight = told * (np.abs(residual) < near_only) / (1 + residual**2 / self.noise.tails)
+            weight = told * (np.abs(residual) < _FAR) / (1 + residual**2 / self.noise.tails)
             level += float((weight * residual / np.sqrt(told)).sum() / max(float(weight.sum()), 1e-12))
         return level
 
     def _variance(self, mean: Floats, spread: float | Floats) -> Floats:
         return replace(self.noise, dispersion=spread).variance(mean)
-
-    def _fill(self, cuboid: Cuboid) -> None:
-        cuboid.fill(self._gains, self._told)
 
     def best(self) -> tuple[float, Cell] | None:
         """The cell whose change explains most beyond its price; None = none does.
@@ -177,7 +178,8 @@ class Lattice:
             if gain <= 0:
                 break
             known = self._known[self.members(Cell(at, index))]
-            if np.mean(-known / cuboid.effect(index) > 0.5) > 0.5 or Cell(at, index) in self.explained:
+            is_undone = np.mean(-known / self._near(Cell(at, index)) > 0.5) > 0.9
+            if is_undone or Cell(at, index) in self.explained:
                 aside.append((cuboid, index, cuboid.set_aside(index)))
             else:
                 found = gain, Cell(at, index)
@@ -192,16 +194,34 @@ class Lattice:
         """The leaves of a cell."""
         return np.flatnonzero(self.cuboids[cell.cuboid].cells == cell.index)
 
-    def fitted(self, cell: Cell) -> tuple[float, float]:
-        """The likeliest effect in a cell, and what it gains."""
-        leaves, near = self.members(cell), self.cuboids[cell.cuboid].effect(cell.index)
-        low, high = near - 0.25 - 0.6 * abs(near), near + 0.2 + 0.5 * abs(near)
+    def fitted(self, cell: Cell) -> float:
+        """The likeliest effect in a cell."""
+        leaves, near = self.members(cell), self._near(cell)
+        is_all = near <= EFFECTS.min()
+        low, high = _NOTHING if is_all else near - 0.25 - 0.6 * abs(near), near + 0.2 + 0.5 * abs(near)
         for _ in range(2):
             grid = np.linspace(low, high, 17)
             total = self._beside(leaves, grid).sum(axis=0)
             best = int(np.argmax(total))
             low, high = grid[best] - (grid[1] - grid[0]), grid[best] + (grid[1] - grid[0])
-        return float(max(grid[best], _LEAST)), float(total[best])
+        return float(grid[best])
+
+    def parents(self, cell: Cell) -> list[Cell]:
+        """The cells around a cell, with one value fewer."""
+        dims, leaf = self.cuboids[cell.cuboid].dims, self.members(cell)[0]
+        found = []
+        for at, cuboid in enumerate(self.cuboids):
+            if len(cuboid.dims) == len(dims) - 1 and set(cuboid.dims) < set(dims):
+                found.append(Cell(at, int(cuboid.cells[leaf])))
+        return found
+
+    def holds(self, parent: Cell, cell: Cell) -> bool:
+        """Whether a cell lies in another."""
+        is_deeper = set(self.cuboids[parent.cuboid].dims) < set(self.cuboids[cell.cuboid].dims)
+        return is_deeper and int(self.cuboids[parent.cuboid].cells[self.members(cell)[0]]) == parent.index
+
+    def _near(self, cell: Cell) -> float:
+        return float(self._grid[self.cuboids[cell.cuboid].likeliest(cell.index)])
 
     def explain(self, cell: Cell, effect: float) -> None:
         """Take an effect as known in a cell."""
@@ -222,8 +242,11 @@ class Lattice:
         gains = self._gain(leaves)
         change = gains - self._gains[leaves]
         self._gains[leaves] = gains
-        for cuboid in self.cuboids:
-            cuboid.add(leaves, change)
+        if 8 * len(leaves) > len(self):
+            self._mapped(lambda cuboid: cuboid.add(leaves, change), self.cuboids)
+        else:
+            for cuboid in self.cuboids:
+                cuboid.add(leaves, change)
 
     def _compose(self, leaves: Ints) -> None:
         """The effect of each leaf from those of the cells that it lies in."""
@@ -250,13 +273,26 @@ class Lattice:
         """What is explained in each leaf, as logarithm."""
         return self._known
 
-    def likelihood(self) -> float:
-        """Log likelihood of all leaves under what is explained so far, up to a constant of the noise."""
-        every = np.arange(len(self._known))
-        return float(self._likelihood(every, (self.level + self._known)[:, None]).sum())
+    def worth(self) -> float:
+        """Log likelihood of what is explained, up to a constant of the noise, less the price of its cells."""
+        blocks = np.array_split(np.arange(len(self)), -(-len(self) // _BLOCK))
+        effects = (self.level + self._known)[:, None]
+        price = sum(self.cuboids[cell.cuboid].price for cell in self.explained)
+        each = self._mapped(lambda block: float(self._likelihood(block, effects[block]).sum()), blocks)
+        return float(sum(each) - price)
 
     def _gain(self, leaves: Ints) -> Floats:
-        return self._beside(leaves, EFFECTS)
+        if len(leaves) <= _BLOCK:
+            return self._beside(leaves, self._grid)
+        blocks = np.array_split(leaves, -(-len(leaves) // _BLOCK))
+        return np.concatenate(self._mapped(lambda block: self._beside(block, self._grid), blocks))
+
+    def _mapped(self, function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        """The function of each, by two threads where there are very many leaves."""
+        if len(self) <= _SMALL:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(function, items))
 
     def _beside(self, leaves: Ints, effects: Floats) -> Floats:
         """What more effects would gain, by leaf."""
@@ -279,30 +315,32 @@ def depth_for(dims: int) -> int:
 def _cuboids(leaves: Leaves, depth: int, price: float) -> Iterator[Cuboid]:
     usable = [at for at, size in enumerate(leaves.sizes) if size > 1]  # one value tells nothing apart
     dims, rows = len(usable), len(leaves)
+    columns = [np.ascontiguousarray(leaves.codes[:, at]) for at in usable]
+    wider: dict[tuple[int, ...], NDArray[Any]] = {(): np.zeros(rows, dtype=np.int32)}
     for count in range(1, min(depth, dims) + 1):
-        for chosen in combinations(usable, count):
+        deeper = {}
+        for places in combinations(range(dims), count):
+            chosen = tuple(usable[place] for place in places)
             size = prod(leaves.sizes[at] for at in chosen)
-            cells = _cells(leaves.codes, leaves.sizes, chosen)
+            number = np.int32 if size < 2**31 else np.int64
+            cells = wider[places[:-1]].astype(number, copy=False) * leaves.sizes[chosen[-1]] + columns[places[-1]]
+            if count < min(depth, dims):
+                deeper[places] = cells
             if size > 4 * rows:
                 own, cells = np.unique(cells, return_inverse=True)
                 size = len(own)
             told = log(max(min(size, rows), 2)) + log(comb(dims, count)) + 0.7 * log(min(depth, dims))
-            yield Cuboid(chosen, cells.astype(np.int32), size, told + price)
-
-
-def _cells(codes: Codes, sizes: tuple[int, ...], dims: tuple[int, ...]) -> NDArray[np.int64]:
-    found = codes[:, dims[0]].astype(np.int64)
-    for at in dims[1:]:
-        found = found * sizes[at] + codes[:, at]
-    return found
+            yield Cuboid(chosen, cells.astype(np.int32, copy=False), size, told + price)
+        wider = deeper
 
 
 def _summed(cells: NDArray[np.int32] | Ints, rows: Floats, size: int) -> Floats:
     """Sums of rows by cell; shape (size, columns)."""
     columns = rows.shape[1]
+    found: Floats
     if len(cells) < _FEW:
         place = cells[:, None] * columns + np.arange(columns)
-        return np.bincount(place.ravel(), rows.ravel(), size * columns).reshape(size, columns)
-    each = csc_matrix((np.ones(len(cells)), cells, np.arange(len(cells) + 1)), shape=(size, len(cells)))
-    found: Floats = each @ rows
+        found = np.bincount(place.ravel(), rows.ravel(), size * columns).reshape(size, columns)
+    else:
+        found = csc_matrix((np.ones(len(cells)), cells, np.arange(len(cells) + 1)), shape=(size, len(cells))) @ rows
     return found

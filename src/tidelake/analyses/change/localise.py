@@ -106,18 +106,20 @@ def localise_sum(
     negative = (counted < 0) | (forecast < 0)
     if negative.any():
         weight = np.abs(counted) + np.abs(forecast)
-        if weight[negative].sum() > _MOST_NEGATIVE * weight.sum():
+        part = float(weight[negative].sum() / weight.sum())
+        if part > _MOST_NEGATIVE:
             raise DefinitionError(
-                f"{int(negative.sum())} of {len(counted)} combinations are negative, with "
-                f"{100 * weight[negative].sum() / weight.sum():.0f} % of the weight: a sum of both signs has no causes.",
+                f"{int(negative.sum())} of {len(counted)} combinations are negative, with {100 * part:.0f} % of the "
+                "weight: the causes of a sum of both signs cannot be told.",
                 hint="Explain what comes in and what goes out apart, e.g. purchases and refunds.",
             )
         notes.append(f"{int(negative.sum())} combinations with negative numbers were left out of the search.")
-    held = np.flatnonzero(~negative)
-    values, codes = encoded(table.take(held) if negative.any() else table, dims, weight=(counted + forecast)[held])
-    leaves = Leaves(tuple(dims), values, codes, counted[held], forecast[held], forecast[held])
-    is_rise = direction == "up" or (direction == "auto" and counted.sum() > forecast.sum())
     total = float(counted.sum()), float(forecast.sum())
+    is_rise = direction == "up" or (direction == "auto" and total[0] > total[1])
+    if negative.any():
+        table, counted, forecast = table.filter(pa.array(~negative)), counted[~negative], forecast[~negative]
+    values, codes = encoded(table, dims, weight=counted + forecast)
+    leaves = Leaves(tuple(dims), values, codes, counted, forecast, counts=forecast)
     return located(leaves, kind="volume", is_rise=is_rise, depth=depth, totals=total, notes=notes)
 
 

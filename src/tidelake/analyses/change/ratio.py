@@ -76,10 +76,10 @@ def localise_ratio(
     """
     num, num_before = (column(table, name) for name in numerator)
     den, den_before = (column(table, name) for name in denominator)
-    for name, found in zip((*numerator, *denominator), (num, num_before, den, den_before), strict=True):
-        if (found < 0).any():
+    for name, numbers in zip((*numerator, *denominator), (num, num_before, den, den_before), strict=True):
+        if (numbers < 0).any():
             raise DefinitionError(
-                f"Column '{name}' of a ratio has {int((found < 0).sum())} negative values.",
+                f"Column '{name}' of a ratio has {int((numbers < 0).sum())} negative values.",
                 hint="Leave such rows out, or explain what comes in and what goes out apart.",
             )
     if den.sum() <= 0 or den_before.sum() <= 0:
@@ -128,10 +128,12 @@ def _of_complement(leaves: Leaves, *, depth: int | None) -> Localised:
     )
     found = located(others, kind="rate", is_rise=False, depth=depth, unevenness=UNEVEN_SHARES)
     told = float(leaves.expected.sum())
+    level = -found.by_level / told
 
     def turned(cause: Cause) -> Cause:
         held = leaves.where(cause.values)
-        rise, before = -cause.share * found.expected, float(leaves.expected[held].sum())
+        before = float(leaves.expected[held].sum()) * (1 + level)
+        rise = float(leaves.actual[held].sum()) - before
         return replace(cause, effect=rise / before if before > 0 else None, share=rise / told)
 
     return replace(
@@ -140,7 +142,7 @@ def _of_complement(leaves: Leaves, *, depth: int | None) -> Localised:
         graded=tuple(turned(cause) for cause in found.graded),
         actual=float(leaves.actual.sum()),
         expected=told,
-        level=-found.by_level / told,
+        level=level,
         by_causes=-found.by_causes,
         by_level=-found.by_level,
         rest=-found.rest,

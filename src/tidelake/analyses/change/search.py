@@ -16,10 +16,10 @@ _MOST = 10  # causes
 _ROUNDS = 2
 _PRICE = 2.5
 _WIDE = 0.03
-_LEVELS = 3
+_LEVELS = 2
 _DRIFT = 0.25
-_NEAR = 2.0  # standard deviations of a leaf
-_MOVED = 0.002
+_MOVED = 0.004
+_SURER = 12.0  # log likelihood that a higher level must add: growth is no fall of the rest
 _LEVEL_ERROR = 0.05  # by which a forecast of the whole is usually off
 
 
@@ -52,9 +52,9 @@ def explanation(leaves: Leaves, *, depth: int, unevenness: float) -> Explanation
     noise = noise_of(shifted(leaves, level), unevenness=unevenness)
     lattice = Lattice(leaves, noise, depth=depth, price=_PRICE)
     best = _at_level(lattice, level)
-    for other in _other_levels(best):
-        tried = _at_level(lattice, lattice.common_level(best.level + other, near_only=_NEAR))
-        if tried.worth > best.worth:
+    for other in _other_levels(best) if leaves.dispersion is None else ():  # shares do not drift
+        tried = _at_level(lattice, other)
+        if tried.worth > best.worth + (_SURER if tried.level > best.level else 0.0):
             best = tried
     return best
 
@@ -69,8 +69,8 @@ def _at_level(lattice: Lattice, level: float) -> Explanation:
             lattice.move_to(again)
         if _again(lattice, found):
             break
-    price = sum(lattice.cuboids[cell.cuboid].price for cell, _, _ in found)
-    worth = lattice.likelihood() - price - 0.5 * np.log1p((lattice.level / _LEVEL_ERROR) ** 2)
+    _merge(lattice, found)
+    worth = lattice.worth() - 0.5 * np.log1p((lattice.level / _LEVEL_ERROR) ** 2)
     return Explanation(lattice, found, lattice.level, float(worth))
 
 
@@ -85,7 +85,7 @@ def _other_levels(explained: Explanation) -> list[float]:
         is_wide = len(explained.lattice.members(cell)) > _WIDE * rows
         if is_wide and abs(effect) < _DRIFT and all(abs(effect - known) > 0.03 for known in levels):
             levels.append(effect)
-    return levels[:_LEVELS]
+    return [explained.level + effect for effect in levels[:_LEVELS]]
 
 
 def _take_more(lattice: Lattice, found: Found) -> bool:
@@ -95,7 +95,7 @@ def _take_more(lattice: Lattice, found: Found) -> bool:
         if best is None:
             break
         gain, cell = best
-        effect, _ = lattice.fitted(cell)
+        effect = lattice.fitted(cell)
         lattice.explain(cell, effect)
         found.append((cell, effect, gain))
     return len(found) > had
@@ -112,9 +112,30 @@ def _again(lattice: Lattice, found: Found) -> bool:
             is_same = False
             continue
         gain, other = again
-        effect, _ = lattice.fitted(other)
+        effect = lattice.fitted(other)
         lattice.explain(other, effect)
         found[at] = (other, effect, gain)
         is_same = is_same and other == cell
     found[:] = [one for one in found if one[1] != 0.0]
     return is_same
+
+
+def _merge(lattice: Lattice, found: Found) -> None:
+    """Put a parent in the place of its children where that is worth more."""
+    for cell, _, _ in list(found):
+        for parent in lattice.parents(cell) if cell in lattice.explained else ():
+            children = [one for one in found if lattice.holds(parent, one[0])]
+            if len(children) < 2 or parent in lattice.explained:
+                continue
+            before = lattice.worth()
+            for child, _, _ in children:
+                lattice.forget(child)
+            effect = lattice.fitted(parent)
+            lattice.explain(parent, effect)
+            if lattice.worth() > before:
+                found[:] = [one for one in found if one not in children]
+                found.append((parent, effect, sum(gain for _, _, gain in children)))
+                break
+            lattice.forget(parent)
+            for child, known, _ in children:
+                lattice.explain(child, known)
