@@ -322,8 +322,9 @@ def _cuboids(leaves: Leaves, depth: int, price: float) -> Iterator[Cuboid]:
         for places in combinations(range(dims), count):
             chosen = tuple(usable[place] for place in places)
             size = prod(leaves.sizes[at] for at in chosen)
-            number = np.int32 if size < 2**31 else np.int64
-            cells = wider[places[:-1]].astype(number, copy=False) * leaves.sizes[chosen[-1]] + columns[places[-1]]
+            number: Any = np.int32 if size < 2**31 else np.int64
+            around = wider[places[:-1]].astype(number, copy=False)
+            cells: NDArray[Any] = around * leaves.sizes[chosen[-1]] + columns[places[-1]]
             if count < min(depth, dims):
                 deeper[places] = cells
             if size > 4 * rows:
@@ -340,7 +341,8 @@ def _summed(cells: NDArray[np.int32] | Ints, rows: Floats, size: int) -> Floats:
     found: Floats
     if len(cells) < _FEW:
         place = cells[:, None] * columns + np.arange(columns)
-        found = np.bincount(place.ravel(), rows.ravel(), size * columns).reshape(size, columns)
+        sums = np.bincount(place.ravel(), rows.ravel(), size * columns)
+        found = sums.astype(np.float64, copy=False).reshape(size, columns)
     else:
         found = csc_matrix((np.ones(len(cells)), cells, np.arange(len(cells) + 1)), shape=(size, len(cells))) @ rows
     return found

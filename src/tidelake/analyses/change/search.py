@@ -15,7 +15,9 @@ Found = list[tuple[Cell, float, float]]
 _MOST = 10  # causes
 _ROUNDS = 2
 _PRICE = 2.5
-_WIDE = 0.03
+_WIDE = 0.03  # of the leaves
+_WIDE_OF_MANY = 0.2  # where there are very many leaves, and another level costs seconds
+_MANY = 200_000
 _LEVELS = 2
 _DRIFT = 0.25
 _MOVED = 0.004
@@ -80,9 +82,10 @@ def _other_levels(explained: Explanation) -> list[float]:
     Where most have risen, the few that have not look as if they had fallen.
     """
     rows = len(explained.lattice)
+    least = (_WIDE if rows <= _MANY else _WIDE_OF_MANY) * rows
     levels: list[float] = []
     for cell, effect, _ in explained.found:
-        is_wide = len(explained.lattice.members(cell)) > _WIDE * rows
+        is_wide = len(explained.lattice.members(cell)) > least
         if is_wide and abs(effect) < _DRIFT and all(abs(effect - known) > 0.03 for known in levels):
             levels.append(effect)
     return [explained.level + effect for effect in levels[:_LEVELS]]
