@@ -129,18 +129,21 @@ def located(
         causes = [_seen(days, seen_in, whole, before, after)]
     is_global = found.is_global and is_sure and not seen_in
     asked = [*causes, *found.graded] if is_global else causes
-    more = {"rate": found.rate, "mix": found.mix, "left_out": found.left_out}
+    told = found.rate, found.mix, found.left_out
     if not asked:
-        return Located(whole, "everywhere" if is_sure else "nowhere", (), None, None, **more)
+        return Located(whole, "everywhere" if is_sure else "nowhere", (), None, None, *told)
     segments = tuple(_segment(days, cause, every, before, after, fresh) for cause in asked)
     cells = [cause.values for cause in asked]
     rest = part_of(days.lines(outside=cells), before, after)
     is_mix = all(cause.kind == "mix" for cause in asked)
     explained = None if is_mix else _explained(days.lines(within=cells), every, before, after)
+    shares = [segment.share for segment in segments]
+    if explained is None and not is_mix and None not in shares:  # of values that came with the change
+        explained = sum(share for share in shares if share is not None)
     if is_mix and found.mix is not None and whole.difference:
         explained = found.mix / whole.difference
     place: Place = "everywhere" if is_global else "mix" if is_mix else "segments"
-    return Located(whole, place, segments, rest, explained, **more)
+    return Located(whole, place, segments, rest, explained, *told)
 
 
 def _seen(days: Days, values: Mapping[str, str], whole: Part, before: Floats, after: Floats) -> Cause:
