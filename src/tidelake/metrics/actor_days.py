@@ -321,6 +321,15 @@ def last_complete(observed: Observed, first: date, last: date) -> date:
     return (complete or received or days)[-1]
 
 
+def last_ended(observed: Observed) -> date | None:
+    """The last local date that has ended by the watermark less the lateness; None where none with data has."""
+    if observed.first is None or observed.watermark is None:
+        return None
+    end = (observed.watermark - observed.lateness).astimezone(observed.zone).date()
+    last = end - timedelta(days=1)
+    return last if last >= observed.first else None
+
+
 def received_days(observed: Observed, last: date, length: int) -> int:
     """Dates of a window whose zero is a value; 0 where the window holds dates that wait for a build or for data."""
     first = last - timedelta(days=length - 1)

@@ -34,6 +34,8 @@ _OPTIONS = {  # the command's words for settings that are called otherwise in Py
     "window_days": "--window",
     "power_days": "--power",
     "warmup_days": "--warmup",
+    "observation_days": "--observation",
+    "prediction_days": "--prediction",
 }
 
 
