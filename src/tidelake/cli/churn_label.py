@@ -9,7 +9,7 @@ import typer
 
 from tidelake.cli.lifecycle import ActiveWhereOption
 from tidelake.cli.options import examples
-from tidelake.cli.questions import ByOption, Given, SegmentOption, date_option, question
+from tidelake.cli.questions import ByOption, Given, SegmentOption, date_option, leveled, question
 
 EXAMPLES = examples(
     "tide churn-label --prediction 7",
@@ -25,7 +25,7 @@ def _asked(given: Given) -> Given:
     return {name: value for name, value in given.items() if name not in left}
 
 
-@question(asked=_asked)
+@question(leveled, asked=_asked)
 def churn_label(
     *,
     prediction_days: Annotated[

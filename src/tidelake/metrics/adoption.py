@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Self, Unpack
 
@@ -17,11 +18,12 @@ from tidelake.engine.result import Result
 from tidelake.errors import UnknownNameError
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
-from tidelake.metrics.answer import NUMBERS
+from tidelake.metrics.answer import NUMBERS, Answer, totals_table
 from tidelake.metrics.choosing import Which, check_event_names, event_rows
 from tidelake.metrics.dimensions import check_by, fact_dimensions, segment
 from tidelake.metrics.event_question import DAY, EPOCH, NO_EVENTS, EventQuestion, Named, definition_from
 from tidelake.metrics.intervals import wilson
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.narrowing import Narrowing
 from tidelake.metrics.versions import at_least, version_key
 
@@ -66,6 +68,19 @@ def adoption_of(feature: str | Which, **options: Any) -> Adoption:
     return definition_from(Adoption, feature=Which.parse(feature), **options)
 
 
+@dataclass(frozen=True)
+class AdoptionResult(Answer):
+    """One row a period and segment.
+
+    Attributes:
+        totals: With dimensions, one row a period: `total` and `sum_of_segments` of the eligible actives, and their
+            `overlap`.
+    """
+
+    totals: pa.Table | None = field(default=None)
+
+
+@by_level
 def adoption(
     engine: Engine,
     lake: Tables,
@@ -89,6 +104,7 @@ def adoption(
     return _Question.ask(engine, lake, project, sources, definition, **narrowed).answer()
 
 
+@by_level
 def adoption_members(
     engine: Engine,
     lake: Tables,
@@ -218,7 +234,27 @@ class _Question(EventQuestion[Adoption]):
         )
         named = [asked.feature, *([asked.exposure] if asked.exposure else [])]
         check_event_names(self.gold, named, is_met=any(row["uses"] for row in found))
-        return self.result(self._rows(found, triers), sql, notes, after=_AFTER)
+        plain = self.result(self._rows(found, triers), sql, notes, after=_AFTER)
+        totals = self._totals(eligible, found) if self.by else None
+        return AdoptionResult(plain.table, plain.sql, plain.sources, plain.title, plain.notes, totals)
+
+    def _totals(self, eligible: Sequence[str] | None, found: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Eligible actives of each period against the sum of the segments: an actor may be in several."""
+        whole = replace(self, by=())
+        counted = whole.gold.query(
+            f"SELECT period_start, count(*) AS n FROM ({whole._actors(whole._events(eligible))}) AS actors "
+            "GROUP BY period_start"
+        )
+        total = {row["period_start"]: int(row["n"]) for row in counted}
+        summed: dict[date, int] = {}
+        for row in found:
+            first = row["period_start"]
+            summed[first] = summed.get(first, 0) + int(row["eligible_actives"])
+        known = {key[0] for key, cell in whole.cells([()]) if cell["status"] != "missing"}
+        return totals_table(
+            (first, total.get(first, 0), summed.get(first, 0)) if first in known else (first, None, None)
+            for first, _ in self.periods()
+        )
 
     def members(self) -> Result:
         """One row per cell and eligible active actor."""

@@ -26,6 +26,7 @@ from tidelake.metrics.actor_days import (
     open_actor_days,
 )
 from tidelake.metrics.answer import NUMBERS, answer_by_period
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.periods import dates_between, in_order
 from tidelake.metrics.status import Status, worst
 
@@ -46,6 +47,7 @@ class ChurnLabel(OfActorDays):
     every: int = Field(1, ge=1)
 
 
+@by_level
 def churn_label(
     engine: Engine,
     lake: Tables,
@@ -100,6 +102,7 @@ def churn_label(
     return _result(days, asked, rows, labels_sql(limited, asked, dates[-1]), notes if rows else [NO_DATE])
 
 
+@by_level
 def churn_label_members(
     engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], at: date, **options: Any
 ) -> Result:

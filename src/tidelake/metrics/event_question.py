@@ -82,7 +82,7 @@ class EventQuestion(Generic[Definition]):
             DefinitionError: A dimension is named twice.
             QueryError: `where` is not one portable condition.
         """
-        gold = open_gold(engine, lake, project, sources)
+        gold = open_gold(engine, lake, project, sources).at_level()
         by = (by,) if isinstance(by, str) else tuple(by)
         chosen = None if grain is None else grain_named(grain)
         if len(set(by)) != len(by):

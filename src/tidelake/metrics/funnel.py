@@ -37,6 +37,7 @@ from tidelake.metrics.kinds.funnel import (
     touched_sql,
 )
 from tidelake.metrics.kinds.funnel_stream import BROKEN, Stream, again_sql, best_attempts_sql, best_counts_sql
+from tidelake.metrics.levels import by_level, refuse_level
 from tidelake.metrics.narrowing import Narrowing
 
 SEGMENT_LIMIT = 50
@@ -46,6 +47,7 @@ WAITING = "(open)"
 _DAY = timedelta(days=1)
 
 
+@by_level
 def funnel(
     engine: Engine,
     lake: Tables,
@@ -82,6 +84,7 @@ def funnel(
     return _Question.ask(engine, lake, project, sources, definition, **narrowed).answer(segment_limit)
 
 
+@by_level
 def funnel_members(
     engine: Engine,
     lake: Tables,
@@ -107,6 +110,7 @@ class _Question(EventQuestion[Funnel]):
         if self.where is not None:
             Which(where=self.where).check(self.gold)
         check_by(self.gold, self.by, fact_dimensions(self.gold, "event"))
+        refuse_level(self.gold, "columns of sessions", when=bool(self._of_sessions))
         known = [*self.gold.events.types, SESSION, *session_names(self.gold)]
         for name in self.definition.hold:
             if name not in known:

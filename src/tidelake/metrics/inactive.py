@@ -29,6 +29,7 @@ from tidelake.metrics.actor_days import (
     open_actor_days,
 )
 from tidelake.metrics.answer import NUMBERS, answer, number_fields, version_of
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.periods import dates_between, in_order
 
 REACHED = 0.95
@@ -86,6 +87,7 @@ def gap_quantile(gaps: Iterable[Gap], share: float = REACHED) -> int | None:
     return None
 
 
+@by_level
 def inactive(
     engine: Engine,
     lake: Tables,
@@ -129,6 +131,7 @@ def inactive(
     return _result(days, asked, rows, sql, silence, [*notes, *said])
 
 
+@by_level
 def inactive_members(
     engine: Engine,
     lake: Tables,

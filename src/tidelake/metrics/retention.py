@@ -24,6 +24,7 @@ from tidelake.metrics.choosing import check_event_names
 from tidelake.metrics.dimensions import check_by, fact_dimensions
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.retention import HOUR, SOURCES, Cell, Plan
+from tidelake.metrics.levels import by_level, refuse_level
 from tidelake.metrics.periods import dates_between, in_order, next_period
 from tidelake.metrics.retention_averages import averages_of, averages_table
 from tidelake.metrics.retention_definition import ALL, CohortGrain, Retention
@@ -69,6 +70,7 @@ class RetentionResult(Answer):
         return found
 
 
+@by_level
 def retention(
     engine: Engine,
     lake: Tables,
@@ -109,7 +111,9 @@ def retention(
         DefinitionError: The definition asks for what the project does not declare.
         QueryError: A condition is not one portable condition, or names a column that is not there.
     """
-    gold = open_gold(engine, lake, project, sources)
+    gold = open_gold(engine, lake, project, sources).at_level()
+    refuse_level(gold, "sessions", when=definition.fact == "session")
+    refuse_level(gold, "cohort_by", when=definition.cohort_by != "entry")
     where = gold.events.attributes.spelled(where) if where else where
     by = (by,) if isinstance(by, str) else tuple(by)
     grains = get_args(CohortGrain)

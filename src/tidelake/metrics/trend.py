@@ -21,6 +21,7 @@ from tidelake.metrics.answer import Answer, answer, number_fields, version_of
 from tidelake.metrics.catalogue import find_metric
 from tidelake.metrics.intervals import benjamini_hochberg
 from tidelake.metrics.kinds.slopes import LEAST_DAYS, Slope, weekly_slope
+from tidelake.metrics.levels import by_level, level_named
 from tidelake.metrics.measure import measure
 from tidelake.metrics.status import observe
 
@@ -49,6 +50,7 @@ class TrendResult(Answer):
     """One row a segment."""
 
 
+@by_level
 def trend(
     engine: Engine,
     lake: Tables,
@@ -113,6 +115,7 @@ def trend(
         end=last if observed.first is None else max(last, observed.first),
         where=where,
         segment_limit=segment_limit,
+        actor=level_named(gold),
     )
     series = _series(daily, definition.by, first, last)
     most = max((len(values) for values in series.values()), default=0)

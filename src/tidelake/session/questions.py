@@ -14,12 +14,16 @@ from tidelake.errors import QueryError
 if TYPE_CHECKING:
     from tidelake.metrics.retention import Retention, RetentionResult
 
-_NARROWING = ("by", "start", "end", "where", "grain", "cohort")
+_NARROWING = ("by", "start", "end", "where", "grain", "cohort", "actor")
 Answer = TypeVar("Answer", bound=Result)
 
 
 class Questions:
-    """What a session can be asked; dates may be given as text (`2025-11-17`), the last one is itself included."""
+    """What a session can be asked; dates may be given as text (`2025-11-17`), the last one is itself included.
+
+    Every question takes `cohort`. Those about who comes and how far take `actor` too: a level of tide.yml's `actors:`,
+    which counts in the place of actors.
+    """
 
     def _answered(self, ask: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
         """What `ask(engine, lake, project, sources, *given, **options)` answers."""
