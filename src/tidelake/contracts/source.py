@@ -142,6 +142,17 @@ class Coverage(Settings):
         r"(?P<date>\d{4}-?\d{2}-?\d{2})", description="where a file's name carries its date (and hour)"
     )
     first: date | None = Field(None, description="first local date expected, as a whole; null = from the first file on")
+    empty_days: Literal["missing", "zero"] = Field(
+        "missing",
+        description="what a day without any row, or daily file, is between others: `missing` = its rows are lost and "
+        "nothing is known of it; `zero` = nothing happened, as on a day on which a shop is closed",
+    )
+
+    @model_validator(mode="after")
+    def _whole_days(self) -> Coverage:
+        if self.empty_days == "zero" and self.by == "hourly_file":
+            raise ValueError("`empty_days: zero` is of days: of a source with hourly files each hour has one")
+        return self
 
 
 _OF_POSTGRES = ("dsn", "table", "query", "cursor", "lag")
