@@ -384,6 +384,11 @@ def test_what_is_wrong_is_said(tiny: Tiny) -> None:
             funnel_of(few)
 
 
+def test_a_project_of_counts_alone_has_no_funnels(tiny: Tiny) -> None:
+    with pytest.raises(DefinitionError, match="Funnel needs a source of events: this project counts entities only"):
+        funnel(tiny.engine, tiny.lake, tiny.project, {}, funnel_of(["A", "B"]))
+
+
 def test_an_empty_lake_has_no_rows(tiny: Tiny) -> None:
     result = ask(tiny, ["A", "B"], start=None, end=None, where="region = 'north'")
     assert len(result) == 0

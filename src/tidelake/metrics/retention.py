@@ -20,7 +20,7 @@ from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
 from tidelake.metrics.answer import Answer, answer, number_fields, version_of, within_one
 from tidelake.metrics.attributes import session_notes
-from tidelake.metrics.choosing import check_event_names
+from tidelake.metrics.choosing import check_event_names, need_events
 from tidelake.metrics.dimensions import check_by, fact_dimensions
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.retention import HOUR, SOURCES, Cell, Plan
@@ -128,13 +128,9 @@ def retention(
 
 
 def _check(gold: Gold, definition: Retention, by: tuple[str, ...], where: str | None) -> None:
-    if not gold.events.sources and any(source.fact == "event" for source in gold.sources.values()):
-        return  # nothing was built yet: which columns there will be is not known
+    need_events(gold.sources, "Retention")
     if not gold.events.sources:
-        raise DefinitionError(
-            "Retention needs a source of events: this project counts entities only.",
-            hint="`tide metrics list` says what its counts can be asked for.",
-        )
+        return  # nothing was built yet: which columns there will be is not known
     check_by(gold, by, fact_dimensions(gold, definition.fact))
     if definition.fact == "session":
         names = [*_session_columns(gold), *gold.project.dimensions]
