@@ -67,6 +67,17 @@ def users(tiny: Tiny, **options: Any) -> dict[str, int]:
     return {row["actor_id"]: row["in_numerator"] for row in rows}
 
 
+@pytest.mark.parametrize("asked", [{}, {"by": ["region"]}])
+def test_the_median_time_to_adopt_has_its_bounds(tmp_path: Path, asked: dict[str, Any]) -> None:
+    """Nine take 1, 2 ... 9 days from their first activity: the sign test's ranks for nine are 2 and 8."""
+    with Tiny(tmp_path, columns=COLUMNS) as tiny:
+        tiny.add(event(f"u{number}", "03-01 10:00", region="north") for number in range(1, 10))
+        tiny.add(event(f"u{number}", f"03-{number + 1:02d} 10:00", "share", region="north") for number in range(1, 10))
+        tiny.add([event("zed", "04-30 12:00")])
+        row = ask(tiny, **asked).to_dicts()[0]
+    assert [row[f"days_to_adopt_{end}"] for end in ("low", "median", "high")] == [2, 5, 8]
+
+
 def test_who_is_in_several_regions_counts_once_in_the_total(tiny: Tiny) -> None:
     """Ann is active without a region, in the north and in the south; four others in one each: 7 in 5 actors."""
     result = ask(tiny, by=["region"])

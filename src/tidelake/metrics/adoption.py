@@ -25,6 +25,7 @@ from tidelake.metrics.event_question import DAY, EPOCH, NO_EVENTS, EventQuestion
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.levels import by_level
 from tidelake.metrics.narrowing import Narrowing
+from tidelake.metrics.quantile_bounds import median_bounds
 from tidelake.metrics.versions import at_least, version_key
 
 _WEEK = timedelta(days=7)
@@ -98,7 +99,8 @@ def adoption(
         One row a period and segment. `numerator`: eligible actives who used the feature, `denominator`: eligible
         actives, `value`: their ratio with Wilson's interval; `uses`: by those in the numerator,
         `uses_per_adopter`: their depth; `triers`: actors whose first use ever lies in the period,
-        `days_to_adopt_median`: from a trier's first eligible activity to the first use; `triers_observed`: triers
+        `days_to_adopt_median`: from a trier's first eligible activity to the first use, with its 95 % bounds
+        `days_to_adopt_low` and `_high` (null where few rows cannot give them); `triers_observed`: triers
         whose week for retained adoption has ended, `retained_share`: those of them who used it in that week.
     """
     return _Question.ask(engine, lake, project, sources, definition, **narrowed).answer()
@@ -225,13 +227,28 @@ class _Question(EventQuestion[Adoption]):
         )
         found = self.gold.query(sql)
         is_observed = f"first_use + {micros(_WEEK) * (asked.weeks + 1)} <= {self.closed_until}"
+        self.gold.temp(
+            "adoption_triers", f"SELECT * FROM ({self._triers(events)}) AS triers WHERE period_start IS NOT NULL"
+        )
+        days = "(first_use - eligible_from) / 86400000000"
         triers = self.gold.query(
             f"SELECT {self.keys}, count(*) AS triers, "
-            f"median(CASE WHEN eligible_from <= first_use THEN (first_use - eligible_from) / 86400000000 END) AS days, "
+            f"median(CASE WHEN eligible_from <= first_use THEN {days} END) AS days, "
             f"count(*) FILTER (WHERE {is_observed}) AS seen, "
             f"count(*) FILTER (WHERE {is_observed} AND again = 1) AS retained "
-            f"FROM ({self._triers(events)}) AS triers WHERE period_start IS NOT NULL GROUP BY {self.keys}"
+            f"FROM temp.adoption_triers AS triers GROUP BY {self.keys}"
         )
+        bounds = median_bounds(
+            self.gold,
+            f"SELECT {self.keys}, actor_id, {days} AS amount FROM temp.adoption_triers AS triers "
+            "WHERE eligible_from <= first_use",
+            self.segments,
+        )
+        triers = [
+            row | {"bounds": bounds.get(tuple(row[name] for name in ("period_start", *self.segments)))}
+            for row in triers
+        ]
+        self.gold.forget("adoption_triers")
         named = [asked.feature, *([asked.exposure] if asked.exposure else [])]
         check_event_names(self.gold, named, is_met=any(row["uses"] for row in found))
         plain = self.result(self._rows(found, triers), sql, notes, after=_AFTER)
@@ -284,6 +301,7 @@ class _Question(EventQuestion[Adoption]):
         retained_low, retained_high = wilson(retained, seen)
         numbers = [adopters / actives if actives else None, float(adopters), float(actives), actives, low, high]
         numbers += [uses, uses / adopters if adopters else None, int(tries.get("triers", 0)), tries.get("days")]
+        numbers += tries.get("bounds") or (None, None)
         numbers += [seen, retained / seen if seen else None, retained_low, retained_high]
         return dict(zip(_NUMBERS, numbers, strict=True))
 
@@ -297,6 +315,8 @@ _AFTER = (
     pa.field("uses_per_adopter", pa.float64()),
     pa.field("triers", pa.int64()),
     pa.field("days_to_adopt_median", pa.float64()),
+    pa.field("days_to_adopt_low", pa.float64()),
+    pa.field("days_to_adopt_high", pa.float64()),
     pa.field("triers_observed", pa.int64()),
     pa.field("retained_share", pa.float64(), metadata={"unit": "share"}),
     pa.field("retained_ci_low", pa.float64()),

@@ -7,6 +7,7 @@ actors lie further apart than the window is long, so that no event of one can be
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tidelake.metrics.kinds.funnel import Chain
@@ -129,6 +130,17 @@ def best_counts_sql(chain: Chain, best: str, *, period: str) -> str:
             f"quantile_linear({seconds}, 0.9) AS p90_{step}",
         ]
     return f"SELECT {period} AS period_start, {', '.join(columns)} FROM ({best}) AS best"
+
+
+def best_seconds_sql(best: str, shares: Mapping[int, Sequence[float | None]]) -> str | None:
+    """Quantiles of the seconds to steps in one row, `q2_0`, `q2_1` ... by step and place in `shares`; None for none."""
+    columns = [
+        f"quantile_linear(CASE WHEN depth >= {step} THEN d{step} / 1000000 END, {share!r}) AS q{step}_{place}"
+        for step, own in shares.items()
+        for place, share in enumerate(own)
+        if share is not None
+    ]
+    return f"SELECT {', '.join(columns)} FROM ({best}) AS best" if columns else None
 
 
 def again_sql(chain: Chain, attempts: str) -> str:
