@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+_WORDS = re.compile(r"[^\W_]{4,}")
 
 
 class TidelakeError(Exception):
@@ -34,7 +37,7 @@ class UnknownNameError(DefinitionError, LookupError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, where: str = "", more: str = "") -> None:
         choices = sorted(set(known))
-        near = get_close_matches(name, choices, n=3, cutoff=0.5)
+        near = nearest(name, choices)
         place = f" in {where}" if where else ""
         if near:
             hint = "Did you mean " + " or ".join(f"'{item}'" for item in near) + "?"
@@ -44,6 +47,40 @@ class UnknownNameError(DefinitionError, LookupError):
             hint = f"There is no {kind} yet."
         super().__init__(f"Unknown {kind} '{name}'{place}.", hint=f"{hint} {more}".rstrip())
         self.name = name
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Up to three names that somebody who wrote `name` may have meant, the nearest first.
+
+    A name is near where few letters differ (one, or a third of them), where one holds the other, or where they share a
+    word of four letters or more.
+    """
+    alike = get_close_matches(name, known, n=9, cutoff=0.5)
+    holding = [one for one in known if one not in alike and name in re.split(r"[^\w]|_", one)]
+    return [one for one in [*alike, *holding] if _is_near(name.lower(), one.lower())][:3]
+
+
+def _is_near(name: str, other: str) -> bool:
+    (head, _, tail), (own, _, end) = name.rpartition("."), other.rpartition(".")
+    if head and head == own:  # two columns of one table
+        name, other = tail, end
+    if name in other or other in name or not set(_WORDS.findall(name)).isdisjoint(_WORDS.findall(other)):
+        return True
+    return _edits(name, other) <= max(1, max(len(name), len(other)) // 3)
+
+
+def _edits(one: str, other: str) -> int:
+    """Letters to add, leave out, change, or swap with the next one, to make one text of the other."""
+    before, row = list[int](), list(range(len(other) + 1))
+    for place, letter in enumerate(one, start=1):
+        last, row, oldest = row, [place], before
+        for at, its in enumerate(other, start=1):
+            least = min(last[at] + 1, row[at - 1] + 1, last[at - 1] + (letter != its))
+            if place > 1 and at > 1 and letter == other[at - 2] and one[place - 2] == its:
+                least = min(least, oldest[at - 2] + 1)
+            row.append(least)
+        before = last
+    return row[-1]
 
 
 class ContractError(TidelakeError):

@@ -18,7 +18,8 @@ from tidelake.config import load_project
 VERBS = [
     *("demo", "init", "build", "simulate", "measure", "metrics", "sql", "docs"),
     *("diversity", "streaks", "spikes", "weekdays", "decline", "dropoff", "revenue"),
-    *("lifecycle", "power-curve", "stickiness", "inactive", "trend", "retention", "funnel", "activation", "adoption"),
+    *("lifecycle", "power-curve", "stickiness", "inactive", "churn-label", "trend", "retention", "funnel"),
+    *("activation", "adoption"),
     *("check", "ledger", "quarantine", "doctor", "compact", "vacuum", "migrate"),
 ]
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -107,6 +107,7 @@ QUESTIONS = (
     on_both("inactive", k=7, by=[OS], segment="first"),
     question("inactive", k=2, where="event_name = 'like'"),
     question("inactive", members="2025-09-20", k=3),
+    question("churn_label", observation_days=7, prediction_days=3, by=[OS], segment="last"),
     question("lifecycle", grain="day", where="event_name = 'like'", **NEW),
     question("lifecycle", new_by="signup_date", signup="users.signup_date"),
     question("lifecycle", new_by="first_any_event", **NEW),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,7 @@ from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.metrics.adoption import adoption, adoption_members, adoption_of
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.versions import at_least, version_key
+from tidelake.reports.formats import json_pieces
 
 COLUMNS = {"app_version": pa.string(), "region": pa.string()}
 MARCH = {"start": date(2025, 3, 1), "end": date(2025, 3, 31)}
@@ -63,6 +65,26 @@ def users(tiny: Tiny, **options: Any) -> dict[str, int]:
     definition = adoption_of("share", **{name: given for name, given in options.items() if name not in OPTIONS})
     rows = tiny.ask(adoption_members, definition, **cut).to_dicts()
     return {row["actor_id"]: row["in_numerator"] for row in rows}
+
+
+@pytest.mark.parametrize("asked", [{}, {"by": ["region"]}])
+def test_the_median_time_to_adopt_has_its_bounds(tmp_path: Path, asked: dict[str, Any]) -> None:
+    """Nine take 1, 2 ... 9 days from their first activity: the sign test's ranks for nine are 2 and 8."""
+    with Tiny(tmp_path, columns=COLUMNS) as tiny:
+        tiny.add(event(f"u{number}", "03-01 10:00", region="north") for number in range(1, 10))
+        tiny.add(event(f"u{number}", f"03-{number + 1:02d} 10:00", "share", region="north") for number in range(1, 10))
+        tiny.add([event("zed", "04-30 12:00")])
+        row = ask(tiny, **asked).to_dicts()[0]
+    assert [row[f"days_to_adopt_{end}"] for end in ("low", "median", "high")] == [2, 5, 8]
+
+
+def test_who_is_in_several_regions_counts_once_in_the_total(tiny: Tiny) -> None:
+    """Ann is active without a region, in the north and in the south; four others in one each: 7 in 5 actors."""
+    result = ask(tiny, by=["region"])
+    (row,) = json.loads("".join(json_pieces(result)))["totals"]
+    assert (row["period_start"], row["total"], row["sum_of_segments"], row["overlap"]) == ("2025-03-01", 5, 7, 2)
+    assert sum(row["denominator"] for row in result.to_dicts()) == 7
+    assert getattr(ask(tiny), "totals", None) is None
 
 
 def test_every_active_actor_is_eligible_by_default_and_that_is_said(tiny: Tiny) -> None:

@@ -41,5 +41,12 @@ def test_unknown_columns_are_answered_with_near_ones() -> None:
     with pytest.raises(UnknownNameError) as caught:
         condition("regoin = 'a'").check_names(["region", "device"], {})
     assert "'region'" in str(caught.value.hint)
+    known = ["region", "tier", "users.tier", "users.region"]
+    with pytest.raises(UnknownNameError, match=r"Unknown dimension 'usres' in --where") as caught:
+        condition("usres.teir = 'a'").check_names(known, {})
+    assert str(caught.value.hint).startswith("Did you mean 'users'?")
+    with pytest.raises(UnknownNameError, match=r"Unknown column 'users.teir'") as caught:
+        condition("region = 'a' AND users.teir = 'a'").check_names(known, {})
+    assert caught.value.hint == "Did you mean 'users.tier'?"
     condition("REGION = 'a'").check_names(["region"], {})
     condition("anything = 1").check_names([], {})  # before the first build no column is known

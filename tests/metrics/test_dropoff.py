@@ -242,6 +242,25 @@ def test_three_sessions_that_all_dropped_off_are_no_proof(tmp_path: Path) -> Non
     assert rows["tv"]["sessions_needed"] > 3
 
 
+def test_where_most_values_lie_apart_it_is_said(tmp_path: Path) -> None:
+    """Shares of 10, 50 and 90 % of 40 actors' sessions: the middle one is the mean of the others, which lie 60 off."""
+    shares = {"android": 4, "ios": 20, "tv": 36}
+    with Tiny(tmp_path, SETTINGS, columns=COLUMNS) as tiny:
+        tiny.add(
+            session(3, f"{os}{actor}", os, "1", 1.0 if actor < dropped else 60.0)
+            for os, dropped in shares.items()
+            for actor in range(40)
+        )
+        tiny.add([session(4, "late", "ios", "1", 60.0)])
+        tiny.build()
+        result = ask(tiny, by=["os"])
+        far = ask(tiny, definition=Dropoff(abnormal_difference=0.65), by=["os"])
+    verdicts = {row["segment"]: row["verdict"] for row in result.to_dicts()}
+    assert verdicts == {"android": "lower", "ios": "cannot be told", "tv": "abnormal"}
+    assert any("2 of 3 values lie 2 points or more from the rest, so that is usual here" in one for one in result.notes)
+    assert not any("usual here" in one for one in far.notes)
+
+
 def test_small_values_are_put_together(tmp_path: Path) -> None:
     with Tiny(tmp_path, SETTINGS, columns=COLUMNS) as tiny:
         events = [session(3, f"u{n}", os, "1", 1) for n, os in enumerate("aaabbcd")]

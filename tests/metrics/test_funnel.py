@@ -113,6 +113,27 @@ def test_rates_intervals_and_times(tiny: Tiny) -> None:
     assert [first["status"], first["open_entries"]] == ["degraded", 0]  # most days of March have no events
 
 
+@pytest.mark.parametrize("asked", [{}, {"by": ["region"]}, {"grain": "month"}, {"count": "entry"}])
+def test_medians_have_the_rows_that_bound_them(tiny: Tiny, asked: dict[str, Any]) -> None:
+    """Nine take 10, 20 ... 90 minutes to B: the sign test's ranks for nine are 2 and 8; three get to C: too few.
+
+    With two entries each, of the same length, rows of an actor are alike: no bound moves.
+    """
+    for number in range(1, 10):
+        then = f"{1 + number // 6}:{number % 6}0"
+        tiny.add(story(f"u{number}", "A 1:00", f"B {then}", *(["C 3:00"] if number < 4 else []), region="north"))
+        if asked.get("count") == "entry":
+            again = f"{11 + number // 6}:{number % 6}0"
+            tiny.add(story(f"u{number}", "A 11:00", f"B {again}", region="north"))
+    tiny.add([FAR])
+    options = {name: asked[name] for name in ("by", "grain") if name in asked}
+    definition = funnel_of(["A", "B", "C"], window="4h", count=asked.get("count", "actor"))
+    rows = tiny.ask(funnel, definition, **options, **MARCH).to_dicts()
+    second, third = (next(row for row in rows if row["step"] == step) for step in (2, 3))
+    assert [second[f"seconds_median{end}"] for end in ("_low", "", "_high")] == [1200, 3000, 4800]
+    assert (third["seconds_median_low"], third["seconds_median_high"]) == (None, None)
+
+
 def test_one_event_fills_one_step(tiny: Tiny) -> None:
     tiny.add([*story("ann", "A 1:00"), *story("bob", "A 1:00", "A 1:10"), FAR])
     for order in ("ordered", "strict"):
@@ -382,6 +403,11 @@ def test_what_is_wrong_is_said(tiny: Tiny) -> None:
     for few in (["A"], "A", []):
         with pytest.raises(DefinitionError, match="at least two steps"):
             funnel_of(few)
+
+
+def test_a_project_of_counts_alone_has_no_funnels(tiny: Tiny) -> None:
+    with pytest.raises(DefinitionError, match="Funnel needs a source of events: this project counts entities only"):
+        funnel(tiny.engine, tiny.lake, tiny.project, {}, funnel_of(["A", "B"]))
 
 
 def test_an_empty_lake_has_no_rows(tiny: Tiny) -> None:

@@ -167,6 +167,9 @@ def test_without_products_the_events_say_it_all(tmp_path: Path) -> None:
         asked = Revenue(event=Which.parse("buy"), price="amount")
         with pytest.raises(DefinitionError, match="no price"):
             tiny.ask(revenue, asked)
+        with pytest.raises(UnknownNameError, match="'quantiti' in revenue, price") as caught:
+            tiny.ask(revenue, asked.model_copy(update={"price": "quantiti"}))
+        assert caught.value.hint == "Did you mean 'quantity'?"
 
 
 def test_names_that_are_nowhere(shop: Shop) -> None:

@@ -30,6 +30,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "power-curve": (USE, "lifecycle", "POWER_CURVE_"),
     "stickiness": (USE, "lifecycle", "STICKINESS_"),
     "inactive": (USE, "inactive", ""),
+    "churn-label": (USE, "churn_label", ""),
     "trend": (USE, "trend", ""),
     "explain": (USE, "explain", ""),
     "retention": (USE, "retention", ""),

@@ -53,6 +53,10 @@ def cut(
         str | None,
         typer.Option("--where", metavar="SQL", help="Only events for which this is true.", rich_help_panel=_CUT),
     ] = None,
+    actor: Annotated[
+        str | None,
+        typer.Option("--actor", metavar="LEVEL", help="Another actor level, such as account.", rich_help_panel=_CUT),
+    ] = None,
     members: Annotated[bool, flag("--members", help="The actors behind the numbers.", rich_help_panel=_CUT)] = False,
 ) -> None:
     """Options: what is counted, and how it is cut."""

@@ -9,7 +9,7 @@ import typer
 
 from tidelake.cli.lifecycle import ActiveWhereOption
 from tidelake.cli.options import examples
-from tidelake.cli.questions import ByOption, Given, SegmentOption, date_option, question
+from tidelake.cli.questions import ByOption, Given, SegmentOption, date_option, leveled, question
 from tidelake.errors import DefinitionError
 
 EXAMPLES = examples(
@@ -29,7 +29,7 @@ def _asked(given: Given) -> Given:
     return {name: value for name, value in given.items() if name not in left} | {"k": k if k == "auto" else int(k)}
 
 
-@question(asked=_asked)
+@question(leveled, asked=_asked)
 def inactive(
     *,
     k: Annotated[

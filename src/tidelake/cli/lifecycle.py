@@ -17,6 +17,7 @@ from tidelake.cli.questions import (
     SegmentOption,
     ToOption,
     date_option,
+    leveled,
     question,
 )
 
@@ -38,7 +39,7 @@ ActiveWhereOption = Annotated[
 ]
 
 
-@question()
+@question(leveled)
 def lifecycle(
     *,
     grain: GrainOption = "week",
@@ -64,7 +65,7 @@ def lifecycle(
     """Who of each period's users is new, returning or resurrected, and who churned."""
 
 
-@question()
+@question(leveled)
 def power_curve(
     *,
     window_days: Annotated[int, typer.Option("--window", metavar="DAYS", help="28 (L28), 7, 30 ...")] = 28,
@@ -86,7 +87,7 @@ def _of_date(given: Given) -> Given:
     return {name: value for name, value in given.items() if name not in left}
 
 
-@question(asked=_of_date)
+@question(leveled, asked=_of_date)
 def stickiness(
     *,
     method: Annotated[

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 import typer
 
 from tidelake.cli.options import examples, flag
-from tidelake.cli.questions import ByOption, FromOption, GrainOption, SegmentOption, ToOption, WhereOption, question
+from tidelake.cli.questions import (
+    ActorOption,
+    ByOption,
+    FromOption,
+    GrainOption,
+    SegmentOption,
+    ToOption,
+    WhereOption,
+    question,
+)
 
 EXAMPLES = examples(
     "tide measure dau",
@@ -34,10 +43,7 @@ def measure(
     start: FromOption = None,
     end: ToOption = None,
     where: WhereOption = None,
-    actor: Annotated[
-        str | None,
-        typer.Option("--actor", metavar="LEVEL", help="Another actor level of tide.yml, such as account."),
-    ] = None,
+    actor: ActorOption = None,
     compare: Annotated[
         Literal["previous", "year"] | None,
         typer.Option("--compare", help="Beside the week (month) before, or the year before: same weekdays."),

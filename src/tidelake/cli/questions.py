@@ -71,6 +71,15 @@ SegmentOption = Annotated[
 MembersOption = Annotated[bool, flag("--members", help="The actors behind the numbers instead.")]
 
 
+ActorOption = Annotated[
+    str | None, typer.Option("--actor", metavar="LEVEL", help="Another actor level of tide.yml, such as account.")
+]
+
+
+def leveled(*, actor: ActorOption = None) -> None:
+    """Options: whom is counted."""
+
+
 def narrowed(*, start: FromOption = None, end: ToOption = None, where: WhereOption = None) -> None:
     """Options: what is counted."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from tidelake.cli.options import FormatName, examples, flag
-from tidelake.cli.questions import Given, WhereOption, date_option, question
+from tidelake.cli.questions import Given, WhereOption, date_option, leveled, question
 from tidelake.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _looked_at(result: Any, given: Given, form: FormatName) -> tuple[Result, Res
     return shapes.reading(result) if form is FormatName.table else result, result
 
 
-@question(asked=_definition, read=_looked_at)
+@question(leveled, asked=_definition, read=_looked_at)
 def retention(
     *,
     entry: Annotated[

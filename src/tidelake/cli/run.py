@@ -13,12 +13,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from types import FrameType
 from typing import Any
 
 from tidelake.cli.streams import coloured, plain_help, quiet_stdout, say
-from tidelake.errors import TidelakeError
+from tidelake.errors import TidelakeError, nearest
 
 FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 _NOTHING_LOST = (
@@ -146,7 +145,7 @@ def _near_option(error: Any) -> str:
     if not name or context is None:
         return ""
     known = [option for parameter in context.command.params for option in parameter.opts if option.startswith("--")]
-    near = get_close_matches(name, known, n=2, cutoff=0.5)
+    near = nearest(name, known)[:2]
     return f"Did you mean {' or '.join(near)}?" if near else ""
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidelake.cli.options import examples
-from tidelake.cli.questions import EntityOption, MetricArgument, narrowed, question
+from tidelake.cli.questions import EntityOption, MetricArgument, leveled, narrowed, question
 
 EXAMPLES = examples(
     "tide spikes views",
@@ -16,7 +16,7 @@ EXAMPLES = examples(
 )
 
 
-@question(narrowed)
+@question(narrowed, leveled)
 def spikes(
     metric: MetricArgument,
     *,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidelake.cli.options import examples, flag
-from tidelake.cli.questions import EntityOption, MetricArgument, narrowed, question
+from tidelake.cli.questions import EntityOption, MetricArgument, leveled, narrowed, question
 
 EXAMPLES = examples(
     "tide streaks views",
@@ -17,7 +17,7 @@ EXAMPLES = examples(
 )
 
 
-@question(narrowed)
+@question(narrowed, leveled)
 def streaks(
     metric: MetricArgument,
     *,

@@ -8,12 +8,12 @@ import typer
 
 from tidelake.cli.lifecycle import ActiveWhereOption
 from tidelake.cli.options import examples
-from tidelake.cli.questions import AtOption, ByOption, question
+from tidelake.cli.questions import AtOption, ByOption, leveled, question
 
 EXAMPLES = examples("tide trend", "tide trend sessions --days 28", "tide trend dau --by region --at 2025-11-16")
 
 
-@question()
+@question(leveled)
 def trend(
     metric: Annotated[str, typer.Argument(help="A metric of a day: dau, events, sessions ...")] = "dau",
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidelake.cli.options import examples
-from tidelake.cli.questions import EntityOption, MetricArgument, narrowed, question
+from tidelake.cli.questions import EntityOption, MetricArgument, leveled, narrowed, question
 
 EXAMPLES = examples(
     "tide weekdays views",
@@ -12,7 +12,7 @@ EXAMPLES = examples(
 )
 
 
-@question(narrowed)
+@question(narrowed, leveled)
 def weekdays(
     metric: MetricArgument,
     *,

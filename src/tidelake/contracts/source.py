@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from tidelake.config import Duration, Settings, load_yaml
+from tidelake.contracts.table import ANSWERED
 from tidelake.errors import DefinitionError, UnknownNameError
 
 FieldType = Literal["string", "integer", "number", "boolean", "timestamp", "date", "json"]
@@ -121,9 +122,38 @@ class Mapping(Settings):
         None, description="dimensions with history: since when a row holds; where it is null, from the beginning"
     )
 
+    names: dict[str, str] = Field(
+        default_factory=dict,
+        description="other fields that silver carries under another name, by that name: `{order_status: status}` for a "
+        "field that is called like a column of every answer",
+    )
+
+    @field_validator("names")
+    @classmethod
+    def _can_be_names(cls, value: dict[str, str]) -> dict[str, str]:
+        for name in value:
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise ValueError(f"'{name}' is no name: small letters, digits and _, a letter first")
+            if name in cls.model_fields or name in ANSWERED:
+                what = "a part of the mapping" if name in cls.model_fields else "a column of every answer"
+                raise ValueError(f"'{name}' is {what}: choose another name")
+        return value
+
+    @model_validator(mode="after")
+    def _each_field_once(self) -> Mapping:
+        fields = [field for _, field in self._parts()]
+        for name, field in self.names.items():
+            if [*fields, *self.names.values()].count(field) > 1:
+                raise ValueError(f"names: {name}: the field '{field}' has a name already")
+        return self
+
+    def _parts(self) -> list[tuple[str, str]]:
+        named = [name for name in type(self).model_fields if name != "names"]
+        return [(name, value) for name in named if (value := getattr(self, name)) is not None]
+
     def items(self) -> list[tuple[str, str]]:
-        """(canonical name, field) of every part that is mapped."""
-        return [(name, value) for name in type(self).model_fields if (value := getattr(self, name)) is not None]
+        """(name in silver, field) of every part that is mapped, and of every field with another name."""
+        return [*self._parts(), *self.names.items()]
 
 
 class TrafficRule(Settings):
@@ -142,6 +172,17 @@ class Coverage(Settings):
         r"(?P<date>\d{4}-?\d{2}-?\d{2})", description="where a file's name carries its date (and hour)"
     )
     first: date | None = Field(None, description="first local date expected, as a whole; null = from the first file on")
+    empty_days: Literal["missing", "zero"] = Field(
+        "missing",
+        description="what a day without any row, or daily file, is between others: `missing` = its rows are lost and "
+        "nothing is known of it; `zero` = nothing happened, as on a day on which a shop is closed",
+    )
+
+    @model_validator(mode="after")
+    def _whole_days(self) -> Coverage:
+        if self.empty_days == "zero" and self.by == "hourly_file":
+            raise ValueError("`empty_days: zero` is of days: of a source with hourly files each hour has one")
+        return self
 
 
 _OF_POSTGRES = ("dsn", "table", "query", "cursor", "lag")
@@ -284,6 +325,8 @@ class Source(Settings):
             raise ValueError("`dedup: key` is for events, which have an id; counts are told apart by `dedup: content`")
         if self.dedup == "key" and self.fact == "event" and self.mapping.event_id is None:
             raise ValueError("`dedup: key` needs `mapping: event_id:`")
+        if added := set(self.measures) & set(self.mapping.names.values()):
+            raise ValueError(f"`mapping: names:` cannot name '{min(added)}' anew, which is one of `measures:`")
         return self
 
     @property

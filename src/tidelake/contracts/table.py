@@ -31,6 +31,11 @@ _KEYWORD_LIST = """
 _KEYWORDS = frozenset(_KEYWORD_LIST.split())
 
 
+# What every answer has, so that no dimension of events can be called so.
+ANSWERED = frozenset(("metric", "definition_version", "period_start", "grain", "value", "numerator", "denominator"))
+ANSWERED |= {"n", "ci_low", "ci_high", "status", "watermark", "engine"}
+
+
 class ColumnSpec(Settings):
     """One column: what it holds and what its values may be."""
 

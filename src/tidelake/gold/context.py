@@ -25,18 +25,25 @@ from tidelake.gold.events import IDENTITY_DAY, Events, event_sources
 
 
 class AskedProject(Project):
-    """The settings that a question sees which names saved cohorts: they are part of every definition's hash."""
+    """The settings that a question sees which names saved cohorts or a level: part of every definition's hash.
 
-    asked: Asked = Field(exclude=True)
+    Attributes:
+        asked: The cohorts.
+        level: Column of another actor level (tide.yml's `actors:`), whose values count in the place of actors.
+    """
+
+    asked: Asked | None = Field(None, exclude=True)
+    level: str | None = Field(None, exclude=True)
 
     @classmethod
-    def of(cls, project: Project, asked: Asked) -> AskedProject:
-        """A project's settings with the cohorts of a question."""
-        return cls.model_construct(**dict(project), asked=asked)
+    def of(cls, project: Project, **more: Any) -> AskedProject:
+        """A project's settings with the cohorts or the level of a question."""
+        return cls.model_construct(**{**dict(project), **more})
 
     def model_dump(self, **options: Any) -> dict[str, Any]:
-        """The settings, with the cohorts' versions."""
-        return {**super().model_dump(**options), "cohorts": dict(self.asked.versions)}
+        """The settings, with the cohorts' versions and the level."""
+        cohorts = {} if self.asked is None else {"cohorts": dict(self.asked.versions)}
+        return {**super().model_dump(**options), **cohorts, **({} if self.level is None else {"actor": self.level})}
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,15 @@ class Gold:
     events: Events
     progress: Progress = silent
     memo: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def level(self) -> str | None:
+        """Column of the actor level that the question asks for; None = the actor itself."""
+        return self.project.level if isinstance(self.project, AskedProject) else None
+
+    def at_level(self) -> Gold:
+        """The same with events whose actor is of the level that is asked for; gold's tables know the actor only."""
+        return self if self.level is None else replace(self, events=replace(self.events, level=self.level))
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """A value that is worked out once a build; the key names everything that it depends on."""

@@ -78,7 +78,8 @@ class Calendar:
 def calendars(gold: Gold, sources: Sequence[str]) -> dict[str, Calendar]:
     """The calendars of these sources.
 
-    Where `ops.coverage` has no row of a source, a day without any row of it between its first and last is missing.
+    Where `ops.coverage` has no row of a source, a day without any row of it between its first and last is missing, or
+    received where the source declares `empty_days: zero`: nothing happened on it.
     Of a source whose rows are all in quarantine nothing was observed: all its days are missing, whatever files came.
     """
     told: dict[str, list[dict[str, Any]]] = {name: [] for name in sources}
@@ -94,12 +95,15 @@ def _calendar(gold: Gold, source: str, told: Sequence[dict[str, Any]]) -> Calend
     days = {*held, *(row["date"] for row in told)}
     if not days:
         return Calendar(None, None)
+    promised = gold.sources[source].complete
+    if promised.empty_days == "zero" and promised.through is not None:
+        days.add(promised.through)
     noted = {row["date"]: row["status"] for row in told if row["status"] in NOTED}
     if not held:
         noted = dict.fromkeys(days, "missing")
     elif not told:
         bare = Calendar(min(days), max(days))
-        noted = {day: "missing" for day in bare.days() if not held[day]}
+        noted = {day: "missing" for day in bare.days() if not held[day] and promised.empty_days == "missing"}
     return Calendar(min(days), max(days), noted)
 
 

@@ -80,6 +80,7 @@ class Events:
         sum_kinds: How the columns that measures add up are added up, by what silver's files say of their values.
         is_stitched: Events without a known actor belong to whom `gold.identity_day` says.
         attributes: What dimensions tell of the events.
+        level: Column that `select` gives as the actor, of another actor level; None = the actor itself.
     """
 
     project: Project
@@ -87,6 +88,7 @@ class Events:
     sum_kinds: Mapping[str, SumKind] = field(default_factory=dict)
     is_stitched: bool = False
     attributes: Attributes = field(default_factory=Attributes, compare=False, repr=False)
+    level: str | None = None
 
     @property
     def tables(self) -> list[str]:
@@ -316,19 +318,25 @@ class Events:
         for index, (owner, name, kind) in enumerate(self.ties):
             listed += f", {quoted(name) if owner == source.name else f'CAST(NULL AS {kind})'} AS tie_{index}"
         listed += more
+        who = "actor_id" if self.level is None else self._level(source, self.level)
         conditions = [dates_condition("event_date", days)]
         if not everything:
-            conditions += [counted, "actor_id IS NOT NULL"]
+            conditions += [counted, f"{who} IS NOT NULL"]
         if where:
             conditions.append(f"({where})")
         wanted = " AND ".join(part for part in conditions if part != "TRUE") or "TRUE"
         selected = (
             f"SELECT '{source.name}' AS source, event_date, event_time, seq, event_id, "
-            f"actor_id, event_name, session_id AS source_session_id, {active} AS is_active, "
+            f"{who if self.level is None else f'{who} AS actor_id'}, event_name, "
+            f"session_id AS source_session_id, {active} AS is_active, "
             f"{counted} AS is_counted{listed}"
         )
         rows = self.rows_of(source, where=where, text=f"{selected} {wanted}", days=days)
         return f"{selected} FROM {rows} WHERE {wanted}"
+
+    def _level(self, source: EventSource, name: str) -> str:
+        is_there = source.schema.get_field_index(name) >= 0
+        return f"CAST({quoted(name) if is_there else 'NULL'} AS VARCHAR)"
 
     def _column(self, source: EventSource, name: str, types: Mapping[str, str]) -> str:
         if name not in types:

@@ -25,6 +25,7 @@ from tidelake.metrics.dimensions import check_by, fact_dimensions, segment
 from tidelake.metrics.event_question import NO_EVENTS, EventQuestion, Named, definition_from
 from tidelake.metrics.funnel_definition import words
 from tidelake.metrics.intervals import wilson
+from tidelake.metrics.levels import by_level, refuse_level
 from tidelake.metrics.narrowing import Narrowing
 
 _DAY = timedelta(days=1)
@@ -70,6 +71,7 @@ def activation_of(criterion: str | Which | None = None, **options: Any) -> Activ
     return definition_from(Activation, criterion=None if criterion is None else Which.parse(criterion), **options)
 
 
+@by_level
 def activation(
     engine: Engine,
     lake: Tables,
@@ -93,6 +95,7 @@ def activation(
     return _Question.ask(engine, lake, project, sources, definition, **narrowed).answer()
 
 
+@by_level
 def activation_members(
     engine: Engine,
     lake: Tables,
@@ -113,6 +116,7 @@ class _Question(EventQuestion[Activation]):
             if self.where is not None:
                 Which(where=self.where).check(self.gold)
         else:
+            refuse_level(self.gold, "session")
             known = fact_dimensions(self.gold, "session")
             schema = self.gold.lake.schema("gold.sessions")
             if schema is None:

@@ -167,6 +167,8 @@ class ActorDays:
     def _is_from_silver(self) -> bool:
         if self._is_of_actors:
             return False
+        if self.gold.level is not None:
+            return True
         is_declared = set(self.by) <= set(self.gold.project.dimensions)
         return self.where is not None or not is_declared or (len(self.by) > 1 and not self._is_by_edge)
 
@@ -243,7 +245,7 @@ def open_actor_days(
         DefinitionError: The project has no events.
         QueryError: `where` is not one portable condition.
     """
-    gold, by, where = open_gold(engine, lake, project, sources), asked.by, asked.where
+    gold, by, where = open_gold(engine, lake, project, sources).at_level(), asked.by, asked.where
     if not any(source.fact == "event" for source in sources.values()):
         raise DefinitionError(
             "This project has no source of events, so that nobody is active in it.",
@@ -319,6 +321,15 @@ def last_complete(observed: Observed, first: date, last: date) -> date:
     complete = [day for day in days if observed.of_day(day) == "complete"]
     received = [day for day in days if observed.is_received(day)]
     return (complete or received or days)[-1]
+
+
+def last_ended(observed: Observed) -> date | None:
+    """The last local date that has ended by the watermark less the lateness; None where none with data has."""
+    if observed.first is None or observed.watermark is None:
+        return None
+    end = (observed.watermark - observed.lateness).astimezone(observed.zone).date()
+    last = end - timedelta(days=1)
+    return last if last >= observed.first else None
 
 
 def received_days(observed: Observed, last: date, length: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Self, Unpack
 
@@ -17,12 +18,14 @@ from tidelake.engine.result import Result
 from tidelake.errors import UnknownNameError
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros, one_of
-from tidelake.metrics.answer import NUMBERS
+from tidelake.metrics.answer import NUMBERS, Answer, totals_table
 from tidelake.metrics.choosing import Which, check_event_names, event_rows
 from tidelake.metrics.dimensions import check_by, fact_dimensions, segment
 from tidelake.metrics.event_question import DAY, EPOCH, NO_EVENTS, EventQuestion, Named, definition_from
 from tidelake.metrics.intervals import wilson
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.narrowing import Narrowing
+from tidelake.metrics.quantile_bounds import median_bounds
 from tidelake.metrics.versions import at_least, version_key
 
 _WEEK = timedelta(days=7)
@@ -66,6 +69,19 @@ def adoption_of(feature: str | Which, **options: Any) -> Adoption:
     return definition_from(Adoption, feature=Which.parse(feature), **options)
 
 
+@dataclass(frozen=True)
+class AdoptionResult(Answer):
+    """One row a period and segment.
+
+    Attributes:
+        totals: With dimensions, one row a period: `total` and `sum_of_segments` of the eligible actives, and their
+            `overlap`.
+    """
+
+    totals: pa.Table | None = field(default=None)
+
+
+@by_level
 def adoption(
     engine: Engine,
     lake: Tables,
@@ -83,12 +99,14 @@ def adoption(
         One row a period and segment. `numerator`: eligible actives who used the feature, `denominator`: eligible
         actives, `value`: their ratio with Wilson's interval; `uses`: by those in the numerator,
         `uses_per_adopter`: their depth; `triers`: actors whose first use ever lies in the period,
-        `days_to_adopt_median`: from a trier's first eligible activity to the first use; `triers_observed`: triers
+        `days_to_adopt_median`: from a trier's first eligible activity to the first use, with its 95 % bounds
+        `days_to_adopt_low` and `_high` (null where few rows cannot give them); `triers_observed`: triers
         whose week for retained adoption has ended, `retained_share`: those of them who used it in that week.
     """
     return _Question.ask(engine, lake, project, sources, definition, **narrowed).answer()
 
 
+@by_level
 def adoption_members(
     engine: Engine,
     lake: Tables,
@@ -209,16 +227,51 @@ class _Question(EventQuestion[Adoption]):
         )
         found = self.gold.query(sql)
         is_observed = f"first_use + {micros(_WEEK) * (asked.weeks + 1)} <= {self.closed_until}"
+        self.gold.temp(
+            "adoption_triers", f"SELECT * FROM ({self._triers(events)}) AS triers WHERE period_start IS NOT NULL"
+        )
+        days = "(first_use - eligible_from) / 86400000000"
         triers = self.gold.query(
             f"SELECT {self.keys}, count(*) AS triers, "
-            f"median(CASE WHEN eligible_from <= first_use THEN (first_use - eligible_from) / 86400000000 END) AS days, "
+            f"median(CASE WHEN eligible_from <= first_use THEN {days} END) AS days, "
             f"count(*) FILTER (WHERE {is_observed}) AS seen, "
             f"count(*) FILTER (WHERE {is_observed} AND again = 1) AS retained "
-            f"FROM ({self._triers(events)}) AS triers WHERE period_start IS NOT NULL GROUP BY {self.keys}"
+            f"FROM temp.adoption_triers AS triers GROUP BY {self.keys}"
         )
+        bounds = median_bounds(
+            self.gold,
+            f"SELECT {self.keys}, actor_id, {days} AS amount FROM temp.adoption_triers AS triers "
+            "WHERE eligible_from <= first_use",
+            self.segments,
+        )
+        triers = [
+            row | {"bounds": bounds.get(tuple(row[name] for name in ("period_start", *self.segments)))}
+            for row in triers
+        ]
+        self.gold.forget("adoption_triers")
         named = [asked.feature, *([asked.exposure] if asked.exposure else [])]
         check_event_names(self.gold, named, is_met=any(row["uses"] for row in found))
-        return self.result(self._rows(found, triers), sql, notes, after=_AFTER)
+        plain = self.result(self._rows(found, triers), sql, notes, after=_AFTER)
+        totals = self._totals(eligible, found) if self.by else None
+        return AdoptionResult(plain.table, plain.sql, plain.sources, plain.title, plain.notes, totals)
+
+    def _totals(self, eligible: Sequence[str] | None, found: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Eligible actives of each period against the sum of the segments: an actor may be in several."""
+        whole = replace(self, by=())
+        counted = whole.gold.query(
+            f"SELECT period_start, count(*) AS n FROM ({whole._actors(whole._events(eligible))}) AS actors "
+            "GROUP BY period_start"
+        )
+        total = {row["period_start"]: int(row["n"]) for row in counted}
+        summed: dict[date, int] = {}
+        for row in found:
+            first = row["period_start"]
+            summed[first] = summed.get(first, 0) + int(row["eligible_actives"])
+        known = {key[0] for key, cell in whole.cells([()]) if cell["status"] != "missing"}
+        return totals_table(
+            (first, total.get(first, 0), summed.get(first, 0)) if first in known else (first, None, None)
+            for first, _ in self.periods()
+        )
 
     def members(self) -> Result:
         """One row per cell and eligible active actor."""
@@ -248,6 +301,7 @@ class _Question(EventQuestion[Adoption]):
         retained_low, retained_high = wilson(retained, seen)
         numbers = [adopters / actives if actives else None, float(adopters), float(actives), actives, low, high]
         numbers += [uses, uses / adopters if adopters else None, int(tries.get("triers", 0)), tries.get("days")]
+        numbers += tries.get("bounds") or (None, None)
         numbers += [seen, retained / seen if seen else None, retained_low, retained_high]
         return dict(zip(_NUMBERS, numbers, strict=True))
 
@@ -261,6 +315,8 @@ _AFTER = (
     pa.field("uses_per_adopter", pa.float64()),
     pa.field("triers", pa.int64()),
     pa.field("days_to_adopt_median", pa.float64()),
+    pa.field("days_to_adopt_low", pa.float64()),
+    pa.field("days_to_adopt_high", pa.float64()),
     pa.field("triers_observed", pa.int64()),
     pa.field("retained_share", pa.float64(), metadata={"unit": "share"}),
     pa.field("retained_ci_low", pa.float64()),

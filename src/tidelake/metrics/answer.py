@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -34,6 +35,8 @@ _OPTIONS = {  # the command's words for settings that are called otherwise in Py
     "window_days": "--window",
     "power_days": "--power",
     "warmup_days": "--warmup",
+    "observation_days": "--observation",
+    "prediction_days": "--prediction",
 }
 
 
@@ -163,9 +166,30 @@ def answer(
         table=pa.Table.from_pylist([{**row, **fixed} for row in rows], schema=schema),
         sql=sql,
         sources=sources_of(gold, tables, names),
-        title=title,
+        title=title if gold.level is None else f"{title} (each {gold.level})",
         notes=(*notes, *attribute_notes(gold, names)),
     )
+
+
+def totals_table(rows: Iterable[tuple[date, int | None, int | None]]) -> pa.Table:
+    """One row a period where an actor may be in several segments: `total`, `sum_of_segments` and their `overlap`.
+
+    Args:
+        rows: First date of the period, the whole and the sum of its segments; None where they are not known.
+    """
+    schema = pa.schema(
+        [("period_start", pa.date32()), *((name, pa.int64()) for name in ("total", "sum_of_segments", "overlap"))]
+    )
+    told = [
+        {
+            "period_start": first,
+            "total": total,
+            "sum_of_segments": summed,
+            "overlap": None if total is None or summed is None else summed - total,
+        }
+        for first, total, summed in rows
+    ]
+    return pa.Table.from_pylist(told, schema=schema)
 
 
 def sources_of(gold: Gold, tables: Iterable[str], names: Sequence[str]) -> tuple[TableVersion, ...]:

@@ -53,7 +53,12 @@ def session_rows(gold: Gold, names: Iterable[str], *conditions: str | None, tabl
 
 
 def is_of_actors(gold: Gold, names: Sequence[str]) -> bool:
-    """Whether all of some names are attributes that an actor has, whenever and whatever it did."""
+    """Whether all of some names are attributes that an actor has, whenever and whatever it did.
+
+    Of another level's actors none is: each can be of several that have them.
+    """
+    if gold.level is not None:
+        return False
     dimensions = [gold.events.attributes.of(name) for name in names]
     sources = {source.name for source in gold.events.sources}
     return bool(names) and all(

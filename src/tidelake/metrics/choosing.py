@@ -10,12 +10,13 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from tidelake.config import Settings
-from tidelake.contracts.source import columns_by_field
+from tidelake.contracts.source import Source, columns_by_field
 from tidelake.contracts.table import literal
 from tidelake.engine.sql import check_expression, check_names_in, columns_of
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.sqltext import date_literal, one_of
+from tidelake.metrics.conditions import unknown_column
 
 ACTIVE = "*"
 _WHERE = " where "
@@ -101,10 +102,26 @@ class Which(Settings):
         events = gold.events
         for name in self.spelled(gold).columns:
             if name not in events.types and name not in _OWN and events.attributes.of(name) is None:
-                raise UnknownNameError("column", name, [*events.types, *events.attributes.names])
+                raise unknown_column(self.where, name, [*events.types, *events.attributes.names])
 
 
 _OWN = frozenset(("event_date", "event_time", "event_id", "actor_id", "event_name", "seq", "source"))
+
+
+def need_events(sources: Mapping[str, Source], what: str) -> None:
+    """Raise where a project has no source of events, so that a question about them can have no answer.
+
+    Args:
+        what: The question's name.
+
+    Raises:
+        DefinitionError: It has none.
+    """
+    if not any(source.fact == "event" for source in sources.values()):
+        raise DefinitionError(
+            f"{what} needs a source of events: this project counts entities only.",
+            hint="`tide metrics list` says what its counts can be asked for.",
+        )
 
 
 def check_event_names(gold: Gold, asked: Sequence[Which], *, is_met: bool = False) -> None:

@@ -103,7 +103,7 @@ def answered(
     found = [_of_question(gold, known[name], ask, given, options) for name in names]
     status = worst(one.status for one in found)
     versions = {one.cohort.name: one.version for one in found}
-    asked_project = AskedProject.of(project, Asked(versions, status, write_members(found)))
+    asked_project = AskedProject.of(project, asked=Asked(versions, status, write_members(found)))
     result = ask(engine, lake, asked_project, sources, *given, **options)
     return _told(result, found, status)
 

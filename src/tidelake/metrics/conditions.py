@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,20 @@ def check_columns(text: str, known: Collection[str], sources: Mapping[str, Sourc
     lower = {name.lower() for name in known}
     for name in columns_of(text):
         if name.lower() not in lower:
-            raise UnknownNameError("column", name, known, where=where)
+            raise unknown_column(text, name, known, where=where)
+
+
+def unknown_column(text: str, name: str, known: Collection[str], *, where: str = "") -> UnknownNameError:
+    """The error for a column of a condition that nothing has, by the dimension's name where it has one before it."""
+    said = re.search(rf'\b(\w+)\."?{re.escape(name)}\b', text)
+    if said is None:
+        return UnknownNameError("column", name, known, where=where)
+    dimensions = {one.partition(".")[0] for one in known if "." in one}
+    if said[1] in dimensions:
+        own = [one for one in known if one.startswith(f"{said[1]}.")]
+        return UnknownNameError("column", f"{said[1]}.{name}", own, where=where)
+    more = f"{said[1]}.{name} would be a column of a source with `fact: dimension`."
+    return UnknownNameError("dimension", said[1], dimensions, where=where, more=more)
 
 
 def conjunction(parts: Sequence[str | None]) -> str | None:

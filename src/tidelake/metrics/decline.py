@@ -16,6 +16,7 @@ from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import real
 from tidelake.metrics.answer import NUMBERS, number_fields
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.periods import dates_between
 from tidelake.metrics.series import OfSeries, Series, daily_series
 from tidelake.metrics.status import Status, worst
@@ -39,6 +40,7 @@ class Decline(OfSeries):
     min_base: float = Field(1.0, gt=0, allow_inf_nan=False)
 
 
+@by_level
 def decline(
     engine: Engine,
     lake: Tables,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, get_args
 
-from tidelake.contracts.table import quoted
+from tidelake.contracts.table import ANSWERED, quoted
 from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.context import Gold
 from tidelake.gold.events import CANONICAL
@@ -21,8 +21,6 @@ _NEVER_DIMENSIONS = frozenset(
 ) | {"ingested_at", "event_date", "actor_id", "valid_from", "valid_to"}
 
 
-ANSWERED = frozenset(("metric", "definition_version", "period_start", "grain", "value", "numerator", "denominator"))
-ANSWERED |= {"n", "ci_low", "ci_high", "status", "watermark", "engine"}
 _CONTINUOUS = {"DOUBLE": "numbers with fractions", "TIMESTAMP WITH TIME ZONE": "instants", "TIMESTAMPTZ": "instants"}
 
 
@@ -108,7 +106,8 @@ def refuse_column(name: str) -> NoReturn:
     """Raise for a dimension that has the name of a column of the answer."""
     raise DefinitionError(
         f"'{name}' cannot be a dimension here: the answer has a column of that name.",
-        hint=f'Ask for its values one by one, --where "{name} = ...", or use `tide sql`.',
+        hint=f"Give the field another name in its source and build: `mapping: {{names: {{own_{name}: {name}}}}}`. "
+        f'Or ask for its values one by one, --where "{name} = ...".',
     )
 
 

@@ -24,6 +24,7 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import dates_condition, real
 from tidelake.metrics.answer import answer, number_fields, version_of, within_one
 from tidelake.metrics.attributes import attribute_notes, attribute_tables, session_notes, session_rows
+from tidelake.metrics.choosing import need_events
 from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions
 from tidelake.metrics.intervals import benjamini_hochberg, moments_bounds
 from tidelake.metrics.kinds.strata import (
@@ -104,6 +105,7 @@ def dropoff(
         DefinitionError: Not one or two dimensions, or no source says what was watched.
         QueryError: `where` is not one portable condition over sessions.
     """
+    need_events(sources, "Drop-off")
     gold = open_gold(engine, lake, project, sources)
     where = gold.events.attributes.spelled(where) if where else where
     names = (by,) if isinstance(by, str) else tuple(by)
@@ -252,6 +254,9 @@ class _Question:
                     "status": "complete",
                 }
             )
+        apart = sum(row["verdict"] in (ABNORMAL, LOWER) for row in rows)
+        if len(rows) > 2 and apart * 2 > len(rows):
+            notes.append(differing(name, apart, len(rows), self.asked.abnormal_difference))
         return rows
 
     def _shares(self, index: int) -> list[dict[str, Any]]:
@@ -355,6 +360,15 @@ class _Question:
             title=f"Sessions with less than {self.asked.threshold_seconds:g} s watched, by {' and '.join(self.by)}",
             notes=[*notes, *session_notes(self.gold, self.by), *attribute_notes(self.gold, self.by)],
         )
+
+
+def differing(name: str, apart: int, values: int, least: float) -> str:
+    """What to say where most values lie apart from the rest: that a value does is then no sign of a fault."""
+    return (
+        f"{name}: {apart} of {values} values lie {100 * least:g} points or more from the rest, so that is usual here: "
+        "their verdict says that they differ, not that something is wrong. --abnormal (`abnormal_difference`) takes "
+        "the least difference that matters."
+    )
 
 
 def judged(

@@ -19,6 +19,7 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, day_start, micros
 from tidelake.metrics.answer import answer_by_period, check_settings
+from tidelake.metrics.choosing import need_events
 from tidelake.metrics.periods import Grain, grain_named, next_period, whole_periods
 from tidelake.metrics.status import Observed, Status, observe, worst
 
@@ -82,7 +83,8 @@ class EventQuestion(Generic[Definition]):
             DefinitionError: A dimension is named twice.
             QueryError: `where` is not one portable condition.
         """
-        gold = open_gold(engine, lake, project, sources)
+        need_events(sources, type(definition).__name__)
+        gold = open_gold(engine, lake, project, sources).at_level()
         by = (by,) if isinstance(by, str) else tuple(by)
         chosen = None if grain is None else grain_named(grain)
         if len(set(by)) != len(by):

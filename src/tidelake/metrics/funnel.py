@@ -34,10 +34,20 @@ from tidelake.metrics.kinds.funnel import (
     members_sql,
     moments_sql,
     places_sql,
+    seconds_sql,
     touched_sql,
 )
-from tidelake.metrics.kinds.funnel_stream import BROKEN, Stream, again_sql, best_attempts_sql, best_counts_sql
+from tidelake.metrics.kinds.funnel_stream import (
+    BROKEN,
+    Stream,
+    again_sql,
+    best_attempts_sql,
+    best_counts_sql,
+    best_seconds_sql,
+)
+from tidelake.metrics.levels import by_level, refuse_level
 from tidelake.metrics.narrowing import Narrowing
+from tidelake.metrics.quantile_bounds import median_bounds, places_of_actors
 
 SEGMENT_LIMIT = 50
 OTHER = "(other)"
@@ -46,6 +56,7 @@ WAITING = "(open)"
 _DAY = timedelta(days=1)
 
 
+@by_level
 def funnel(
     engine: Engine,
     lake: Tables,
@@ -70,8 +81,9 @@ def funnel(
 
     Returns:
         One row a period, segment and step. `numerator`: units that reached the step, `denominator`: units that
-        entered, `value`: their ratio, `step_value`: that to the step before. `seconds_median` and `seconds_p90` from
-        the entry to the step, of those who reached it. `open_entries`: entries whose window has not ended, which
+        entered, `value`: their ratio, `step_value`: that to the step before. `seconds_median` (with its 95 % bounds,
+        `_low` and `_high`, null where few rows cannot give them) and `seconds_p90` from the entry to the step, of
+        those who reached it. `open_entries`: entries whose window has not ended, which
         count nowhere else. Intervals: Wilson where an actor counts once, else by the delta method over actors.
 
     Raises:
@@ -82,6 +94,7 @@ def funnel(
     return _Question.ask(engine, lake, project, sources, definition, **narrowed).answer(segment_limit)
 
 
+@by_level
 def funnel_members(
     engine: Engine,
     lake: Tables,
@@ -107,6 +120,7 @@ class _Question(EventQuestion[Funnel]):
         if self.where is not None:
             Which(where=self.where).check(self.gold)
         check_by(self.gold, self.by, fact_dimensions(self.gold, "event"))
+        refuse_level(self.gold, "columns of sessions", when=bool(self._of_sessions))
         known = [*self.gold.events.types, SESSION, *session_names(self.gold)]
         for name in self.definition.hold:
             if name not in known:
@@ -236,7 +250,25 @@ class _Question(EventQuestion[Funnel]):
                 f"SELECT {names} FROM ({best}) AS alone WHERE fault = 0 "
                 f"UNION ALL SELECT {names} FROM ({again_sql(self.chain, attempts)}) AS again"
             )
-        return self.gold.query(best_counts_sql(self.chain, best, period=self.period_of("event_date")))
+        (found,) = self.gold.query(best_counts_sql(self.chain, best, period=self.period_of("event_date")))
+        return [found | self._best_bounds(best, found)]
+
+    def _best_bounds(self, best: str, found: Mapping[str, Any]) -> dict[str, float]:
+        """The bounds of the medians of the quick way: each actor is one row, so that their number says which rows.
+
+        The row at a place is the quantile of its share of the way from the first to the last, in whole microseconds.
+        """
+        shares = {}
+        for step in self.chain.later:
+            reached = int(found[f"n{step}"])
+            places = places_of_actors(reached)
+            shares[step] = [None if place is None else (place - 1) / (reached - 1) for place in places]
+        sql = best_seconds_sql(best, shares)
+        if sql is None:
+            return {}
+        (row,) = self.gold.query(sql)
+        names = {f"q{step}_{side}": f"{name}{step}" for step in shares for side, name in enumerate(("low", "high"))}
+        return {names[key]: round(value, 6) for key, value in row.items() if value is not None}
 
     def _prepared(self) -> str:
         """A SELECT of the attempts; what is read more than once is put aside first."""
@@ -298,10 +330,23 @@ class _Question(EventQuestion[Funnel]):
             sql = counts_sql(self.chain, attempts, self.segments)  # for the reader, who has no tables put aside
             if self.by:
                 attempts, said = self._limited(attempts, limit)
-            found = self.gold.query(counts_sql(self.chain, attempts, self.segments))
+            attempts = f"SELECT * FROM {self._aside('units', attempts)} AS units"
+            found = self._with_bounds(attempts, self.gold.query(counts_sql(self.chain, attempts, self.segments)))
             bounds = self._moments(attempts) if self.definition.count != "actor" else {}
         self._check_names(found)
         return self._result(self._rows(found, bounds), sql, [*self._notes(found), *said])
+
+    def _with_bounds(self, attempts: str, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The counts with the bounds of their medians, `low2`, `high2` ...: units of one actor may be alike."""
+        rows = seconds_sql(self.chain, f"({attempts})", self.segments)
+        bounds = median_bounds(self.gold, rows, [*self.segments, "step"])
+        told = []
+        for row in found:
+            key = tuple(row[name] for name in ("period_start", *self.segments))
+            pairs = {step: bounds.get((*key, str(step)), (None, None)) for step in self.chain.later}
+            lows = {f"low{step}": pair[0] for step, pair in pairs.items()}
+            told.append(row | lows | {f"high{step}": pair[1] for step, pair in pairs.items()})
+        return told
 
     def members(self) -> Result:
         """One row per cell and actor."""
@@ -376,6 +421,8 @@ class _Question(EventQuestion[Funnel]):
                     "ci_low": low,
                     "ci_high": high,
                     "seconds_median": row[f"median{step}"] if row and step > 1 else None,
+                    "seconds_median_low": row.get(f"low{step}") if row else None,
+                    "seconds_median_high": row.get(f"high{step}") if row else None,
                     "seconds_p90": row[f"p90_{step}"] if row and step > 1 else None,
                     "open_entries": (int(row["open_entries"]) if row else 0) if is_known else None,
                 }
@@ -423,6 +470,8 @@ _BEFORE = (pa.field("step", pa.int64()), pa.field("step_name", pa.string()))
 _AFTER = (
     pa.field("step_value", pa.float64(), metadata={"unit": "share"}),
     pa.field("seconds_median", pa.float64(), metadata={"unit": "s"}),
+    pa.field("seconds_median_low", pa.float64(), metadata={"unit": "s"}),
+    pa.field("seconds_median_high", pa.float64(), metadata={"unit": "s"}),
     pa.field("seconds_p90", pa.float64(), metadata={"unit": "s"}),
     pa.field("open_entries", pa.int64()),
 )

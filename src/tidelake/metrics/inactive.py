@@ -24,12 +24,13 @@ from tidelake.metrics.actor_days import (
     OfActorDays,
     Segment,
     definition_of,
+    last_ended,
     of_segment,
     open_actor_days,
 )
 from tidelake.metrics.answer import NUMBERS, answer, number_fields, version_of
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.periods import dates_between, in_order
-from tidelake.metrics.status import Observed
 
 REACHED = 0.95
 
@@ -86,6 +87,7 @@ def gap_quantile(gaps: Iterable[Gap], share: float = REACHED) -> int | None:
     return None
 
 
+@by_level
 def inactive(
     engine: Engine,
     lake: Tables,
@@ -129,6 +131,7 @@ def inactive(
     return _result(days, asked, rows, sql, silence, [*notes, *said])
 
 
+@by_level
 def inactive_members(
     engine: Engine,
     lake: Tables,
@@ -176,22 +179,12 @@ def _opened(
     if asked.k != "auto" and asked.k < 1:
         raise DefinitionError(f"inactive: k is {asked.k}, not a number of days.", hint="The default is 28, or auto.")
     days = open_actor_days(engine, lake, project, sources, asked)
-    return asked, days, _last_complete(days.observed)
+    return asked, days, last_ended(days.observed)
 
 
 def _history(days: ActorDays) -> date:
     assert days.observed.first is not None
     return days.observed.first
-
-
-def _last_complete(observed: Observed) -> date | None:
-    if observed.first is None or observed.last is None:
-        return None
-    mark = observed.watermark
-    if mark is None:
-        return None
-    last = (mark - observed.lateness).astimezone(observed.zone).date() - timedelta(days=1)
-    return last if last >= observed.first else None
 
 
 def _days(days: ActorDays, asked: Inactive, known: date) -> tuple[int, list[str]]:

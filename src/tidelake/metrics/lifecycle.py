@@ -28,9 +28,10 @@ from tidelake.metrics.actor_days import (
     open_actor_days,
     spans,
 )
-from tidelake.metrics.answer import Answer, answer_by_period
+from tidelake.metrics.answer import Answer, answer_by_period, totals_table
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.lifecycle import COUNTED, Counts, came_within, checked, counts_sql, members_sql, placed_sql
+from tidelake.metrics.levels import by_level, refuse_level
 from tidelake.metrics.periods import Grain, next_period
 from tidelake.metrics.reading import for_reading
 from tidelake.metrics.signups import Signups, find_signups
@@ -81,6 +82,7 @@ class LifecycleResult(Answer):
         return side_by_side(self)
 
 
+@by_level
 def lifecycle(
     engine: Engine,
     lake: Tables,
@@ -121,6 +123,7 @@ def lifecycle(
     return question.answer(asked_dates(question.days.observed, start, end), segment_limit)
 
 
+@by_level
 def lifecycle_members(
     engine: Engine,
     lake: Tables,
@@ -159,7 +162,9 @@ def _opened(
     engine: Engine, lake: Tables, project: Project, sources: Mapping[str, Source], definition: Lifecycle
 ) -> _Question:
     days = open_actor_days(engine, lake, project, sources, definition)
-    signups = find_signups(days.gold, sources, definition.signup)
+    refuse_level(days.gold, "signup", when=definition.signup is not None)
+    refuse_level(days.gold, f"new_by {definition.new_by}", when=definition.new_by != "first_activity")
+    signups = find_signups(days.gold, sources, definition.signup) if days.gold.level is None else None
     if signups is None and definition.new_by == "signup_date":
         raise DefinitionError(
             "No source says when actors signed up.",
@@ -311,11 +316,8 @@ class _Question:
         for first, _ in periods:
             total = totals.get(first, Counts()).active if self._is_known(first) else None
             parts = sum(of.get(first, Counts()).active for of in counted.values())
-            summed = None if total is None else parts
-            overlap = None if total is None else parts - total
-            rows.append({"period_start": first, "total": total, "sum_of_segments": summed, "overlap": overlap})
-        kinds = dict.fromkeys(("total", "sum_of_segments", "overlap"), pa.int64())
-        return pa.Table.from_pylist(rows, schema=pa.schema([("period_start", pa.date32()), *kinds.items()]))
+            rows.append((first, total, None if total is None else parts))
+        return totals_table(rows)
 
     def _notes(self, rows: Sequence[Mapping[str, Any]], periods: Sequence[tuple[date, date]]) -> list[str]:
         notes = []

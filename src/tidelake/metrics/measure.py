@@ -33,6 +33,7 @@ from tidelake.metrics.dimensions import check_dimensions, conditional_columns
 from tidelake.metrics.formula_numbers import formula_numbers
 from tidelake.metrics.kinds.edges import Edge
 from tidelake.metrics.knowing import grains_of, leaves_of
+from tidelake.metrics.levels import level_column
 from tidelake.metrics.members import members_of
 from tidelake.metrics.not_done import event_of
 from tidelake.metrics.numbers import OTHER, Kept, Numbers, numbers_of, select_of
@@ -189,20 +190,14 @@ def _actor_column(gold: Gold, leaves: Sequence[Metric], actor: str | None) -> st
     """The column of an actor level."""
     if actor is None:
         return None
-    levels = gold.project.actors
-    if actor not in levels:
-        raise UnknownNameError(
-            "actor", actor, levels, more="Levels are declared in tide.yml: actors: {account: account_id}."
-        )
-    if gold.events.types and levels[actor] not in gold.events.types:
-        raise UnknownNameError("column", levels[actor], gold.events.types, where=f"tide.yml, actors.{actor}")
+    column = level_column(gold, actor)
     for leaf in leaves:
         if leaf.fact == "count":
             raise DefinitionError(
                 f"{leaf.name} counts what entities had, not who did it, so it has no --actor.",
                 hint="Metrics of events, sessions and actors' days have.",
             )
-    return levels[actor]
+    return column
 
 
 def _edge(leaves: Sequence[Metric], by: Sequence[str], segment: str) -> Edge | None:

@@ -13,7 +13,7 @@ from tidelake.metrics.catalogue import parts_of
 from tidelake.metrics.facts import Facts
 from tidelake.metrics.kinds.distinct import distinct_sql, mean_of_days_sql, rolling_distinct_sql
 from tidelake.metrics.kinds.edges import edge_distinct_sql, rolling_edge_sql
-from tidelake.metrics.kinds.quantiles import PLACES, bounds_sql, quantile_sql
+from tidelake.metrics.kinds.quantiles import dated, quantile_sql
 from tidelake.metrics.kinds.ratios import mean_sql, ratio_sql
 from tidelake.metrics.kinds.sums import sum_sql
 from tidelake.metrics.kinds.typical import typical_sql
@@ -77,30 +77,12 @@ def numbers_of(question: Question, limit: int, kept: Kept | None = None) -> Numb
 
 def _bounded(question: Question, facts: str, names: Sequence[str], found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The quantiles with the rows that bound them."""
-    import pyarrow as pa
+    from tidelake.metrics.quantile_bounds import row_bounds  # with numpy, which most questions do not need
 
-    from tidelake.metrics.intervals import quantile_places  # with numpy, which most questions do not need
-
-    share, keys = question.metric.quantile or 0.5, ("period_start", *names)
-    places = [
-        {key: row[key] for key in keys}
-        | dict(
-            zip(
-                ("low_place", "high_place"),
-                quantile_places(
-                    share, row["n"], row["actors"], row["below"], *(row[name] for name in ("yy", "xy", "xx"))
-                ),
-                strict=True,
-            )
-        )
-        for row in found
-    ]
-    kinds = {"period_start": pa.date32(), "low_place": pa.int64(), "high_place": pa.int64()}
-    columns = {name: pa.array([row[name] for row in places], kinds.get(name, pa.string())) for name in (*keys, *kinds)}
-    question.gold.temp(PLACES.removeprefix("temp."), pa.table(columns))
-    bounds = {tuple(row[key] for key in keys): row for row in question.rows_of(bounds_sql(facts, names))}
-    none = dict.fromkeys(("ci_low", "ci_high"))
-    return [row | {name: bounds.get(tuple(row[key] for key in keys), none)[name] for name in none} for row in found]
+    share = question.metric.quantile or 0.5
+    bounds = row_bounds(question.gold, dated(facts, names), names, found, share=share, query=question.rows_of)
+    told = [bounds.get(tuple(row[key] for key in ("period_start", *names)), (None, None)) for row in found]
+    return [row | dict(zip(("ci_low", "ci_high"), pair, strict=True)) for row, pair in zip(found, told, strict=True)]
 
 
 def _counted_at_once(question: Question, sql: str, limit: int) -> list[dict[str, Any]] | None:
@@ -146,7 +128,7 @@ def select_of(question: Question, rows: str, segments: Sequence[str], *, is_merg
     if metric.kind == "ratio":
         return mean_sql(rows, segments)
     if metric.kind == "quantile":
-        return quantile_sql(rows, segments, quantile=metric.quantile or 0.5)
+        return quantile_sql(dated(rows, segments), segments, quantile=metric.quantile or 0.5)
     if metric.kind == "typical":
         bounds = {"at_least": metric.at_least, "below": metric.below}
         return typical_sql(rows, segments, quantile=metric.quantile or 0.5, **bounds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -27,9 +27,10 @@ from tidelake.metrics.actor_days import (
     received_days,
     segment_values,
 )
-from tidelake.metrics.answer import Answer, answer, number_fields, version_of
+from tidelake.metrics.answer import Answer, answer, number_fields, totals_table, version_of
 from tidelake.metrics.intervals import wilson
 from tidelake.metrics.kinds.active_days import by_actor_sql, curve_sql
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.reading import for_reading
 from tidelake.metrics.status import Status
 
@@ -64,14 +65,18 @@ class PowerCurveResult(Answer):
 
     Attributes:
         power: One row a segment: actors, power users, their share with its interval, and `stickiness_avg`.
+        totals: With dimensions and segment `any`, one row: `total` and `sum_of_segments` of the window's actors, and
+            their `overlap`.
     """
 
     power: pa.Table | None = field(default=None)
+    totals: pa.Table | None = field(default=None)
 
     def for_people(self) -> Result:
         return for_reader(self)
 
 
+@by_level
 def power_curve(
     engine: Engine,
     lake: Tables,
@@ -116,9 +121,15 @@ def power_curve(
         curves[of_segment(row, limited.names)][int(row["active_days"])] = int(row["actors"])
     received = received_days(days.observed, last, window_days)
     rows = [row for one, curve in curves.items() for row in _rows(limited, definition, last, one, curve, received)]
-    return _result(limited, definition, last, sql, rows, curves, received, said)
+    answered = _result(limited, definition, last, sql, rows, curves, received, said)
+    if not days.by or definition.segment != "any":
+        return answered
+    whole = limited.gold.query(f"SELECT count(DISTINCT actor_id) AS n FROM ({days.whole().rows(first, last)}) AS facts")
+    total, summed = int(whole[0]["n"]), sum(sum(curve.values()) for curve in curves.values())
+    return replace(answered, totals=totals_table([(first, total, summed) if received else (first, None, None)]))
 
 
+@by_level
 def power_curve_members(
     engine: Engine,
     lake: Tables,

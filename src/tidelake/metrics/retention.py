@@ -20,10 +20,11 @@ from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import day_start
 from tidelake.metrics.answer import Answer, answer, number_fields, version_of, within_one
 from tidelake.metrics.attributes import session_notes
-from tidelake.metrics.choosing import check_event_names
+from tidelake.metrics.choosing import check_event_names, need_events
 from tidelake.metrics.dimensions import check_by, fact_dimensions
 from tidelake.metrics.intervals import Bounds, moments_bounds, wilson
 from tidelake.metrics.kinds.retention import HOUR, SOURCES, Cell, Plan
+from tidelake.metrics.levels import by_level, refuse_level
 from tidelake.metrics.periods import dates_between, in_order, next_period
 from tidelake.metrics.retention_averages import averages_of, averages_table
 from tidelake.metrics.retention_definition import ALL, CohortGrain, Retention
@@ -69,6 +70,7 @@ class RetentionResult(Answer):
         return found
 
 
+@by_level
 def retention(
     engine: Engine,
     lake: Tables,
@@ -109,7 +111,9 @@ def retention(
         DefinitionError: The definition asks for what the project does not declare.
         QueryError: A condition is not one portable condition, or names a column that is not there.
     """
-    gold = open_gold(engine, lake, project, sources)
+    gold = open_gold(engine, lake, project, sources).at_level()
+    refuse_level(gold, "sessions", when=definition.fact == "session")
+    refuse_level(gold, "cohort_by", when=definition.cohort_by != "entry")
     where = gold.events.attributes.spelled(where) if where else where
     by = (by,) if isinstance(by, str) else tuple(by)
     grains = get_args(CohortGrain)
@@ -124,13 +128,9 @@ def retention(
 
 
 def _check(gold: Gold, definition: Retention, by: tuple[str, ...], where: str | None) -> None:
-    if not gold.events.sources and any(source.fact == "event" for source in gold.sources.values()):
-        return  # nothing was built yet: which columns there will be is not known
+    need_events(gold.sources, "Retention")
     if not gold.events.sources:
-        raise DefinitionError(
-            "Retention needs a source of events: this project counts entities only.",
-            hint="`tide metrics list` says what its counts can be asked for.",
-        )
+        return  # nothing was built yet: which columns there will be is not known
     check_by(gold, by, fact_dimensions(gold, definition.fact))
     if definition.fact == "session":
         names = [*_session_columns(gold), *gold.project.dimensions]

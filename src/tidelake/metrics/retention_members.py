@@ -71,7 +71,7 @@ class Members:
         definition = self.definition
         plain = definition.entry == EVERY and definition.returned == EVERY and definition.fact == "event"
         of_days = not definition.is_elapsed and definition.unit != "hour" and definition.cohort_by == "entry"
-        if not (plain and of_days) or self.by or self.where is not None:
+        if not (plain and of_days) or self.by or self.where is not None or self.gold.level is not None:
             return False
         if "is_behind" not in self.memo:
             is_there = self.gold.lake.version("gold.user_day") is not None

@@ -15,12 +15,12 @@ from tidelake.contracts.table import quoted
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import check_expression, check_names_in
-from tidelake.errors import DefinitionError, GrainError, UnknownNameError
+from tidelake.errors import DefinitionError, GrainError, UnknownNameError, nearest
 from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import date_literal, exact_sum
 from tidelake.metrics.answer import answer_by_period
-from tidelake.metrics.choosing import Which, check_event_names
+from tidelake.metrics.choosing import Which, check_event_names, need_events
 from tidelake.metrics.dimensions import UNKNOWN, check_by, fact_dimensions
 from tidelake.metrics.periods import (
     Grain,
@@ -122,6 +122,7 @@ def revenue(
         QueryError: `where` is not one portable condition.
     """
     asked = definition if isinstance(definition, Revenue) else Revenue(event=Which.parse(definition))
+    need_events(sources, "Revenue")
     gold = open_gold(engine, lake, project, sources)
     names = (by,) if isinstance(by, str) else tuple(by)
     observed = observe_read(gold, [source.name for source in gold.events.sources], [])
@@ -204,6 +205,8 @@ class _Question:
         if asked.product is not None and asked.product not in events and self.products is None:
             raise UnknownNameError("column", asked.product, events, where="the events")
         if asked.price not in events and (self.products is None or self.products.price is None):
+            if nearest(asked.price, [*events, *self.product_columns]):
+                self._check_named()
             raise DefinitionError(
                 f"There is no price: neither the events nor a product dimension have a column '{asked.price}'.",
                 hint="Name it with --price. A field of the events that holds the product says "

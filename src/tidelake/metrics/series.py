@@ -22,6 +22,7 @@ from tidelake.metrics.appearances import FIRST, VALUES, write_appearances
 from tidelake.metrics.catalogue import Metric, catalogue, metric_named
 from tidelake.metrics.dimensions import check_dimensions
 from tidelake.metrics.knowing import leaves_of
+from tidelake.metrics.levels import level_named
 from tidelake.metrics.measure import SEGMENT_LIMIT, measure
 from tidelake.metrics.narrowing import Narrowed
 from tidelake.metrics.periods import dates_between, in_order
@@ -148,7 +149,10 @@ def daily_series(
     check_dimensions(gold, definition, leaves, by)
     if definition.fact == "count" and by == ("entity",) and narrowed.get("where") is None:
         return _of_entities(gold, definition, narrowed.get("start"), narrowed.get("end"))
-    found = measure(engine, lake, project, sources, metric, segment_limit=segment_limit, **narrowed)
+    level = level_named(gold)
+    found = measure(
+        engine, lake, project, sources, metric, actor=level, segment_limit=segment_limit, **narrowed
+    )
     table = found.table
     days: dict[date, Status] = dict(
         zip(table.column("period_start").to_pylist(), table.column("status").to_pylist(), strict=True)

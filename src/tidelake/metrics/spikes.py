@@ -17,6 +17,7 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import real
 from tidelake.metrics.answer import number_fields
 from tidelake.metrics.kinds.medians import robust_z_sql
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.series import DAYS, OfSeries, daily_series
 
 
@@ -27,6 +28,7 @@ class Spikes(OfSeries):
     history: int = Field(8, ge=2, le=26)
 
 
+@by_level
 def spikes(
     engine: Engine,
     lake: Tables,

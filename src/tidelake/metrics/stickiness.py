@@ -32,6 +32,7 @@ from tidelake.metrics.actor_days import (
 from tidelake.metrics.answer import NUMBERS, Answer, answer_by_period, within_one
 from tidelake.metrics.intervals import moments_bounds, wilson
 from tidelake.metrics.kinds.active_days import by_actor_sql, rolling_steps_sql
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.periods import Grain, dates_between
 
 Method = Literal["avg", "day"]
@@ -79,6 +80,7 @@ class StickinessResult(Answer):
     """One row a period and segment."""
 
 
+@by_level
 def stickiness(
     engine: Engine,
     lake: Tables,
@@ -135,6 +137,7 @@ def stickiness(
     return _result(limited, definition, found, sql, said)
 
 
+@by_level
 def stickiness_members(
     engine: Engine,
     lake: Tables,

@@ -17,6 +17,7 @@ from tidelake.gold.dates import Tables
 from tidelake.gold.sqltext import real
 from tidelake.metrics.answer import number_fields
 from tidelake.metrics.kinds.runs import kaplan_meier_median, runs_sql
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.narrowing import Narrowed
 from tidelake.metrics.series import DAYS, OfSeries, Series, daily_series
 
@@ -29,6 +30,7 @@ class Streaks(OfSeries):
     threshold: float = Field(0.0, allow_inf_nan=False)
 
 
+@by_level
 def streaks(
     engine: Engine,
     lake: Tables,

@@ -23,6 +23,7 @@ from tidelake.metrics.catalogue import Metric, catalogue, metric_named
 from tidelake.metrics.intervals import benjamini_hochberg
 from tidelake.metrics.kinds.slopes import LEAST_DAYS, Slope, weekly_slope
 from tidelake.metrics.knowing import leaves_of
+from tidelake.metrics.levels import by_level, level_named
 from tidelake.metrics.measure import measure
 from tidelake.metrics.status import observe
 
@@ -51,6 +52,7 @@ class TrendResult(Answer):
     """One row a segment."""
 
 
+@by_level
 def trend(
     engine: Engine,
     lake: Tables,
@@ -116,6 +118,7 @@ def trend(
         end=last if observed.first is None else max(last, observed.first),
         where=where,
         segment_limit=segment_limit,
+        actor=level_named(gold),
     )
     firsts = _first_days(gold, found, known, daily, definition.by, last)
     series = _series(daily, definition.by, (first, last), firsts)

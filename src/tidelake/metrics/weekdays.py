@@ -13,6 +13,7 @@ from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.gold.dates import Tables
 from tidelake.metrics.answer import number_fields
+from tidelake.metrics.levels import by_level
 from tidelake.metrics.narrowing import Narrowed
 from tidelake.metrics.series import DAYS, OfSeries, Series, daily_series
 
@@ -23,6 +24,7 @@ class Weekdays(OfSeries):
     """A weekday profile: mean over complete weeks of a day's value by the mean of its week."""
 
 
+@by_level
 def weekdays(
     engine: Engine,
     lake: Tables,

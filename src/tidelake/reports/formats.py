@@ -2,10 +2,11 @@ r"""A result as JSON, CSV or Parquet.
 
 The JSON form is stable: one object with
 
-    title, columns [{name, type, unit?}], rows [{column: value}], totals? [{column: value}], sources [{table, version}],
-    notes, sql
+    title, columns [{name, type, unit?}], rows [{column: value}], totals? [{column: value}], power? [{column: value}],
+    sources [{table, version}], notes, sql
 
-`totals` are there where rows are cut by what an actor may be several of: the whole beside the sum of the rows.
+`totals` are there where rows are cut by what an actor may be several of: the whole beside the sum of the rows. `power`
+is there for the power-user curve: the power users of each segment, and their share.
 Instants are ISO 8601 in UTC with `Z`, dates ISO, durations seconds, exact decimals and bytes (hexadecimal) text,
 and numbers that JSON does not know the texts "NaN", "Infinity", "-Infinity". Nulls are null.
 
@@ -65,8 +66,10 @@ def json_pieces(result: Result) -> Iterator[str]:
         for row in batch.to_pylist():
             yield ("\n" if first else ",\n") + json.dumps(plain(row), ensure_ascii=False)
             first = False
-    totals = getattr(result, "totals", None)  # of metrics and of the lifecycle
-    tail: dict[str, Any] = {} if totals is None else {"totals": [plain(row) for row in totals.to_pylist()]}
+    beside = {name: getattr(result, name, None) for name in ("totals", "power")}  # of metrics, and of some questions
+    tail: dict[str, Any] = {
+        name: [plain(row) for row in table.to_pylist()] for name, table in beside.items() if table is not None
+    }
     tail |= {
         "sources": [{"table": source.table, "version": source.version} for source in result.sources],
         "notes": list(result.notes),

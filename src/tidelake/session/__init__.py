@@ -153,12 +153,16 @@ class Session(Questions):
     def _answered(self, ask: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
         from tidelake.metrics.asked import told_of_dates
         from tidelake.metrics.cohorts import answered
+        from tidelake.metrics.levels import project_at, takes_level
 
         options |= {name: local_date(options[name]) for name in ("start", "end", "at") if name in options}
         self._read_finished()
+        project, level = self.project, None if takes_level(ask) else options.pop("actor", None)
         with self._past_explained():
+            if level is not None:
+                project = project_at(level, ask, self.engine, self.lake, project, self.sources)
             among = partial(answered, ask)
-            result = told_of_dates(among, self.engine, self.lake, self.project, self.sources, *given, **options)
+            result = told_of_dates(among, self.engine, self.lake, project, self.sources, *given, **options)
         self._read = [source.table for source in result.sources]
         return result
 

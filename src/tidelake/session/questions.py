@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from tidelake.analyses.change.explanation import Explanation
     from tidelake.metrics.retention import Retention, RetentionResult
 
-_NARROWING = ("by", "start", "end", "where", "grain", "cohort")
+_NARROWING = ("by", "start", "end", "where", "grain", "cohort", "actor")
 Answer = TypeVar("Answer", bound=Result)
 
 
 class Questions:
-    """What a session can be asked; dates may be given as text (`2025-11-17`), the last one is itself included."""
+    """What a session can be asked; dates may be given as text (`2025-11-17`), the last one is itself included.
+
+    Every question takes `cohort`. Those about who comes and how far take `actor` too: a level of tide.yml's `actors:`,
+    which counts in the place of actors.
+    """
 
     def _answered(self, ask: Callable[..., Answer], *given: Any, **options: Any) -> Answer:
         """What `ask(engine, lake, project, sources, *given, **options)` answers."""
@@ -175,6 +179,20 @@ class Questions:
         if members is not None:
             return self._answered(inactive_members, local_date(members), **options)
         return self._answered(inactive, **options)
+
+    def churn_label(self, *, members: date | str | None = None, **options: Any) -> Result:
+        """The share of actors active before a date who do not come back in the days after it (METRICS section 6 c).
+
+        Args:
+            members: A date: then the actors with a label at it.
+            options: `observation_days`, `prediction_days`, `every`, `start`, `end` (None = the last date whose days
+                after have ended), `by`, `segment`, `where`, as `metrics.churn_label` says.
+        """
+        from tidelake.metrics.churn_label import churn_label, churn_label_members
+
+        if members is not None:
+            return self._answered(churn_label_members, local_date(members), **options)
+        return self._answered(churn_label, **options)
 
     def trend(self, metric: str = "dau", *, at: date | str | None = None, **options: Any) -> Result:
         """Whether a metric of a day rises or falls, and how fast (METRICS section 1).

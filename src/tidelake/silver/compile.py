@@ -183,6 +183,8 @@ def definition_of(source: Source, project: Project) -> str:
     )
     if said["mapping"]["anonymous_id"] is None:
         said["mapping"].pop("anonymous_id")  # tables of sources without one stay as they were before there was any
+    if not said["mapping"]["names"]:
+        said["mapping"].pop("names")  # likewise
     for tolerance in ("max_quarantined_share", "min_rows"):
         said["contract"].pop(tolerance)
     if any((rule.on_mismatch or source.contract.on_mismatch) == "evolve" for rule in source.contract.fields.values()):

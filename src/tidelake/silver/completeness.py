@@ -51,7 +51,8 @@ def coverage_of(source: Source, periods: Mapping[datetime, Received], zone: Zone
     A daily file belongs to the date in its name. An hour belongs to the local date on which it starts, so a date
     expects as many files as it has hours; one within which a local midnight lies (zones whose offset is no whole
     hour) has rows of two dates, and both expect its file. Rows of `projectviews` are stamped with the start of their
-    hour, so that one date has them all. Of the last date, files are expected up to the last that is there.
+    hour, so that one date has them all. Of the last date, files are expected up to the last that is there. Where the
+    source says that days can be empty, a date without a file expects none and is received.
 
     Args:
         periods: The days or hours that have a file, and how much of it was received (`periods_of`).
@@ -85,6 +86,11 @@ def coverage_of(source: Source, periods: Mapping[datetime, Received], zone: Zone
         moment += step
     received = Counter(day for stamp, told in periods.items() if told == "whole" for day in days_of(stamp))
     begun = {day for stamp, told in periods.items() if told != "nothing" for day in days_of(stamp)}
+
+    if source.complete.empty_days == "zero":
+        empty = set(expected) - {day for stamp in periods for day in days_of(stamp)}
+        expected.update({day: -expected[day] for day in empty})
+        begun |= empty
 
     def status(day: date) -> str:
         if day not in begun:

@@ -283,6 +283,16 @@ def counts_sql(chain: Chain, attempts: str, segments: Sequence[str]) -> str:
     return f"SELECT {keys}, {', '.join(columns)} FROM ({attempts}) AS attempts GROUP BY {keys}"
 
 
+def seconds_sql(chain: Chain, attempts: str, segments: Sequence[str]) -> str:
+    """Seconds to each later step that was reached: one row a unit and step, `amount`, with `step` as text."""
+    keys = ", ".join(["period_start", *segments])
+    return " UNION ALL ".join(
+        f"SELECT {keys}, '{step}' AS step, actor_id, CASE WHEN t{step} >= t THEN t{step} - t ELSE 0 END / 1000000 "
+        f"AS amount FROM {attempts} AS attempts WHERE t{step} IS NOT NULL"
+        for step in chain.later
+    )
+
+
 def moments_sql(chain: Chain, attempts: str, segments: Sequence[str]) -> str:
     """Sums over actors of what the delta method needs: `actors`, `xx`, and for each later step `yy2`, `xy2` ..."""
     keys = ", ".join(["period_start", *segments])

@@ -7,6 +7,7 @@ actors lie further apart than the window is long, so that no event of one can be
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tidelake.metrics.kinds.funnel import Chain
@@ -122,13 +123,28 @@ def best_counts_sql(chain: Chain, best: str, *, period: str) -> str:
     """What `counts_sql` gives, of the rows of `best_attempts_sql`."""
     columns = ["count(depth) AS n1", "coalesce(CAST(sum(open_entries) AS BIGINT), 0) AS open_entries"]
     for step in chain.later:
-        seconds = f"CASE WHEN depth >= {step} THEN d{step} / 1000000 END"
+        both = _seconds(step, [0.5, 0.9])
         columns += [
             f"count(*) FILTER (WHERE depth >= {step}) AS n{step}",
-            f"quantile_linear({seconds}, 0.5) AS median{step}",
-            f"quantile_linear({seconds}, 0.9) AS p90_{step}",
+            f"{both}[1] AS median{step}",
+            f"{both}[2] AS p90_{step}",
         ]
     return f"SELECT {period} AS period_start, {', '.join(columns)} FROM ({best}) AS best"
+
+
+def best_seconds_sql(best: str, shares: Mapping[int, Sequence[float | None]]) -> str | None:
+    """Quantiles of the seconds to steps in one row, `q2_0`, `q2_1` ... by step and place in `shares`; None for none."""
+    columns = []
+    for step, own in shares.items():
+        known = [share for share in own if share is not None]
+        places = [place for place, share in enumerate(own) if share is not None]
+        columns += [f"{_seconds(step, known)}[{at}] AS q{step}_{place}" for at, place in enumerate(places, start=1)]
+    return f"SELECT {', '.join(columns)} FROM ({best}) AS best" if columns else None
+
+
+def _seconds(step: int, shares: Sequence[float]) -> str:
+    """Quantiles of the seconds to a step as a list, for which the engine sets them aside once."""
+    return f"quantile_linear(CASE WHEN depth >= {step} THEN d{step} / 1000000 END, {list(shares)!r})"
 
 
 def again_sql(chain: Chain, attempts: str) -> str:

@@ -12,6 +12,11 @@ def quantile_sql(rows: str, segments: Sequence[str], *, quantile: float) -> str:
 
     Beside it what its interval needs: `actors`, and with x an actor's rows and y those not above the quantile the sums
     over actors of y, y * y, x * y and x * x.
+
+    Args:
+        rows: SELECT of `period_start`, the segments, `actor_id` and `amount`.
+        segments: Columns that tell the quantiles of a period apart.
+        quantile: Which one.
     """
     names = "".join(f", {name}" for name in segments)
     share = f"{quantile}e0"
@@ -47,6 +52,15 @@ def bounds_sql(rows: str, segments: Sequence[str]) -> str:
     )
 
 
+def dated(rows: str, segments: Sequence[str]) -> str:
+    """Facts with the period of `temp.metric_days` that their day is of."""
+    names = "".join(f", {name}" for name in segments)
+    return (
+        f"SELECT period_start{names}, actor_id, amount FROM ({rows}) AS facts "
+        "JOIN temp.metric_days AS days ON days.day = facts.day"
+    )
+
+
 def _ranked(rows: str, segments: Sequence[str]) -> str:
     """The rows with an amount, each with its place among those of its period and segment."""
     names = "".join(f", {name}" for name in segments)
@@ -54,5 +68,5 @@ def _ranked(rows: str, segments: Sequence[str]) -> str:
     return (
         f"SELECT period_start{names}, actor_id, CAST(amount AS DOUBLE) AS amount, "
         f"row_number() OVER ({partition} ORDER BY amount) AS place, count(*) OVER ({partition}) AS n "
-        f"FROM ({rows}) AS facts JOIN temp.metric_days AS days ON days.day = facts.day WHERE amount IS NOT NULL"
+        f"FROM ({rows}) AS facts WHERE amount IS NOT NULL"
     )

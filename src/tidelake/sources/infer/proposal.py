@@ -13,6 +13,7 @@ from zoneinfo import available_timezones
 
 from tidelake.config import Project
 from tidelake.contracts.source import Source, source_from
+from tidelake.contracts.table import ANSWERED
 from tidelake.errors import ProjectError, UnknownNameError
 from tidelake.sources.infer.columns import MISSING, ColumnProfile, profile_column, words
 from tidelake.sources.infer.fields import ProposedField, propose_field, spare
@@ -152,6 +153,9 @@ def _propose_source(group: FileGroup, sample_rows: int, now: datetime) -> Propos
     reasons |= {f"mapping.{part}": why for part, why in roles.reasons.items()}
     reasons["fact"] = roles.reasons.get("fact", "")
     reasons["key"] = roles.reasons.get("key", "")
+    if named and (names := _other_names(group.name, profiles, roles)):
+        settings["mapping"] = {**settings.get("mapping", {}), "names": names}
+        reasons["mapping.names"] = "every answer has columns of these names, so that nothing could be cut by them"
     contract = _contract(group, roles, samples)
     traffic = _traffic(profiles, settings, reasons)
     if traffic and roles.fact == "event":
@@ -218,6 +222,18 @@ def _rename(
     """Columns of a file without header are named after the part they play, where they play one."""
     names = {} if named else {column: part for part, column in roles.parts.items()}
     return [replace(profile, name=names.get(profile.name, profile.name)) for profile in profiles], names
+
+
+def _other_names(source: str, profiles: Sequence[ColumnProfile], roles: Roles) -> dict[str, str]:
+    """Names for text fields of events that are called like a column of every answer: `order_status` for `status`."""
+    taken = {profile.name.lower() for profile in profiles}
+    found = {}
+    for profile in profiles:
+        name = f"{source.removesuffix('s')}_{profile.name.lower()}"
+        is_free = profile.name not in roles.parts.values() and name not in taken
+        if roles.fact == "event" and profile.name in ANSWERED and profile.type == "string" and is_free:
+            found[name] = profile.name
+    return found
 
 
 def _renamed(roles: Roles, names: Mapping[str, str]) -> Roles:
@@ -368,7 +384,7 @@ def _traffic(
     profiles: Sequence[ColumnProfile], settings: Mapping[str, Any], reasons: dict[str, str]
 ) -> list[dict[str, str]]:
     """Robots by their user agent, where some are in the sample."""
-    mapped = set(dict(settings.get("mapping", {})).values())
+    mapped = {field for field in dict(settings.get("mapping", {})).values() if isinstance(field, str)}
     for profile in profiles:
         if not re.search(r"(^|_)user_?agent$|^ua$", words(profile.name)) or profile.name in mapped:
             continue

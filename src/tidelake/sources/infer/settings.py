@@ -115,12 +115,13 @@ def _dimensions(events: Seen) -> dict[str, int]:
     """Text columns with few values, which no part is mapped to, with their number of values."""
     found: dict[str, int] = {}
     for _, source, profiles in events:
-        mapped = {field for _, field in source.mapping.items()}
+        renamed = {field: name for name, field in source.mapping.names.items()}
+        mapped = {field for _, field in source.mapping.items()} - set(renamed)
         for profile in profiles:
             few = 2 <= profile.distinct <= MAX_DIMENSION_VALUES and profile.filled >= 20 * profile.distinct
             label = is_label(profile.name) and "version" not in words(profile.name)
             if profile.type == "string" and few and not label and profile.name not in mapped:
-                found.setdefault(profile.name, profile.distinct)
+                found.setdefault(renamed.get(profile.name, profile.name), profile.distinct)
     return dict(list(found.items())[:MAX_DIMENSIONS])
 
 

@@ -149,10 +149,10 @@ def source_text(source: ProposedSource, folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mapping(parts: Mapping[str, str], reasons: Mapping[str, str]) -> list[str]:
+def _mapping(parts: Mapping[str, Any], reasons: Mapping[str, str]) -> list[str]:
     lines = ["mapping:"]
     for part, name in parts.items():
-        lines += _aside(f"  {part}: {_scalar(name)}", reasons.get(f"mapping.{part}", ""), indent=2)
+        lines += _aside(f"  {part}: {_flow(name)}", reasons.get(f"mapping.{part}", ""), indent=2)
     dormant = {key.removeprefix("mapping.-"): why for key, why in reasons.items() if key.startswith("mapping.-")}
     lines += [line for part, why in dormant.items() for line in _comment(f"possible: {part}: {why}", indent=2)]
     return lines
