@@ -260,7 +260,9 @@ class _Canary:
             return
         told = f"compared: {len(common.days)} days, {common.days[0]} to {common.days[-1]}"
         if common.left_out:
-            told += f"; {len(common.left_out)} complete days are left out, on which hardly any actor had one of the two"
+            left = len(common.left_out)
+            are = "day is" if left == 1 else "days are"
+            told += f"; {left} complete {are} left out, on which hardly any actor had one of the two"
         new, control = (100 * share for share in common.shares)
         told += f"; {new:.0f} % of {self.release.new} and {control:.0f} % of {self.release.control} on these days"
         by = f" by {', '.join(self.names)}" if self.names else ""

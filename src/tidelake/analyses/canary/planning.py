@@ -212,7 +212,7 @@ class _Plan:
         if not days:
             raise DefinitionError("No day of these is complete.", hint="`tide measure dau` shows the days' status.")
         members, columns, tables = member_rows(question)
-        lengths = [length for length in WINDOWS if length <= len(days)]
+        lengths = sorted({*(one for one in WINDOWS if one <= len(days)), min(len(days), WINDOWS[-1])})
         cut = ", ".join(columns)
         known = " AND ".join(f"{name} <> '{UNKNOWN}'" for name in columns)
         span = f"period_start BETWEEN {date_literal(days[0])} AND {date_literal(days[-1])}"

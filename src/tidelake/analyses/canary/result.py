@@ -59,7 +59,7 @@ class CanaryResult(Answer):
         every = [row for row in self.to_dicts() if row["check"] in _COMPARED and row["new"] is not None]
         rows = [row for row in every if row["check"] == "metric" or row["segment"] == _ALL or _is_told(row)]
         untold = len(every) - len(rows)
-        more = f"{untold} segments of guardrails and of diversity, of which nothing can be told, are not shown"
+        more = f"not shown: {untold} segments of guardrails and of diversity of which nothing can be told"
         notes = (*self.notes, more) if untold else self.notes
         new, control = self.names
         shown = [
