@@ -48,7 +48,8 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "vacuum": (KEEP, "upkeep", "VACUUM_"),
     "migrate": (KEEP, "upkeep", "MIGRATE_"),
 }
-_GROUPS = {"metrics": USE, "cohorts": USE, "quarantine": TRUST}  # of commands, each a module in this room
+# Groups of commands, each a module in this room.
+_GROUPS = {"metrics": USE, "cohorts": USE, "canary": USE, "quarantine": TRUST}
 
 
 def app_for(words: Sequence[str]) -> typer.Typer:

@@ -150,9 +150,7 @@ def daily_series(
     if definition.fact == "count" and by == ("entity",) and narrowed.get("where") is None:
         return _of_entities(gold, definition, narrowed.get("start"), narrowed.get("end"))
     level = level_named(gold)
-    found = measure(
-        engine, lake, project, sources, metric, actor=level, segment_limit=segment_limit, **narrowed
-    )
+    found = measure(engine, lake, project, sources, metric, actor=level, segment_limit=segment_limit, **narrowed)
     table = found.table
     days: dict[date, Status] = dict(
         zip(table.column("period_start").to_pylist(), table.column("status").to_pylist(), strict=True)

@@ -12,6 +12,7 @@ from tidelake.engine.result import Result
 from tidelake.errors import QueryError
 
 if TYPE_CHECKING:
+    from tidelake.analyses.canary.result import CanaryResult
     from tidelake.analyses.change.explanation import Explanation
     from tidelake.metrics.retention import Retention, RetentionResult
 
@@ -350,6 +351,40 @@ class Questions:
         from tidelake.metrics.weekdays import Weekdays, weekdays
 
         return self._of(weekdays, partial(_defined, Weekdays, metric=metric), options)
+
+    # --- what a release does
+
+    def canary(self, release: str, control: str, metrics: Sequence[str] = (), **options: Any) -> CanaryResult:
+        """A release beside its control where both run: metrics, guardrails, diversity, drift, and a verdict.
+
+        Args:
+            release: `COLUMN=NEW`.
+            control: The column's other value.
+            metrics: What should get better: `NAME[,up|down][,MARGIN]`, such as `plays_per_user,up,2%`.
+            options: `guardrails`, `margin`, `share`, `expected`, `log`, `served`, `features` as in
+                `analyses.canary.canary.Canary`; `by`, `start`, `end`, `where`.
+
+        Raises:
+            DefinitionError: A metric cannot be compared, or no complete day has both.
+            UnknownNameError: There is no such metric, dimension, column or source.
+        """
+        from tidelake.analyses.canary.canary import Canary, canary
+
+        chosen = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        return self._of(canary, partial(_defined, Canary, release=release, control=control, metrics=chosen), options)
+
+    def canary_plan(self, metrics: Sequence[str] = (), **options: Any) -> Result:
+        """Where to try a release: segments of low impact, how long, and what change would be seen there.
+
+        Args:
+            metrics: As of `canary`; the first decides.
+            options: `effect`, `share`, `power`, `most`, `depth` as in `analyses.canary.planning.CanaryPlan`; `by`,
+                `start`, `end`, `where`.
+        """
+        from tidelake.analyses.canary.planning import CanaryPlan, canary_plan
+
+        chosen = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        return self._of(canary_plan, partial(_defined, CanaryPlan, metrics=chosen), options)
 
 
 def _defined(kind: type[Settings], /, **values: Any) -> Any:

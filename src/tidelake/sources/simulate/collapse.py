@@ -34,6 +34,7 @@ from tidelake.sources.simulate.clickstream import (
 )
 from tidelake.sources.simulate.output import SimulationResult, prepare, store, store_truth, truth_path
 from tidelake.sources.simulate.planted import DEVICES, MODELS, PLANTS, REGIONS, VERSIONS, Plant
+from tidelake.sources.simulate.recommended import SERVED, names_of, recommended
 from tidelake.sources.simulate.text import content, digits, fixed_text, instants, join, numbered, pick
 
 FIRST_DATE = date(2025, 11, 10)
@@ -87,6 +88,7 @@ def simulate_collapse(
     last_day_hours: float = 24.0,
     model_version: bool = False,
     missing_closes: float = 0.0,
+    features_log: bool = False,
     truth: Path | None = None,
     progress: Progress = silent,
 ) -> SimulationResult:
@@ -100,6 +102,7 @@ def simulate_collapse(
         missing_closes: Share of sessions whose app died, so that neither `app_close` nor the end of their last play
             was logged. (Without them, 3 of 100 sessions still lack the end of their last play.)
         model_version: Also write the model that served each session (R0's raw form lacks it).
+        features_log: Also write what each model served and was fed: `features_YYYY-MM-DD.json`.
         truth: Where the answer goes; null = `OUT.truth.json` beside the folder.
 
     Raises:
@@ -113,7 +116,7 @@ def simulate_collapse(
         )
     answer = truth_path(out, truth)
     names = [f"day_{first_date + timedelta(days=day)}.json" for day in range(days)]
-    prepare(out, names)
+    prepare(out, [*names, *(names_of(period) if features_log else [])])
     progress("simulating sessions", 0, 1, "steps")
     stream = clickstream(PLANTS[plant], period, users, seed, missing_closes=missing_closes)
     rng = np.random.default_rng([seed, 0x10C])
@@ -125,6 +128,9 @@ def simulate_collapse(
     for day, (name, rows) in enumerate(zip(names, _by_file(lines, days), strict=True)):
         files.append(store(out / name, content(_text(stream, lines, rows, ids, model_version=model_version))))
         progress("writing logs", day + 1, days, "files")
+    if features_log:
+        for name, text in recommended(plant, stream, period, seed, _title):
+            files.append(store(out / name, text))
     store_truth(
         answer,
         {
@@ -134,6 +140,7 @@ def simulate_collapse(
             "planted": PLANTS[plant].described() | {"onset": str(period.onset)},
             "period": {"first": str(first_date), "days": days, "last_day_hours": last_day_hours},
             "model_version_written": model_version,
+            **({"served": SERVED[plant].described() if plant in SERVED else None} if features_log else {}),
             "lines": _lines_truth(lines, names),
             **_truth(stream, logged, period),
         },
