@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tidelake.analyses.change.explain import Explained
-from tidelake.analyses.change.located import Located, Part
+from tidelake.analyses.change.located import Located, Part, Segment
 from tidelake.analyses.change.recommend import Recommendation
 from tidelake.analyses.change.words import amount, day_text, percent, where_text
 from tidelake.engine.result import Result
@@ -40,8 +40,15 @@ class Explanation(Result):
 
     def tables(self) -> list[Result]:
         """All tables with rows, in the order in which they are read."""
-        own = [self] if len(self) else []
+        own = [self.for_people()] if len(self) else []
         return [*own, *(part for part in self.parts if len(part)), *self._advice()]
+
+    def for_people(self) -> Result:
+        """The segments, each under one name."""
+        dims = self.found.days.dims if self.found is not None else ()
+        table = self.table.drop_columns([dim for dim in dims if dim in self.table.column_names])
+        table = table.drop_columns(["gain"])
+        return Result(table, title="Where it moved", notes=self.notes)
 
     def _advice(self) -> list[Result]:
         if not self.recommendations:
@@ -81,7 +88,8 @@ def headline(found: Explained) -> tuple[str, ...]:
         between = f"90 % interval {low} to {high}" if low != high else "90 % interval: that day"
         lines.append(f"It began on {begun} ({between}){where}.")
     if found.verdict == "everywhere":
-        lines.append("No single segment carries it: it moved everywhere.")
+        most = "; ".join(_graded(segment) for segment in place.segments[:4])
+        lines.append(f"No single segment carries it: it moved everywhere{f', most of all {most}' if most else ''}.")
     elif place.segments:
         listed = "; ".join(where_text(segment.cause.values) for segment in place.segments[:4])
         more = f" and {len(place.segments) - 4} more" if len(place.segments) > 4 else ""
@@ -92,16 +100,21 @@ def headline(found: Explained) -> tuple[str, ...]:
         else:
             lines.append(f"Carried by {listed}{more}{part}{rest}.")
     if found.loss is not None:
-        lost, least, most = found.loss.lost, found.loss.low, found.loss.high
-        word = "Lost" if lost >= 0 else "Gained"
+        lost, least, greatest = found.loss.lost, found.loss.low, found.loss.high
+        word = "fewer" if lost >= 0 else "more"
         if lost < 0:
-            least, most = -most, -least
+            least, greatest = -greatest, -least
+        unit = _sum_unit(unit)
         of = f" {found.subject.counted}" if found.subject.counted else ""
-        lines.append(
-            f"{word}: {amount(abs(lost), _sum_unit(unit))}{of} (90 % interval {amount(least, _sum_unit(unit))} to "
-            f"{amount(most, _sum_unit(unit))}, {'calibrated' if found.loss.is_calibrated else 'not calibrated'})."
-        )
+        sure = "calibrated" if found.loss.is_calibrated else "not calibrated"
+        between = f"90 % interval {amount(least, unit)} to {amount(greatest, unit)}, {sure}"
+        word = {"fewer": "less", "more": "more"}[word] if unit == "s" else word
+        lines.append(f"In all {amount(abs(lost), unit)}{of} {word} than expected ({between}).")
     return tuple(lines)
+
+
+def _graded(segment: Segment) -> str:
+    return f"{where_text(segment.cause.values)} ({percent(segment.part.effect)})"
 
 
 def _sum_unit(unit: str | None) -> str | None:

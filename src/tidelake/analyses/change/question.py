@@ -89,6 +89,7 @@ def explain(
     found = explained(days, _subject(told), asked, depth=depth)
     parts: list[Result] = []
     more: Sequence[Moved] = ()
+    missing: Sequence[str] = ()
     faulty = _faults(told, found)
     if faulty:
         parts.append(faults_table(faulty))
@@ -96,9 +97,10 @@ def explain(
         found = Explained(found.subject, "data_fault", days, found.onset, found.spans, fault=whole)
     elif found.spans is not None:
         lake_of = partial(_days, engine, lake, project, sources, days=days, where=where)
-        parts, more = _around(found, told, project, lake_of, others, depth)
+        around, more, missing = _around(found, told, project, lake_of, others, depth)
+        parts += around
     sql = ";\n\n".join(dict.fromkeys(days.asked))
-    return _explanation(found, told.notes, sql=sql, sources=told.tables, parts=parts, moved=more)
+    return _explanation(found, told.notes, sql=sql, sources=told.tables, parts=parts, moved=more, missing=missing)
 
 
 def _faults(told: Daily, found: Explained) -> list[Fault]:
@@ -137,7 +139,7 @@ def _around(
     days_of: Callable[[str], tuple[Subject, Days]],
     others: Sequence[str],
     depth: int | None,
-) -> tuple[list[Result], Sequence[Moved]]:
+) -> tuple[list[Result], Sequence[Moved], Sequence[str]]:
     """What stands around a change: its factors, what is ruled out, suspicions, known events, other metrics."""
     assert found.spans is not None
     calendar = found.days.calendar
@@ -148,6 +150,7 @@ def _around(
     parts: list[Result] = []
     chain = factors_of(told.metric, told.question.known.get)
     moved: Sequence[Moved] = ()
+    missing: Sequence[str] = ()
     if chain and found.located is not None:
         read = [days_of(one.name)[1] for one in chain]
         names = [one.name for one in chain]
@@ -162,6 +165,7 @@ def _around(
             found.days.table(found.days.dims), project.hypotheses, onset=onset, low=low, high=high, days=counted
         )
         parts.append(hypotheses_table(judged))
+        missing = tuple(dict.fromkeys(name for one in judged for name in one.missing))
     events = coincidences(known_events(project), onset, low, high)
     if events:
         parts.append(events_table(events))
@@ -174,7 +178,7 @@ def _around(
             except DefinitionError as error:
                 apart.append(f"{name} is left out: {error}")
         parts.append(beside_table(seen, has_cells=bool(cells), notes=apart))
-    return parts, moved
+    return parts, moved, missing
 
 
 def explain_table(
@@ -220,11 +224,16 @@ def explain_table(
 def _subject(told: Daily) -> Subject:
     metric = told.metric
     counted = metric.unit or metric.name
-    if told.is_ratio:
+    if told.is_ratio and metric.numerator is None:
+        counted = _ROWS.get(metric.fact or "", "") if metric.unit == "share" else metric.unit or ""
+    elif told.is_ratio:
         parts = [told.question.known.get(name) for name in metric.parts]
         counted = (parts[0].unit or parts[0].name) if parts and parts[0] is not None else ""
     unit = None if metric.unit == counted and not told.is_ratio and metric.unit != "s" else metric.unit
     return Subject(metric.name, metric.title or metric.name, unit, "" if counted == "s" else counted, told.version)
+
+
+_ROWS = {"session": "sessions", "actor_day": "users' days", "event": "events"}
 
 
 def _explanation(
@@ -235,6 +244,7 @@ def _explanation(
     sources: Sequence[object] = (),
     parts: Sequence[Result] = (),
     moved: Sequence[Moved] = (),
+    missing: Sequence[str] = (),
 ) -> Explanation:
     return Explanation(
         table=segments_table(found.located, found),
@@ -244,7 +254,7 @@ def _explanation(
         notes=(*found.notes, *_of_newcomers(found), *([found.loss.note] if found.loss is not None else []), *notes),
         found=found,
         headline=headline(found),
-        recommendations=tuple(recommendations(found, factor_words(moved, found))),
+        recommendations=tuple(recommendations(found, factor_words(moved, found), missing)),
         parts=tuple(parts),
     )
 

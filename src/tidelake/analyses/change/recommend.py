@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from tidelake.analyses.change.days import Days
-from tidelake.analyses.change.explain import Explained
+from tidelake.analyses.change.explain import Explained, with_history
 from tidelake.analyses.change.faults import Fault
 from tidelake.analyses.change.located import Segment
 from tidelake.analyses.change.words import amount, day_text, percent, where_text
@@ -70,21 +70,30 @@ def recommendations(found: Explained, factors: Sequence[str] = (), missing: Sequ
         return []
     moved = found.located.whole.effect or 0.0
     since = day_text(found.days.calendar.day(found.spans.at))
-    listed = [_act(found, segment, since) for segment in found.located.segments[:3]]
+    is_everywhere = found.verdict == "everywhere"
+    listed = [] if is_everywhere else [_act(found, segment, since) for segment in found.located.segments[:3]]
     if not listed:
         text = (
             f"Look for what reached everybody at once about {since}: no dimension of "
             f"{', '.join(found.days.dims) or 'the data'} carries it."
         )
         listed = [_with_kpi(found, "P1", "Engineering", text, {}, _SOON)]
-    why = f": {factors[0]}" if factors else ""
-    text = f"Find out why {found.subject.name} {'fell' if moved < 0 else 'rose'} there{why}."
-    if missing:
-        text += f" Log {', '.join(missing)}: what needs it could not be tested."
-    listed.append(_with_kpi(found, "P2", "Data Science", text, _first(found), _LATER))
+    listed.append(_look_into(found, factors, missing, moved))
     by = " ".join(f"--by {dim}" for dim in (_first(found) or dict.fromkeys(found.days.dims[:1])))
     listed.append(_prevention(found, by))
     return listed
+
+
+def _look_into(found: Explained, factors: Sequence[str], missing: Sequence[str], moved: float) -> Recommendation:
+    """What is to be understood: the factor that moved, or why a segment grew."""
+    more = f" Log {', '.join(missing)}: what needs it could not be tested." if missing else ""
+    if found.verdict == "mix":
+        text = f"Find out why the weight of {where_text(_first(found))} changed, and whether that is wanted.{more}"
+        return Recommendation("P2", "Data Science", text, None, "Its share of all, week by week.")
+    there = "" if found.verdict == "everywhere" else " there"
+    why = f": {factors[0]}" if factors else ""
+    text = f"Find out why {found.subject.name} {'fell' if moved < 0 else 'rose'}{there}{why}.{more}"
+    return _with_kpi(found, "P2", "Data Science", text, {} if not there else _first(found), _LATER)
 
 
 def _repair(fault: Fault) -> Recommendation:
@@ -140,7 +149,7 @@ def _with_kpi(
     kpi = _kpi(found.days, found, where, days)
     if kpi is None:
         return Recommendation(priority, who, text, None, "")
-    there = f" of {where_text(where)}" if where else ""
+    there = f" of {where_text(kpi.where)}" if kpi.where else ""
     unit = found.subject.unit
     least = "at least" if kpi.is_least else "at most"
     a_day = "" if found.days.is_ratio else " a day"
@@ -149,10 +158,15 @@ def _with_kpi(
 
 
 def _kpi(days: Days, found: Explained, where: Mapping[str, str], after: int) -> Kpi | None:
-    """The level that nineteen of twenty days before the change would have reached."""
+    """The level that nineteen of twenty days before the change would have reached.
+
+    Where the segment came with the change, that of the segment that it was taken from.
+    """
     assert found.spans is not None
     assert found.located is not None
-    value = days.lines(within=[where] if where else None).value[0]
+    known = with_history(days, [where], found.spans) if where else []
+    where = known[0] if known else {}
+    value = days.lines(within=known or None).value[0]
     before = value[found.spans.baseline]
     before = before[np.isfinite(before)]
     if not len(before):
