@@ -68,7 +68,7 @@ class Spans:
 
 
 def found_onset(days: Days, asked: Asked) -> Found | None:
-    """The onset of the whole, else the surest one of a segment against all others; None where there is none.
+    """The onset of the whole, else the weightiest one of a segment against all others; None where there is none.
 
     Where a user named the day, whether there is a step on it.
     """
@@ -84,9 +84,10 @@ def found_onset(days: Days, asked: Asked) -> Found | None:
 
 
 def _of_segments(days: Days) -> Found | None:
-    """The surest onset among the values of each dimension, each against all that is not in it."""
+    """The onset that weighs most among the values of each dimension, each against all that is not in it."""
     names: list[dict[str, str]] = []
     against: list[Floats] = []
+    weight: list[float] = []
     every = days.lines()
     for dim in days.dims:
         lines = days.lines([dim])
@@ -95,11 +96,12 @@ def _of_segments(days: Days) -> Found | None:
             continue
         for at in order:
             names.append({dim: lines.names[at][0]})
+            weight.append(float((lines.numerator if lines.denominator is None else lines.denominator)[at].sum()))
             against.append(_against_others(every, lines, int(at)))
     if not names:
         return None
     steps = onsets(np.array(against), days.calendar.weekdays, known=days.calendar.known)
-    sure = [(abs(step.score), -place) for place, step in enumerate(steps) if step is not None]
+    sure = [(abs(step.effect) * weight[place], -place) for place, step in enumerate(steps) if step is not None]
     if not sure:
         return None
     place = -max(sure)[1]
