@@ -295,7 +295,14 @@ def onset_at(
     return Onset(at, at, at, _relative(one, start, float(fitted.effects[0])), sweep.score)
 
 
-def onsets(values: Floats, weekdays: Ints, *, known: Bools | None = None, error: float = 0.05) -> list[Onset | None]:
+def onsets(
+    values: Floats,
+    weekdays: Ints,
+    *,
+    known: Bools | None = None,
+    error: float = 0.05,
+    weights: Floats | None = None,
+) -> list[Onset | None]:
     """The onset of each of many series, with false alarms bounded over all of them together.
 
     A score's chance where nothing happened is bounded as that of the largest of 100 normal deviates (found by
@@ -307,6 +314,8 @@ def onsets(values: Floats, weekdays: Ints, *, known: Bools | None = None, error:
         weekdays: Shape (days,): 0 = Monday.
         known: Shape (days,) or (series, days): False = the day does not count.
         error: Share of false onsets among those told, on one look.
+        weights: Shape (series,), above 0: how much each matters; a chance is divided by its series' weight over the mean
+            of all. None = all alike.
 
     Returns:
         One for each series, in their order.
@@ -315,7 +324,8 @@ def onsets(values: Floats, weekdays: Ints, *, known: Bools | None = None, error:
         DefinitionError: Shapes differ.
 
     Source:
-        Y. Benjamini and Y. Hochberg: Controlling the false discovery rate, J. R. Stat. Soc. B 57 (1995).
+        Y. Benjamini and Y. Hochberg: Controlling the false discovery rate, J. R. Stat. Soc. B 57 (1995); with weights
+        C. R. Genovese, K. Roeder, L. Wasserman: False discovery control with p-value weighting, Biometrika 93 (2006).
     """
     if values.ndim != 2 or values.shape[1] != len(weekdays):
         message = f"Values are (series, days): got shape {values.shape} and {len(weekdays)} weekdays."
@@ -323,6 +333,8 @@ def onsets(values: Floats, weekdays: Ints, *, known: Bools | None = None, error:
     all_known = np.broadcast_to(True if known is None else known, values.shape)
     found = [onset(row, weekdays, known=is_known) for row, is_known in zip(values, all_known, strict=True)]
     chances = np.array([_LOOKS * erfc(one.score / np.sqrt(2)) if one else 1.0 for one in found])
+    if weights is not None and len(weights):
+        chances = chances * weights.mean() / weights
     ranked = np.sort(chances)
     enough = ranked <= error * np.arange(1, len(ranked) + 1) / max(len(ranked), 1)
     limit = float(ranked[enough].max()) if enough.any() else -1.0

@@ -100,7 +100,8 @@ def _of_segments(days: Days) -> Found | None:
             against.append(_against_others(every, lines, int(at)))
     if not names:
         return None
-    steps = onsets(np.array(against), days.calendar.weekdays, known=days.calendar.known)
+    size = np.sqrt(np.maximum(weight, 1e-9))  # what is large matters more
+    steps = onsets(np.array(against), days.calendar.weekdays, known=days.calendar.known, weights=size)
     sure = [(abs(step.effect) * weight[place], -place) for place, step in enumerate(steps) if step is not None]
     if not sure:
         return None
