@@ -199,3 +199,16 @@ def test_it_prints_as_tables() -> None:
     text = "\n".join([*why.headline, *map(str, why.tables())])
     assert "region north" in text
     assert "P1" in text
+
+
+def test_releases_that_take_turns_move_nothing() -> None:
+    """Version 2 replaces version 1 within ten days, and as many play as before: no version fell or rose."""
+    chance = np.random.default_rng(8)
+    rows = []
+    for day in range(DAYS):
+        new = min(max((day - 30) / 10, 0.0), 1.0)
+        for name, part in (("1", 1 - new), ("2", new)):
+            mean = 5_000 * WEEK[day % 7] * part
+            rows.append({"day": FIRST + timedelta(days=day), "version": name, "value": int(chance.poisson(mean))})
+    said = explain_table(pa.Table.from_pylist(rows), ["version"]).document()
+    assert said["verdict"] == "no_change"

@@ -16,6 +16,7 @@ from tidelake.analyses.change.newcomers import is_much, newcomers, predecessor, 
 from tidelake.analyses.change.ratio import localise_ratio
 
 Place = Literal["segments", "mix", "everywhere", "nowhere"]
+_LEAST_CHANGE = 0.003  # of the whole, for a segment to have a share in it
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,8 @@ def _mixed(inside: Lines, every: Lines, before: Floats, after: Floats) -> float 
         )
     (share, rate, others, whole), (share_after, rate_after, others_after, whole_after) = sides
     away = (rate + rate_after) / 2 - (others + others_after) / 2
-    return (share_after - share) * away / (whole_after - whole) if whole_after != whole else None
+    told = _is_told(whole_after - whole, whole)
+    return (share_after - share) * away / (whole_after - whole) if told else None
 
 
 def _causes(
@@ -238,7 +240,7 @@ def _explained(inside: Lines, every: Lines, before: Floats, after: Floats, rate:
     own, whole = inside.numerator.sum(axis=0), every.numerator.sum(axis=0)
     if every.denominator is None or inside.denominator is None:
         change = float(whole @ after - whole @ before)
-        return float(own @ after - own @ before) / change if change else None
+        return float(own @ after - own @ before) / change if _is_told(change, float(whole @ before)) else None
     below_own, below = inside.denominator.sum(axis=0), every.denominator.sum(axis=0)
     past = float(below_own @ before)
     if min(below @ before, below @ after) <= 0 or (rate is None and past <= 0):
@@ -248,7 +250,12 @@ def _explained(inside: Lines, every: Lines, before: Floats, after: Floats, rate:
     seen, expected = float(whole @ after) / float(below @ after), float(whole @ before) / float(below @ before)
     kept = float(below_own @ after) * rate
     without = (float(whole @ after) - float(own @ after) + kept) / float(below @ after)
-    return (seen - without) / (seen - expected) if seen != expected else None
+    return (seen - without) / (seen - expected) if _is_told(seen - expected, expected) else None
+
+
+def _is_told(change: float, expected: float) -> bool:
+    """Whether the whole moved enough for parts of its change to mean anything."""
+    return abs(change) > _LEAST_CHANGE * abs(expected)
 
 
 def days_between(days: Days, first: int, last: int) -> Bools:

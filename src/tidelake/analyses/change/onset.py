@@ -314,8 +314,8 @@ def onsets(
         weekdays: Shape (days,): 0 = Monday.
         known: Shape (days,) or (series, days): False = the day does not count.
         error: Share of false onsets among those told, on one look.
-        weights: Shape (series,), above 0: how much each matters; a chance is divided by its series' weight over the mean
-            of all. None = all alike.
+        weights: Shape (series,), above 0: how much each matters; a chance is divided by its series' weight over the
+            mean of all. None = all alike.
 
     Returns:
         One for each series, in their order.

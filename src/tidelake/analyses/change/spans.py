@@ -14,6 +14,7 @@ from tidelake.errors import DefinitionError
 
 BASELINE_DAYS = 56
 WINDOW_DAYS = 28
+_TURNED = 0.05  # of all, under values that were not there before, or are no longer
 _SEGMENTS = 60  # of one dimension that are looked at one by one
 
 
@@ -92,7 +93,7 @@ def _of_segments(days: Days) -> Found | None:
     for dim in days.dims:
         lines = days.lines([dim])
         order = np.argsort(-lines.numerator.sum(axis=1), kind="stable")[:_SEGMENTS]
-        if len(lines.names) < 2:
+        if len(lines.names) < 2 or (lines.denominator is None and _takes_turns(lines, days.calendar.known)):
             continue
         for at in order:
             names.append({dim: lines.names[at][0]})
@@ -109,6 +110,15 @@ def _of_segments(days: Days) -> Found | None:
     best = steps[place]
     assert best is not None
     return Found(best, names[place])
+
+
+def _takes_turns(lines: Lines, known: Bools) -> bool:
+    """Whether values of a dimension come and go, as releases do: what one gains another loses, and nothing moved."""
+    counted = lines.numerator[:, known]
+    length = max(counted.shape[1] // 4, 1)
+    first, last = counted[:, :length].sum(axis=1), counted[:, -length:].sum(axis=1)
+    came, went = last[first <= 0].sum(), first[last <= 0].sum()
+    return bool(came > _TURNED * last.sum() or went > _TURNED * first.sum())
 
 
 def _against_others(every: Lines, lines: Lines, at: int) -> Floats:
