@@ -85,7 +85,7 @@ def main() -> None:
     for name, kind, value in (("segments", int, 12), ("days", int, 180), ("runs", int, 10), ("seed", int, 1)):
         parser.add_argument(f"--{name}", type=kind, default=value)
     parser.add_argument("--fall", type=float, default=0.0)
-    parser.add_argument("--error", type=float, default=0.05)
+    parser.add_argument("--error", type=float, default=0.005)
     asked = parser.parse_args()
     counts, times, delays, others = [], Counter[int](), [], 0
     for run in range(asked.runs):

@@ -196,7 +196,7 @@ class Watch(Settings):
     where: str | None = Field(None, description="SQL predicate over silver columns: only rows for which it is true")
     direction: Literal["fall", "rise", "both"] = Field("both", description="which changes are told")
     false_alarms: float = Field(
-        0.05, gt=0, le=0.5, description="most expected share of false ones among the changes that one look tells"
+        0.005, gt=0, le=0.5, description="most expected share of false ones among the changes that one look tells"
     )
     at_least: float | None = Field(None, description="the level that a day must have; then no change is looked for")
     at_most: float | None = Field(None, description="the same from above")

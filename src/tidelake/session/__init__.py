@@ -177,6 +177,8 @@ class Session(Questions):
             raise LakeError("Only what the last build left is watched.", hint="Leave --as-of out.")
         watches = watches_for(self.project, self.sources, metric, by, direction)
         address = None if webhook is None else check_address(webhook)
+        if self.lake.version("ops.builds") is None:
+            raise LakeError("There is no build to look at.", hint="Run `tide build` first.")
         with self.lake.lock():
             self._read_finished()
             watching = Watching(self._answered, self.intake, self.lake, self.project, self.sources)

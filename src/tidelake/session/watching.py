@@ -14,7 +14,7 @@ from tidelake.analyses.watch.look import look
 from tidelake.config import Project, Watch
 from tidelake.engine.base import Engine, TableVersion
 from tidelake.engine.result import Result
-from tidelake.errors import BusyError, LakeError, ProjectError
+from tidelake.errors import BusyError, ProjectError
 from tidelake.lake import Lake
 from tidelake.lake.builds import BUILDS
 from tidelake.metrics.catalogue import catalogue_with
@@ -116,11 +116,8 @@ class Watching:
         """The build that was looked at.
 
         Raises:
-            LakeError: There is none.
             BusyError: Another one has finished meanwhile, which only a lake without a lock (S3) allows.
         """
-        if number is None:
-            raise LakeError("There is no build to look at.", hint="Run `tide build` first.")
         if self.lake.has_moved(BUILDS, number):
             raise BusyError("Another build has finished meanwhile.", hint="Run `tide watch` again.")
         return int(self.lake.note(BUILDS)["build"])

@@ -56,7 +56,7 @@ def changes(
     by: Sequence[str] = (),
     segment: Mapping[str, str] | None = None,
     direction: Kind | Literal["both"] = "both",
-    error: float = 0.05,
+    error: float = 0.005,
 ) -> Changes:
     """Series that stand at a new level, with false alarms bounded over all of them together.
 
