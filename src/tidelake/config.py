@@ -186,6 +186,44 @@ class KnownEvent(Settings):
         return self.day or self.end
 
 
+class Watch(Settings):
+    """A metric that `tide watch` looks at: whether it moved; with a level, whether it stands there."""
+
+    metric: str = Field(description="name or alias")
+    name: str | None = Field(None, description="what it is called; null = after metric and segment")
+    by: tuple[str, ...] = Field((), description="dimensions, each of whose values is looked at beside the whole")
+    segment: dict[str, str] = Field(default_factory=dict, description="by dimension: only rows that have this value")
+    where: str | None = Field(None, description="SQL predicate over silver columns: only rows for which it is true")
+    direction: Literal["fall", "rise", "both"] = Field("both", description="which changes are told")
+    false_alarms: float = Field(
+        0.005, gt=0, le=0.5, description="most expected share of false ones among the changes that one look tells"
+    )
+    at_least: float | None = Field(None, description="the level that a day must have; then no change is looked for")
+    at_most: float | None = Field(None, description="the same from above")
+    by_day: date | None = Field(None, description="the day that is judged; null = the newest day that counts")
+    since: date | None = Field(None, description="when the change began that the level shall mend; it is only told")
+
+    @field_validator("by", mode="before", json_schema_input_type=str | tuple[str, ...])
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        if self.at_least is not None and self.at_most is not None:
+            raise ValueError("a watch has either `at_least:` or `at_most:`; write two watches")
+        if self.level is None and (self.by_day or self.since):
+            raise ValueError("`by_day:` and `since:` belong to a level: add `at_least:` or `at_most:`")
+        if self.level is not None and self.by:
+            raise ValueError("a level is that of one segment: write `segment:` in place of `by:`")
+        return self
+
+    @property
+    def level(self) -> float | None:
+        """What a day must have; None = it is looked for changes."""
+        return self.at_least if self.at_least is not None else self.at_most
+
+
 class Target(Settings):
     """Another lake for the same definitions (`--target prod`)."""
 
@@ -228,6 +266,8 @@ class Project(Settings):
     events_file: str | None = Field(
         None, description="CSV of more of them, from the project's folder: name, kind and date, or from and to"
     )
+    watches: tuple[Watch, ...] = Field((), description="metrics that `tide watch` looks at after a build")
+    watch_after_build: bool = Field(False, description="true: `tide build` looks at them too, as with --watch")
     targets: dict[str, Target] = Field(default_factory=dict, description="by name: other lakes (`--target prod`)")
     root: Path = Field(Path("."), exclude=True)
 

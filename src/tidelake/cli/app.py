@@ -33,6 +33,7 @@ _VERBS = {  # its family, its module in this room, and where that has several it
     "churn-label": (USE, "churn_label", ""),
     "trend": (USE, "trend", ""),
     "explain": (USE, "explain", ""),
+    "watch": (USE, "watch", ""),
     "retention": (USE, "retention", ""),
     "funnel": (USE, "funnel", ""),
     "activation": (USE, "funnel", "ACTIVATION_"),

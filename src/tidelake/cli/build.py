@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,11 +20,15 @@ from tidelake.cli.options import (
     flag,
 )
 
+if TYPE_CHECKING:
+    from tidelake.session import Session
+
 EXAMPLES = examples(
     "tide build",
     "tide build --dry-run",
     "tide build --select app --format json",
     "tide build --target prod",
+    "tide build --watch",
 )
 
 
@@ -36,6 +40,10 @@ def build(
     ] = None,
     full_refresh: Annotated[bool, flag("--full-refresh", help="Make silver and gold anew from bronze.")] = False,
     dry_run: Annotated[bool, flag("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    watch: Annotated[
+        bool | None,
+        typer.Option("--watch/--no-watch", help="Look at the watched metrics then; default: as tide.yml says."),
+    ] = None,
     quiet: Annotated[bool, flag("--quiet", "-q", help="No progress.")] = False,
     project: ProjectOption = HERE,
     target: TargetOption = None,
@@ -56,5 +64,19 @@ def build(
                 select=tuple(select or ()), full_refresh=full_refresh, dry_run=dry_run, progress=progress
             )
         built.tell(result, title=session.project.name, form=form, output=output)
+        if not dry_run and (session.project.watch_after_build if watch is None else watch):
+            _look(session)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
+
+
+def _look(session: Session) -> None:
+    """Look at what is watched, and say on stderr what is new or missed: the build's own answer stays as it is."""
+    from tidelake.cli.streams import say
+    from tidelake.cli.watch import tell
+
+    found = session.watch()
+    tell(found)
+    for row, said in zip(found.to_dicts(), found.sentences, strict=True):
+        if row["status"] in ("new", "missed"):
+            say(f"  {said}")

@@ -19,18 +19,23 @@ from tidelake.cli.options import (
     ProjectOption,
     TargetOption,
     examples,
+    flag,
 )
 from tidelake.cli.questions import ByOption, MetricArgument, WhereOption, date_option
 from tidelake.errors import ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tidelake.analyses.change.explanation import Explanation
+    from tidelake.config import Watch
 
 EXAMPLES = examples(
     "tide explain plays",
     "tide explain plays_per_user --at 2025-11-17 --by region --by device",
     "tide explain watch_seconds --from 2025-11-17 --to 2025-11-23 --baseline 2025-11-10:2025-11-16",
     "tide explain plays --report why.html",
+    "tide explain plays --watch",
     "tide explain plays --format json | jq .verdict",
 )
 
@@ -59,6 +64,7 @@ def explain(
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="Also write a report: .html or .md.")
     ] = None,
+    watch: Annotated[bool, flag("--watch", help="Keep the levels to be reached in kpis.yml, for tide watch.")] = False,
     project: ProjectOption = HERE,
     target: TargetOption = None,
     as_of: AsOfOption = None,
@@ -81,7 +87,18 @@ def explain(
             from tidelake.reports.explanation import write_report
 
             write_report(why, report)
+        if watch:
+            _tell_kept(session.keep_kpis(why, where=where))
         say_unfinished(session)
+
+
+def _tell_kept(kept: Sequence[Watch]) -> None:
+    from tidelake.cli.streams import say
+
+    if not kept:
+        say("kpis.yml: no level was added; what this explanation recommends is there, or it recommends none.")
+    for one in kept:
+        say(f"kpis.yml: {one.name} by {one.by_day}")
 
 
 def _show(why: Explanation, form: FormatName, output: Path | None) -> None:

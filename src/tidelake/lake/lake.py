@@ -46,7 +46,7 @@ FORMAT_VERSION = 1
 FORMAT_FILE = "_tidelake.json"
 LOCK_FILE = "_lock"
 _TABLE_SETTINGS = {"delta.checkpointInterval": "50", "delta.logRetentionDuration": "interval 3650 days"}
-_BESIDE_BUILDS = ("ops.builds", "ops.files")  # what they say holds also where no build has come to its end
+_BESIDE_BUILDS = ("ops.builds", "ops.files", "ops.findings", "ops.deliveries")  # true without a finished build too
 _ADDED = {"tidelake.added": "true"}  # metadata of a column that older files do not have
 
 

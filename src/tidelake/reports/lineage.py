@@ -29,7 +29,7 @@ _TYPES = {
 # What every lake holds besides the tables of its sources.
 _KEPT = (
     *("silver.quarantine", "silver.duplicates", "ops.files", "ops.ledger", "ops.dq_reports"),
-    *("ops.restatements", "ops.coverage", "ops.watermarks", "ops.builds"),
+    *("ops.restatements", "ops.coverage", "ops.watermarks", "ops.builds", "ops.findings", "ops.deliveries"),
 )
 _ALWAYS = ("event_id", "actor_id", "event_name", "session_id", "traffic_class")
 

@@ -20,7 +20,10 @@ from tidelake.session.questions import Answer, Questions, local_date
 from tidelake.silver.fields import check_patterns
 
 if TYPE_CHECKING:
+    from tidelake.analyses.change.explanation import Explanation
+    from tidelake.config import Watch
     from tidelake.session.pipeline import BuildResult, Pipeline
+    from tidelake.session.watching import Watched
 
 
 NEWEST = "newest"
@@ -143,6 +146,53 @@ class Session(Questions):
         if dry_run:
             return pipeline.preview(select=select, full_refresh=full_refresh)
         return pipeline.run(select=select, full_refresh=full_refresh)
+
+    def watch(
+        self,
+        metric: str | None = None,
+        *,
+        by: Sequence[str] = (),
+        direction: str | None = None,
+        webhook: str | None = None,
+        every: bool = False,
+    ) -> Watched:
+        """Look at watched metrics as the last finished build left them, and keep what is new (docs/watch.md).
+
+        Args:
+            metric: Name or alias; None = all that tide.yml (`watches:`) and kpis.yml list.
+            by: Dimensions, each of whose values is looked at; with them tide.yml's list of changes is not.
+            direction: `fall`, `rise` or `both`.
+            webhook: Address that is told of what is new.
+            every: Also give changes that an earlier build's look has reported.
+
+        Raises:
+            ProjectError: Nothing is watched, or the address is neither http nor https.
+            LakeError: There is no build yet, or the session reads the past.
+            BusyError: A build is at work.
+        """
+        from tidelake.session.watching import Watching, check_address, watches_for
+
+        self._writable()
+        if self.as_of is not None:
+            raise LakeError("Only what the last build left is watched.", hint="Leave --as-of out.")
+        watches = watches_for(self.project, self.sources, metric, by, direction)
+        address = None if webhook is None else check_address(webhook)
+        if self.lake.version("ops.builds") is None:
+            raise LakeError("There is no build to look at.", hint="Run `tide build` first.")
+        with self.lake.lock():
+            self._read_finished()
+            watching = Watching(self._answered, self.intake, self.lake, self.project, self.sources)
+            return watching.run(watches, webhook=address, every=every)
+
+    def keep_kpis(self, why: Explanation, *, where: str | None = None) -> list[Watch]:
+        """Write the levels that an explanation recommends to kpis.yml; gives those that were not there.
+
+        Args:
+            where: The condition under which the explanation was asked for.
+        """
+        from tidelake.session.kpis import keep_kpis
+
+        return keep_kpis(self.project, why, where=where)
 
     def replay(
         self, *, source: str | None = None, reason: str | None = None, progress: Progress | None = None
