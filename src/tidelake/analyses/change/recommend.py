@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from tidelake.analyses.change.days import Days
-from tidelake.analyses.change.explain import Explained
+from tidelake.analyses.change.explain import Explained, with_history
 from tidelake.analyses.change.faults import Fault
 from tidelake.analyses.change.located import Segment
 from tidelake.analyses.change.words import amount, day_text, percent, where_text
@@ -73,15 +73,21 @@ def recommendations(found: Explained, factors: Sequence[str] = (), missing: Sequ
     listed = [_act(found, segment, since) for segment in found.located.segments[:3]]
     if not listed:
         text = (
-            f"Look for what reached everybody at once about {since}: no dimension of "
-            f"{', '.join(found.days.dims) or 'the data'} carries it."
+            f"Look for what reached everybody at once about {since}: no value of "
+            f"{' or '.join(found.days.dims) or 'any dimension'} carries it by itself."
         )
         listed = [_with_kpi(found, "P1", "Engineering", text, {}, _SOON)]
     why = f": {factors[0]}" if factors else ""
-    text = f"Find out why {found.subject.name} {'fell' if moved < 0 else 'rose'} there{why}."
+    there = " there" if found.verdict == "segments" else ""
+    text = f"Find out why {found.subject.name} {'fell' if moved < 0 else 'rose'}{there}{why}."
+    if found.verdict == "mix":
+        text = f"Find out why the share of {where_text(_first(found))} changed."
     if missing:
         text += f" Log {', '.join(missing)}: what needs it could not be tested."
-    listed.append(_with_kpi(found, "P2", "Data Science", text, _first(found), _LATER))
+    if found.verdict == "mix":
+        listed.append(Recommendation("P2", "Data Science", text, None, ""))
+    else:
+        listed.append(_with_kpi(found, "P2", "Data Science", text, _first(found), _LATER))
     by = " ".join(f"--by {dim}" for dim in (_first(found) or dict.fromkeys(found.days.dims[:1])))
     listed.append(_prevention(found, by))
     return listed
@@ -111,7 +117,10 @@ def _act(found: Explained, segment: Segment, since: str) -> Recommendation:
         rest = {name: value for name, value in values.items() if name != dim}
         there = f" in {where_text(rest)}" if rest else ""
         back = f" to {before}" if before else ""
-        text = f"Roll {dim} {values[dim]} back{back}{there}: it came with the change, {effect} there."
+        moved = f", {effect} there" if segment.part.effect is not None else ""
+        text = f"Roll {dim} {values[dim]} back{back}{there}: it came with the change{moved}."
+    elif (segment.part.effect or 0.0) > 0:
+        text = f"Find what changed for {where_text(values)} about {since}, and undo it if not wanted: {effect} there."
     else:
         text = f"Find and undo what changed for {where_text(values)} about {since}: {effect} there."
     return _with_kpi(found, "P1", "Engineering", text, values, _SOON)
@@ -140,25 +149,32 @@ def _with_kpi(
     kpi = _kpi(found.days, found, where, days)
     if kpi is None:
         return Recommendation(priority, who, text, None, "")
-    there = f" of {where_text(where)}" if where else ""
+    there = f" of {where_text(kpi.where)}" if kpi.where else ""
     unit = found.subject.unit
     least = "at least" if kpi.is_least else "at most"
     a_day = "" if found.days.is_ratio else " a day"
-    said = f"{kpi.metric}{there} {least} {amount(kpi.level, unit)}{a_day} by {day_text(kpi.by)}"
+    unless = "" if kpi.is_least else "if the rise is not wanted: "
+    said = f"{unless}{kpi.metric}{there} {least} {amount(kpi.level, unit)}{a_day} by {day_text(kpi.by)}"
     return Recommendation(priority, who, text, kpi, said)
 
 
 def _kpi(days: Days, found: Explained, where: Mapping[str, str], after: int) -> Kpi | None:
-    """The level that nineteen of twenty days before the change would have reached."""
+    """The level that nineteen of twenty days before the change would have reached.
+
+    A segment of a value that came with the change has no such days: then it is that of the segment without it.
+    """
     assert found.spans is not None
     assert found.located is not None
+    if where:
+        where = next(iter(with_history(days, [where], found.spans)), {})
     value = days.lines(within=[where] if where else None).value[0]
     before = value[found.spans.baseline]
     before = before[np.isfinite(before)]
     if not len(before):
         return None
     middle, spread = float(before.mean()), float(before.std(ddof=1)) if len(before) > 1 else 0.0
-    is_least = (found.located.whole.effect or 0.0) < 0
+    since = value[found.spans.window]
+    is_least = float(since[np.isfinite(since)].mean()) < middle if np.isfinite(since).any() else True
     level = middle - _SURE * spread if is_least else middle + _SURE * spread
     due = days.calendar.day(found.spans.until) + timedelta(days=after)
     return Kpi(found.subject.name, dict(where), max(level, 0.0) if middle >= 0 else level, is_least, due)
