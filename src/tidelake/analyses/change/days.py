@@ -219,13 +219,17 @@ class LakeDays:
 
     def __init__(self, daily: Daily, *, is_held: bool = True) -> None:
         self._daily = daily.held() if is_held else daily
+        is_kept = self._daily is not daily
         self.dims = daily.by
         self.is_ratio = daily.is_ratio
         days = sorted(daily.statuses)
         if not days:
-            raise DefinitionError("There are no days to look at.", hint="`tide build` takes what the sources hold.")
+            raise DefinitionError(
+                "There are no days to look at.",
+                hint="`tide build` takes what the sources hold; --from and --to bound what is looked at.",
+            )
         self.calendar = Calendar(days[0], np.array([daily.statuses[day] in KNOWN for day in days]))
-        self.asked: list[str] = []
+        self.asked: list[str] = [f"-- temp.daily_leaves, which the others read\n{daily.rows}"] if is_kept else []
 
     def lines(self, by: Sequence[str] = (), *, within: Cells | None = None, outside: Cells = ()) -> Lines:
         """Daily numbers by some dimensions."""

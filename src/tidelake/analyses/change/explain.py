@@ -154,8 +154,9 @@ def check_signs(days: Days, compared: Spans, name: str) -> None:
         sums = column(leaves, part)
         if float(-sums[sums < 0].sum()) > _NEGATIVE * float(np.abs(sums).sum()):
             many = f"{int((sums < 0).sum())} of {len(sums)} combinations of {', '.join(days.dims)}"
+            where = f" in {many}" if days.dims else ""
             raise DefinitionError(
-                f"{name} is negative{f' in {many}' if days.dims else ''}, so that shares and relative changes of it mean nothing.",
+                f"{name} is negative{where}, so that shares and relative changes of it mean nothing.",
                 hint="Explain what adds to it and what takes from it as two metrics, such as sales and refunds.",
             )
 

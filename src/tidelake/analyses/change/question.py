@@ -33,6 +33,7 @@ from tidelake.analyses.change.tables import (
     stories_table,
 )
 from tidelake.analyses.change.tree import Moved, moved_factors
+from tidelake.analyses.change.words import day_text
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
@@ -42,6 +43,9 @@ from tidelake.errors import DefinitionError
 from tidelake.gold.dates import Tables
 from tidelake.metrics.daily import Daily, daily
 from tidelake.metrics.factors import factors_of
+
+_ROWS = {"event": "events", "session": "sessions", "actor_day": "days"}
+"""What a share of a fact's rows counts."""
 
 
 def explain(
@@ -149,7 +153,7 @@ def _around(
     parts: list[Result] = []
     chain = factors_of(told.metric, told.question.known.get)
     moved: Sequence[Moved] = ()
-    if chain and found.located is not None:
+    if chain and found.located is not None and found.verdict != "no_change":
         read = [days_of(one.name)[1] for one in chain]
         names = [one.name for one in chain]
         moved = moved_factors(read, names, found.spans, is_ratio=found.days.is_ratio, depth=depth)
@@ -226,6 +230,8 @@ def _subject(told: Daily) -> Subject:
     if told.is_ratio:
         parts = [told.question.known.get(name) for name in metric.parts]
         counted = (parts[0].unit or parts[0].name) if parts and parts[0] is not None else ""
+        if not parts and metric.unit == "share":
+            counted = _ROWS.get(metric.fact or "", "")
     unit = None if metric.unit == counted and not told.is_ratio and metric.unit != "s" else metric.unit
     return Subject(metric.name, metric.title or metric.name, unit, "" if counted == "s" else counted, told.version)
 
@@ -244,12 +250,22 @@ def _explanation(
         sql=sql,
         sources=tuple(sources),  # type: ignore[arg-type]
         title=f"Why {found.subject.name} moved",
-        notes=(*found.notes, *_of_empty(found), *_of_newcomers(found), *_of_loss(found), *notes),
+        notes=(*found.notes, *_of_days(found), *_of_empty(found), *_of_newcomers(found), *_of_loss(found), *notes),
         found=found,
         headline=headline(found),
         recommendations=tuple(recommendations(found, factor_words(moved, found))),
         parts=tuple(parts),
     )
+
+
+def _of_days(found: Explained) -> list[str]:
+    """Which days do not count."""
+    calendar = found.days.calendar
+    missing = [day_text(calendar.day(at)) for at in np.flatnonzero(~calendar.known)]
+    if not missing:
+        return []
+    named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+    return [f"Left out, since {'it is' if len(missing) == 1 else 'they are'} missing, open or not complete: {named}."]
 
 
 def _of_loss(found: Explained) -> list[str]:

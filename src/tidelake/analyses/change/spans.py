@@ -183,7 +183,8 @@ def _said(name: str, days: Bools, calendar: Calendar, at: int) -> str:
 def _check_inside(calendar: Calendar, at: int, day: date) -> None:
     if not 0 < at < len(calendar):
         first, last = calendar.day(0), calendar.day(len(calendar) - 1)
+        hint = f"Name a day from {calendar.day(1)} to {last}, or none: then it is looked for."
         raise DefinitionError(
             f"{day} cannot be explained: the data are of {first} to {last}, and days before it are needed.",
-            hint=f"Name a day from {calendar.day(1)} to {last}, or none: then it is looked for.",
+            hint=hint if len(calendar) > 1 else "One day alone cannot be compared with anything.",
         )
