@@ -39,7 +39,7 @@ from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import columns_of
-from tidelake.errors import DefinitionError
+from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.dates import Tables
 from tidelake.metrics.daily import Daily, daily
 from tidelake.metrics.factors import factors_of
@@ -177,6 +177,8 @@ def _around(
         for name in others:
             try:
                 seen.append(beside(*days_of(name), cells, found.spans))
+            except UnknownNameError:
+                raise
             except DefinitionError as error:
                 apart.append(f"{name} is left out: {error}")
         parts.append(beside_table(seen, notes=apart))
