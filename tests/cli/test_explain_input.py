@@ -1,8 +1,7 @@
-"""`tide explain`: what it is asked wrongly ends with one error that says what, and what it answers is the same again."""
+"""`tide explain`: what it is asked wrongly ends with one clear error, and what it answers is the same again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
@@ -11,7 +10,7 @@ from tests.projects import APP, TinyProject, event, lines
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyProject]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> TinyProject:
     """Sixteen days with two versions; from the ninth on the new one has a third of its plays."""
     made = TinyProject.make(tmp_path_factory.mktemp("explain") / "p", APP, "dimensions: [version]\n")
     rows = [
@@ -26,7 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyProject]:
     ]
     made.write("events.jsonl", lines(events))
     made.build()
-    yield made
+    return made
 
 
 @pytest.mark.parametrize(
