@@ -24,6 +24,7 @@ from tidelake.engine.result import Result
 from tidelake.engine.spark import SparkEngine
 from tidelake.lake import Lake
 from tidelake.metrics.catalogue import catalogue
+from tidelake.reports.formats import plain
 from tidelake.session import Session
 from tidelake.sources.simulate import simulate
 from tidelake.testing import assert_same_rows
@@ -276,6 +277,35 @@ def test_every_kind_of_question_has_the_same_rows_on_both_engines(built: Session
             if asked.on_spark:
                 one, two = without_engine(asked.ask(built).table), without_engine(asked.ask(spark).table)
                 assert_same_rows(one, two, ordered=True, names=(f"{asked.name} by DuckDB", "by Spark"))
+
+
+EXPLAINED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("views", {"at": date(2025, 9, 15)}),
+    ("events", {"at": date(2025, 9, 15), "by": [OS, "country"]}),
+    ("dau", {"at": date(2025, 9, 15), "by": [OS], "where": "country <> 'DE'"}),
+    ("session_duration", {"at": date(2025, 9, 15), "by": [OS]}),
+)
+
+
+def explained(session: Session) -> str:
+    found = [session.explain(metric, **options).document() | {"sql": None} for metric, options in EXPLAINED]
+    return json.dumps(plain(found), indent=1)
+
+
+def test_explanations_are_asked_for_in_portable_sql(built: Session) -> None:
+    """Needs no Spark."""
+    listening = Listening(built.engine)
+    listening.capabilities = replace(built.engine.capabilities, ordered_windows=False)
+    assert '"seen":' in explained(replace(built, engine=Remembering(listening)))
+    assert listening.heard > len(EXPLAINED)
+
+
+@pytest.mark.spark
+def test_an_explanation_is_the_same_document_on_both_engines(built: Session, spark_session: SparkSession) -> None:
+    lake = Lake(built.lake.location.address)
+    with SparkEngine(lake, timezone=built.project.timezone, session=spark_session) as engine:
+        spark = Session(built.project, built.sources, lake, Remembering(engine))
+        assert explained(spark).splitlines() == explained(built).splitlines()
 
 
 def without_engine(table: pa.Table) -> pa.Table:

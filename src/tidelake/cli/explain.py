@@ -113,3 +113,7 @@ def _show(why: Explanation, form: FormatName, output: Path | None) -> None:
     for table in why.tables():
         put("")
         emit(table, limit=0)
+    if not len(why) and why.notes:
+        put("")
+        for note in why.notes:
+            put(note)

@@ -75,7 +75,8 @@ class Daily:
 
     def held(self) -> Daily:
         """The same, with the rows in a table of their own where there are few enough of them."""
-        found = self.query(f"SELECT * FROM ({self.rows}) AS leaves LIMIT {_HELD + 1}")
+        listed = ", ".join(["day", *(f"s{at}" for at in range(len(self.by)))])
+        found = self.query(f"SELECT * FROM ({self.rows}) AS leaves ORDER BY {listed} LIMIT {_HELD + 1}")
         if found.num_rows > _HELD:
             return self
         self.question.gold.temp(LEAVES.removeprefix("temp."), found)

@@ -97,7 +97,7 @@ def test_what_begins_after_the_onset_is_ruled_out_by_its_date() -> None:
 def test_a_missing_column_is_said() -> None:
     found = one("model_version = 'v4.2' AND region = 'north'", table(north_falls))
     assert (found.verdict, found.missing) == ("untestable", ("model_version",))
-    assert found.words == "untestable: column is missing: model_version"
+    assert found.words == "untestable: column is missing: model_version (not among those that are looked at)"
 
 
 def test_nothing_to_compare_with() -> None:
@@ -147,7 +147,7 @@ def test_one_dimension_is_ruled_out_and_the_other_kept() -> None:
     )
     assert region.p < 0.001
     assert (device.smallest, device.largest) == (pytest.approx(-0.25), pytest.approx(-0.25))
-    assert device.words.startswith("ruled out: its values moved by -25.0 % to -25.0 % (alike: p = 1)")
+    assert device.words.startswith("ruled out: its values moved by -25.0 % to -25.0 % (that all moved alike: p = 1)")
 
 
 def test_a_dimension_of_one_value_tells_nothing() -> None:

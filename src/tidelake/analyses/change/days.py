@@ -105,6 +105,9 @@ class Days(Protocol):
     def table(self, by: Sequence[str]) -> pa.Table:
         """Daily numbers by some dimensions as a table: `day`, the dimensions, and `value`, or both parts of a ratio."""
 
+    def least(self) -> float:
+        """The smallest number of a row; 0 where there are none."""
+
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights, each of shape (days,).
 
@@ -125,34 +128,39 @@ class TableDays:
         table: `day`, a column a dimension, and `value`, or `numerator` and `denominator`; several rows of one day and
             combination are added up, null is 0.
         dims: The dimensions.
-        known: Days whose number counts; None = all from the first to the last in the table.
+        known: Days whose number counts; None = those that have a row: a day without any is missing, not 0.
 
     Raises:
         UnknownNameError: The table lacks a column.
-        DefinitionError: It has no rows.
+        DefinitionError: It has no rows, a row has no day, or a number is none.
     """
 
     def __init__(self, table: pa.Table, dims: Sequence[str], *, known: Sequence[date] | None = None) -> None:
-        self.dims = tuple(dims)
+        self.dims = tuple(dict.fromkeys(dims))
         self.is_ratio = "denominator" in table.column_names
         if "day" not in table.column_names:
             raise UnknownNameError("column", "day", table.column_names)
         if not table.num_rows:
             raise DefinitionError("There are no rows.", hint="Give a row a day and combination of the dimensions.")
-        days = table["day"].cast(pa.date32()).cast(pa.int32()).combine_chunks().to_numpy()
+        parts = ("numerator", "denominator") if self.is_ratio else ("value",)
+        for name in self.dims:
+            if name in ("day", *parts):
+                raise DefinitionError(f"{name} is no dimension here.", hint="It is what is looked at, not by what.")
+        days = _day_numbers(table)
         first, last = int(days.min()), int(days.max())
         start = date(1970, 1, 1) + timedelta(days=first)
-        counted = {start + timedelta(days=at) for at in range(last - first + 1)} if known is None else set(known)
-        held = np.array([start + timedelta(days=at) in counted for at in range(last - first + 1)])
+        held = np.bincount(days - first) > 0
+        if known is not None:
+            counted = set(known)
+            held = np.array([start + timedelta(days=at) in counted for at in range(last - first + 1)])
         self.calendar = Calendar(start, held)
-        weight = np.abs(column(table, "denominator" if self.is_ratio else "value"))
-        values, codes = encoded(table, dims, weight=weight)
+        weight = np.abs(_numbers(table, "denominator" if self.is_ratio else "value"))
+        values, codes = encoded(table, self.dims, weight=weight)
         self._values = values
-        self._leaves, leaf = np.unique(codes, axis=0, return_inverse=True) if dims else (codes[:1], 0 * days)
+        self._leaves, leaf = np.unique(codes, axis=0, return_inverse=True) if self.dims else (codes[:1], 0 * days)
         size = len(self._leaves) * len(self.calendar)
         place = leaf.reshape(-1) * len(self.calendar) + (days - first)
-        parts = ("numerator", "denominator") if self.is_ratio else ("value",)
-        self._parts = [np.bincount(place, column(table, name), size).reshape(len(self._leaves), -1) for name in parts]
+        self._parts = [np.bincount(place, _numbers(table, name), size).reshape(len(self._leaves), -1) for name in parts]
 
     def lines(self, by: Sequence[str] = (), *, within: Cells | None = None, outside: Cells = ()) -> Lines:
         """Daily numbers by some dimensions."""
@@ -172,6 +180,10 @@ class TableDays:
     def table(self, by: Sequence[str]) -> pa.Table:
         """Daily numbers by some dimensions as a table."""
         return table_of(self, by)
+
+    def least(self) -> float:
+        """The smallest number of a combination's day."""
+        return float(min(part.min() for part in self._parts))
 
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights."""
@@ -208,13 +220,17 @@ class LakeDays:
 
     def __init__(self, daily: Daily, *, is_held: bool = True) -> None:
         self._daily = daily.held() if is_held else daily
+        is_kept = self._daily is not daily
         self.dims = daily.by
         self.is_ratio = daily.is_ratio
         days = sorted(daily.statuses)
         if not days:
-            raise DefinitionError("There are no days to look at.", hint="`tide build` takes what the sources hold.")
+            raise DefinitionError(
+                "There are no days to look at.",
+                hint="`tide build` takes what the sources hold; --from and --to bound what is looked at.",
+            )
         self.calendar = Calendar(days[0], np.array([daily.statuses[day] in KNOWN for day in days]))
-        self.asked: list[str] = []
+        self.asked: list[str] = [f"-- temp.daily_leaves, which the others read\n{daily.rows}"] if is_kept else []
 
     def lines(self, by: Sequence[str] = (), *, within: Cells | None = None, outside: Cells = ()) -> Lines:
         """Daily numbers by some dimensions."""
@@ -241,6 +257,12 @@ class LakeDays:
     def table(self, by: Sequence[str]) -> pa.Table:
         """Daily numbers by some dimensions as a table."""
         return table_of(self, by)
+
+    def least(self) -> float:
+        """The smallest number of a combination's day."""
+        each = ", ".join(f"min({part}) AS {part}" for part in self._daily.parts)
+        (row,) = self._asked(f"SELECT {each} FROM ({self._daily.rows}) AS leaves").to_pylist()
+        return float(min((value for value in row.values() if value is not None), default=0.0))
 
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights."""
@@ -272,21 +294,52 @@ class LakeDays:
 
 
 def table_of(days: Days, by: Sequence[str]) -> pa.Table:
-    """Daily numbers by some dimensions as a table: `day`, the dimensions, and `value`, or both parts of a ratio."""
+    """Daily numbers by some dimensions as a table: `day`, the dimensions, and `value`, or both parts of a ratio.
+
+    A combination has rows on those days on which it has a number: which days it was there can be told.
+    """
     lines = days.lines(by)
-    size = len(days.calendar)
-    dates = [days.calendar.day(at) for at in range(size)]
-    found = {"day": pa.array(dates * len(lines.names), pa.date32())}
+    held = lines.numerator != 0
+    if lines.denominator is not None:
+        held |= lines.denominator != 0
+    segment, day = np.nonzero(held)
+    found = {"day": pa.array([days.calendar.day(at) for at in day], pa.date32())}
     for at, name in enumerate(by):
-        found[name] = pa.array([names[at] for names in lines.names for _ in range(size)], pa.string())
+        values = pa.array([names[at] for names in lines.names], pa.string())
+        found[name] = values.take(pa.array(segment))
     if lines.denominator is None:
-        found["value"] = pa.array(lines.numerator.reshape(-1))
+        found["value"] = pa.array(lines.numerator[held])
     else:
-        found |= {
-            "numerator": pa.array(lines.numerator.reshape(-1)),
-            "denominator": pa.array(lines.denominator.reshape(-1)),
-        }
+        found |= {"numerator": pa.array(lines.numerator[held]), "denominator": pa.array(lines.denominator[held])}
     return pa.table(found)
+
+
+def _day_numbers(table: pa.Table) -> NDArray[np.int32]:
+    """The days of a table's rows, from 1 January 1970 on."""
+    try:
+        days = table["day"].cast(pa.date32())
+    except pa.ArrowInvalid as error:
+        raise DefinitionError(f"The column day holds no dates: {error}.", hint="Give it as date32.") from error
+    if days.null_count:
+        raise DefinitionError(
+            f"{days.null_count} of {table.num_rows} rows have no day.", hint="Leave out rows whose day is not known."
+        )
+    return np.asarray(days.cast(pa.int32()).combine_chunks().to_numpy())
+
+
+def _numbers(table: pa.Table, name: str) -> Floats:
+    """A column of finite numbers; null is 0."""
+    try:
+        found = column(table, name)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DefinitionError(f"The column {name} holds no numbers: {error}.", hint="Give it as float64.") from error
+    strange = int((~np.isfinite(found)).sum())
+    if strange:
+        raise DefinitionError(
+            f"{strange} of {len(found)} rows have a {name} that is infinite or no number (NaN).",
+            hint="Leave out what is not known: null is 0, and a day without any row does not count.",
+        )
+    return found
 
 
 def weights(calendar: Calendar, baseline: Bools, window: Bools) -> tuple[Floats, Floats]:

@@ -9,16 +9,20 @@ from typing import Literal
 import numpy as np
 
 from tidelake.analyses.change.cuts import Cut, cuts
-from tidelake.analyses.change.days import Days, Lines
+from tidelake.analyses.change.days import Days, Lines, weights
 from tidelake.analyses.change.faults import Fault
-from tidelake.analyses.change.leaves import Floats
+from tidelake.analyses.change.leaves import Floats, column
 from tidelake.analyses.change.located import Located, located
 from tidelake.analyses.change.loss import Loss, loss, loss_of_ratio
 from tidelake.analyses.change.spans import Asked, Found, Spans, found_onset, spans
+from tidelake.analyses.change.words import day_text
+from tidelake.errors import DefinitionError
 
 Verdict = Literal["data_fault", "no_change", "segments", "mix", "everywhere", "cannot_be_told"]
 _CONTROLS = 50  # most segments that serve as controls
 _LEAST_DAYS = 3  # before the change, for anything to be told
+_LEAST_SEARCHED = 9  # days among which a change can be looked for: seven before and two after
+_NEGATIVE = 0.01  # most of what is added up that may lie below 0
 
 
 @dataclass(frozen=True)
@@ -93,17 +97,24 @@ def explained(days: Days, subject: Subject, asked: Asked, *, depth: int | None =
         depth: Most dimensions in one segment.
 
     Raises:
-        DefinitionError: The days asked for are not there.
+        DefinitionError: The days asked for are not there, or what is added up is negative.
     """
+    if depth is not None and depth < 1:
+        raise DefinitionError(f"A segment of {depth} dimensions is none.", hint="Ask for a depth of 1 or more.")
     calendar = days.calendar
-    if asked.first is None and int(calendar.known.sum()) < 2 * _LEAST_DAYS:
-        note = f"{int(calendar.known.sum())} days count, too few to find a change in; name the day with --at."
+    counted = int(calendar.known.sum())
+    if asked.first is None and counted < _LEAST_SEARCHED:
+        many = f"{counted} day{'' if counted == 1 else 's'}"
+        note = f"{many} can be looked at; to find a change at least {_LEAST_SEARCHED} are needed, or its day (--at)."
         return Explained(subject, "cannot_be_told", days, notes=(note,))
     step = found_onset(days, asked)
     if asked.first is None and step is None:
         return Explained(subject, "no_change", days)
     at = calendar.at(asked.first) if asked.first is not None else step.onset.at if step is not None else 0
     compared = spans(calendar, asked, at)
+    check_signs(days, compared, subject.name)
+    if (nothing := _nothing_before(days, compared)) is not None:
+        return Explained(subject, "cannot_be_told", days, step, compared, notes=(nothing,))
     place = located(
         days,
         compared.baseline,
@@ -128,6 +139,42 @@ def explained(days: Days, subject: Subject, asked: Asked, *, depth: int | None =
         lines=tuple(_lines(days, place, compared)),
         cuts=tuple(cuts(days, compared)),
     )
+
+
+def check_signs(days: Days, compared: Spans, name: str) -> None:
+    """Raise where much of what is added up is negative: shares and relative changes of it mean nothing.
+
+    Raises:
+        DefinitionError: More than a hundredth of the sums by combination, by size, lies below 0.
+    """
+    if days.least() >= 0:
+        return
+    leaves = days.leaves(*weights(days.calendar, compared.baseline, compared.window))
+    for part in leaves.column_names[len(days.dims) :]:
+        sums = column(leaves, part)
+        if float(-sums[sums < 0].sum()) > _NEGATIVE * float(np.abs(sums).sum()):
+            many = f"{int((sums < 0).sum())} of {len(sums)} combinations of {', '.join(days.dims)}"
+            where = f" in {many}" if days.dims else ""
+            raise DefinitionError(
+                f"{name} is negative{where}, so that shares and relative changes of it mean nothing.",
+                hint="Explain what adds to it and what takes from it as two metrics, such as sales and refunds.",
+            )
+
+
+def _nothing_before(days: Days, compared: Spans) -> str | None:
+    """In words, where there is nothing before the change, or nothing at all, that could be compared."""
+    lines = days.lines()
+    held = lines.numerator if lines.denominator is None else lines.denominator
+    before, after = (float(held[0][span].sum()) for span in (compared.baseline, compared.window))
+    since = day_text(days.calendar.day(compared.at))
+    what = "It" if lines.denominator is None else "Its denominator"
+    if before <= 0 and after <= 0:
+        return f"{what} is 0 on all days before {since} and on all days from then on."
+    if before <= 0:
+        return f"{what} is 0 on all days before {since} and not from then on: there is nothing to compare with."
+    if after <= 0 and lines.denominator is not None:
+        return f"{what} is 0 on all days from {since} on: there is nothing to compare."
+    return None
 
 
 def with_history(days: Days, cells: Sequence[Mapping[str, str]], compared: Spans) -> list[dict[str, str]]:

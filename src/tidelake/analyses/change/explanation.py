@@ -57,7 +57,7 @@ class Explanation(Result):
             "Priority": [one.priority for one in self.recommendations],
             "Stakeholder": [one.stakeholder for one in self.recommendations],
             "Recommendation": [one.text for one in self.recommendations],
-            "Monitoring KPI": [one.kpi_text for one in self.recommendations],
+            "Monitoring KPI": [one.kpi_text or None for one in self.recommendations],
         }
         return [Result(pa.table(columns), title="What to do")]
 
@@ -70,7 +70,7 @@ def headline(found: Explained) -> tuple[str, ...]:
         why = found.fault.evidence if found.fault is not None else "rows are missing"
         return (f"{name}: the data are not whole, so that no change is shown: {why}.",)
     if found.verdict == "cannot_be_told":
-        return (f"{name}: it cannot be told whether it moved.",)
+        return (f"{name}: it cannot be told why it moved, or whether. {' '.join(found.notes)}".strip(),)
     if found.verdict == "no_change" or found.located is None or found.spans is None:
         about = f"from {day_text(first)} to {day_text(last)}"
         if found.spans is not None and found.located is not None:
@@ -96,7 +96,8 @@ def headline(found: Explained) -> tuple[str, ...]:
         part = f", {percent(place.explained, signed=False)} of the change" if place.explained is not None else ""
         rest = f"; all others {percent(place.rest.effect)}" if place.rest and place.rest.effect is not None else ""
         if found.verdict == "mix":
-            lines.append(f"It is the mix: {listed}{more} changed in weight{part}; rates account for the rest.")
+            share = f", {percent(place.explained, signed=False)} of the change" if place.explained is not None else ""
+            lines.append(f"It is the mix{share}: {listed}{more} changed in weight.")
         else:
             lines.append(f"Carried by {listed}{more}{part}{rest}.")
     if found.loss is not None:

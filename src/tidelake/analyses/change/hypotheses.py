@@ -137,7 +137,8 @@ def _judged(daily: Daily, asked: Hypothesis, onset: date, low: date, high: date)
     missing = missing_columns(asked.where, daily.table)
     if missing:
         many = "columns are" if len(missing) > 1 else "column is"
-        return _without(asked, "untestable", f"untestable: {many} missing: {', '.join(missing)}", missing=missing)
+        named = f"{many} missing: {', '.join(missing)} (not among those that are looked at)"
+        return _without(asked, "untestable", f"untestable: {named}", missing=missing)
     at = asked.start or onset
     if at > high:
         late = (at - high).days

@@ -14,6 +14,7 @@ from tidelake.analyses.change.loss_coverage import coverage_of_controls, coverag
 from tidelake.analyses.change.own_history import own_spread
 from tidelake.analyses.change.seasonal import WEEK, Bools, Ints, Rates, filled
 from tidelake.analyses.change.selected import interval, widening
+from tidelake.analyses.change.words import percent
 from tidelake.errors import QueryError
 
 MOST_DAYS = 84  # of history that is read
@@ -221,9 +222,9 @@ def _by_controls(target: Parts, others: Parts, window: Window, level: float) -> 
     """The loss against the controls, or why they cannot tell it."""
     history = target.known[0, : window.at - window.gap]
     if len(history) < LEAST_DAYS or len(window.origins) < LEAST_SUMS or history.mean() < _LEAST_KNOWN:
-        return f"there are {int(history.sum())} known days before the fall, too few for nine pretended ones"
+        return f"{int(history.sum())} days before the change are too few to try the method out on earlier days"
     if (target.above[0][: len(history)][history] < 0).any() or not target.above[0][: len(history)][history].any():
-        return "values before the fall are not above zero"
+        return "values before the change are not above zero"
     usable = steady(others, window.at, window.at + int(window.ahead[-1]) + 1)
     if not len(usable):
         return "no other segment can be compared"
@@ -357,15 +358,25 @@ def _note(found: Loss, days: int) -> str:
     """What a reader must know, in sentences."""
     said = []
     if found.shared_change is None:
-        said.append(f"From its own history, not calibrated: {found.note}. What all segments share counts as lost.")
+        said.append(
+            f"The loss is told from the segments' own history, not calibrated: {found.note}. What moved all segments "
+            "alike counts as lost."
+        )
         if found.coverage is not None:
-            said.append(f"In simulations without such a shock {found.coverage:.0%} of these intervals held the truth.")
+            share = percent(found.coverage, signed=False, digits=0)
+            said.append(f"In simulations where nothing moved all alike {share} of such intervals held the truth.")
     else:
-        moved = f"{found.shared_change:+.1%}"
-        said.append(f"The controls together moved by {moved} against their own history; that is not counted.")
+        moved = percent(found.shared_change)
+        said.append(f"The segments compared with moved by {moved} against their own history; that is not counted.")
     if found.controls_left_out:
-        said.append(f"{len(found.controls_left_out)} controls changed at the onset themselves and are left out.")
+        many = len(found.controls_left_out)
+        who = "One of them changed itself and is" if many == 1 else f"{many} of them changed themselves and are"
+        said.append(f"{who} left out.")
     if found.days_counted < days:
         missing = days - found.days_counted
-        said.append(f"{missing} of {days} days are missing or not complete: no loss is counted for them.")
+        is_one = missing == 1
+        said.append(
+            f"{missing} of {days} days {'is' if is_one else 'are'} missing or not complete: no loss is counted for "
+            f"{'it' if is_one else 'them'}."
+        )
     return " ".join(said)

@@ -117,7 +117,8 @@ def _told(name: str, found: list[tuple[Value, Excess, float]]) -> Story:
     value = ordered[0][0]
     effects = [one[0].effect for one in found]
     verdict = _verdict(p, value, [one[:2] for one in found])
-    spread = f"its values moved by {percent(min(effects))} to {percent(max(effects))} (alike: p = {_probability(p)})"
+    alike = f"that all moved alike: p {_probability(p)}"
+    spread = f"its values moved by {percent(min(effects))} to {percent(max(effects))} ({alike})"
     most = f"{value.name} {percent(value.against)} against the others [{percent(value.low)}, {percent(value.high)}]"
     share = "" if np.isnan(value.share) else f", {100 * value.share:.0f} % of the change"
     return Story(
@@ -168,4 +169,4 @@ def _relative(log: float) -> float:
 
 
 def _probability(p: float) -> str:
-    return "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0") if p < 1 else "1"
+    return "< .001" if p < 0.001 else "= " + (f"{p:.3f}".lstrip("0") if p < 0.9995 else "1")

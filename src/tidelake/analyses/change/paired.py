@@ -61,6 +61,10 @@ class PairedDays:
         """Daily numbers by some dimensions as a table."""
         return table_of(self, by)
 
+    def least(self) -> float:
+        """The smallest number of a row; 0 where there are none."""
+        return min(self._above.least(), self._below.least())
+
     def leaves(self, before: Floats, after: Floats) -> pa.Table:
         """The days added up with two sets of weights."""
         tables = []

@@ -19,6 +19,7 @@ from tidelake.analyses.change.faults import Fault, faults, verdict
 from tidelake.analyses.change.hypotheses import judge
 from tidelake.analyses.change.known_events import beside as coincidences
 from tidelake.analyses.change.known_events import known_events
+from tidelake.analyses.change.leaves import UNKNOWN
 from tidelake.analyses.change.one_dimension import stories
 from tidelake.analyses.change.recommend import recommendations
 from tidelake.analyses.change.spans import Asked
@@ -32,15 +33,19 @@ from tidelake.analyses.change.tables import (
     stories_table,
 )
 from tidelake.analyses.change.tree import Moved, moved_factors
+from tidelake.analyses.change.words import day_text
 from tidelake.config import Project
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
 from tidelake.engine.sql import columns_of
-from tidelake.errors import DefinitionError
+from tidelake.errors import DefinitionError, UnknownNameError
 from tidelake.gold.dates import Tables
 from tidelake.metrics.daily import Daily, daily
 from tidelake.metrics.factors import factors_of
+
+_ROWS = {"event": "events", "session": "sessions", "actor_day": "days"}
+"""What a share of a fact's rows counts."""
 
 
 def explain(
@@ -81,12 +86,12 @@ def explain(
         QueryError: `where` is not one portable condition.
     """
     by = (by,) if isinstance(by, str) else by
+    asked = Asked(at, start, end, baseline)
     reach = {} if baseline is not None else {"start": start, "end": end}
     suspected = [name for one in project.hypotheses for name in columns_of(one.where)]
     told = daily(engine, lake, project, sources, metric, by=by, also=suspected, where=where, **reach)
     days = LakeDays(told)
-    asked = Asked(at, start, end, baseline) if baseline is not None else Asked(at)
-    found = explained(days, _subject(told), asked, depth=depth)
+    found = explained(days, _subject(told), asked.of_days_held, depth=depth)
     parts: list[Result] = []
     more: Sequence[Moved] = ()
     missing: Sequence[str] = ()
@@ -151,14 +156,15 @@ def _around(
     chain = factors_of(told.metric, told.question.known.get)
     moved: Sequence[Moved] = ()
     missing: Sequence[str] = ()
-    if chain and found.located is not None:
+    if chain and found.located is not None and found.verdict != "no_change":
         read = [days_of(one.name)[1] for one in chain]
         names = [one.name for one in chain]
         moved = moved_factors(read, names, found.spans, is_ratio=found.days.is_ratio, depth=depth)
         parts.append(factors_table(moved, found))
     counted = [calendar.day(at) for at in np.flatnonzero(found.spans.baseline | found.spans.window)]
     if found.located is not None and found.verdict != "no_change":
-        told_by = [stories(found.days.table([dim]), [dim], onset=onset, days=counted) for dim in found.days.dims]
+        dims = [dim for dim in found.days.dims if dim not in found.located.left_out]
+        told_by = [stories(found.days.table([dim]), [dim], onset=onset, days=counted) for dim in dims]
         parts.append(stories_table([one for story in told_by for one in story]))
     if project.hypotheses:
         judged = judge(
@@ -175,9 +181,11 @@ def _around(
         for name in others:
             try:
                 seen.append(beside(*days_of(name), cells, found.spans))
+            except UnknownNameError:
+                raise
             except DefinitionError as error:
                 apart.append(f"{name} is left out: {error}")
-        parts.append(beside_table(seen, has_cells=bool(cells), notes=apart))
+        parts.append(beside_table(seen, notes=apart))
     return parts, moved, missing
 
 
@@ -198,17 +206,19 @@ def explain_table(
 
     Args:
         table: One row a day and combination of the dimensions: `day`, the dimensions, and `value`, or for a ratio
-            `numerator` and `denominator`. Rows that are not there count as 0.
+            `numerator` and `denominator`. A combination without a row on a day has 0 there; a day without any
+            row is missing.
         by: The dimensions.
         name: What the number is called.
         unit: What it is counted in.
-        known: Days whose numbers count; None = all from the first to the last in the table.
+        known: Days whose numbers count; None = those that have a row.
         at, start, end, baseline, depth: As for `explain`.
 
     Raises:
         UnknownNameError: The table lacks a column.
         DefinitionError: There are no rows, or the days asked for are not there.
     """
+    asked = Asked(at, start, end, baseline)
     if baseline is None and (start is not None or end is not None):
         held = pc.and_(
             pc.greater_equal(table["day"], pa.scalar(start or date.min, pa.date32())),
@@ -216,8 +226,7 @@ def explain_table(
         )
         table = table.filter(held)
     days = TableDays(table, by, known=known)
-    asked = Asked(at, start, end, baseline) if baseline is not None else Asked(at)
-    found = explained(days, Subject(name, name, unit), asked, depth=depth)
+    found = explained(days, Subject(name, name, unit), asked.of_days_held, depth=depth)
     return _explanation(found, ())
 
 
@@ -251,12 +260,34 @@ def _explanation(
         sql=sql,
         sources=tuple(sources),  # type: ignore[arg-type]
         title=f"Why {found.subject.name} moved",
-        notes=(*found.notes, *_of_newcomers(found), *([found.loss.note] if found.loss is not None else []), *notes),
+        notes=(*found.notes, *_of_days(found), *_of_empty(found), *_of_newcomers(found), *_of_loss(found), *notes),
         found=found,
         headline=headline(found),
         recommendations=tuple(recommendations(found, factor_words(moved, found), missing)),
         parts=tuple(parts),
     )
+
+
+def _of_days(found: Explained) -> list[str]:
+    """Which days do not count."""
+    calendar = found.days.calendar
+    missing = [day_text(calendar.day(at)) for at in np.flatnonzero(~calendar.known)]
+    if not missing:
+        return []
+    named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+    return [f"Left out, since {'it is' if len(missing) == 1 else 'they are'} missing, open or not complete: {named}."]
+
+
+def _of_loss(found: Explained) -> list[str]:
+    return [found.loss.note] if found.loss is not None else []
+
+
+def _of_empty(found: Explained) -> list[str]:
+    """Which dimensions tell nothing, since they have no values."""
+    if found.located is None:
+        return []
+    empty = [dim for dim in found.days.dims if found.days.lines([dim]).names == ((UNKNOWN,),)]
+    return [f"{dim} is empty in all rows, so that nothing can be told by it." for dim in empty]
 
 
 def _of_newcomers(found: Explained) -> list[str]:

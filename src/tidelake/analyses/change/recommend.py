@@ -74,8 +74,8 @@ def recommendations(found: Explained, factors: Sequence[str] = (), missing: Sequ
     listed = [] if is_everywhere else [_act(found, segment, since) for segment in found.located.segments[:3]]
     if not listed:
         text = (
-            f"Look for what reached everybody at once about {since}: no dimension of "
-            f"{', '.join(found.days.dims) or 'the data'} carries it."
+            f"Look for what reached everybody at once about {since}: no value of "
+            f"{' or '.join(found.days.dims) or 'any dimension'} carries it by itself."
         )
         listed = [_with_kpi(found, "P1", "Engineering", text, {}, _SOON)]
     listed.append(_look_into(found, factors, missing, moved))
@@ -120,7 +120,10 @@ def _act(found: Explained, segment: Segment, since: str) -> Recommendation:
         rest = {name: value for name, value in values.items() if name != dim}
         there = f" in {where_text(rest)}" if rest else ""
         back = f" to {before}" if before else ""
-        text = f"Roll {dim} {values[dim]} back{back}{there}: it came with the change, {effect} there."
+        moved = f", {effect} there" if segment.part.effect is not None else ""
+        text = f"Roll {dim} {values[dim]} back{back}{there}: it came with the change{moved}."
+    elif (segment.part.effect or 0.0) > 0:
+        text = f"Find what changed for {where_text(values)} about {since}, and undo it if not wanted: {effect} there."
     else:
         text = f"Find and undo what changed for {where_text(values)} about {since}: {effect} there."
     return _with_kpi(found, "P1", "Engineering", text, values, _SOON)
@@ -153,7 +156,8 @@ def _with_kpi(
     unit = found.subject.unit
     least = "at least" if kpi.is_least else "at most"
     a_day = "" if found.days.is_ratio else " a day"
-    said = f"{kpi.metric}{there} {least} {amount(kpi.level, unit)}{a_day} by {day_text(kpi.by)}"
+    unless = "" if kpi.is_least else "if the rise is not wanted: "
+    said = f"{unless}{kpi.metric}{there} {least} {amount(kpi.level, unit)}{a_day} by {day_text(kpi.by)}"
     return Recommendation(priority, who, text, kpi, said)
 
 
@@ -172,7 +176,8 @@ def _kpi(days: Days, found: Explained, where: Mapping[str, str], after: int) -> 
     if not len(before):
         return None
     middle, spread = float(before.mean()), float(before.std(ddof=1)) if len(before) > 1 else 0.0
-    is_least = (found.located.whole.effect or 0.0) < 0
+    since = value[found.spans.window]
+    is_least = float(since[np.isfinite(since)].mean()) < middle if np.isfinite(since).any() else True
     level = middle - _SURE * spread if is_least else middle + _SURE * spread
     due = days.calendar.day(found.spans.until) + timedelta(days=after)
     return Kpi(found.subject.name, dict(where), max(level, 0.0) if middle >= 0 else level, is_least, due)

@@ -27,12 +27,33 @@ class Asked:
         start: First day that is explained, in place of `at`.
         end: Last of them; null = up to 28 days after the first, as far as days count.
         baseline: First and last day looked back at; null = up to 56 days before.
+
+    Raises:
+        DefinitionError: Two of the days contradict each other.
     """
 
     at: date | None = None
     start: date | None = None
     end: date | None = None
     baseline: tuple[date, date] | None = None
+
+    def __post_init__(self) -> None:
+        pairs = [("The days", self.start, self.end), ("The days from the change on", self.at, self.end)]
+        if self.baseline is not None:
+            pairs.append(("The baseline's days", *self.baseline))
+        for name, first, last in pairs:
+            if first is not None and last is not None and first > last:
+                raise DefinitionError(f"{name} end on {last}, before they begin on {first}.", hint="Exchange the two.")
+        if self.baseline is not None and self.at is not None and self.start is not None and self.at != self.start:
+            raise DefinitionError(
+                f"With a baseline the days that are explained begin either on {self.start} or on {self.at}.",
+                hint="Give --from or --at, not both.",
+            )
+
+    @property
+    def of_days_held(self) -> Asked:
+        """The same over days that were bounded already: without a baseline `start` and `end` say what is looked at."""
+        return self if self.baseline is not None else Asked(self.at)
 
     @property
     def first(self) -> date | None:
@@ -158,17 +179,25 @@ def spans(calendar: Calendar, asked: Asked, at: int) -> Spans:
         if not (days & calendar.known).any():
             own = f"{calendar.day(known[0])} to {calendar.day(known[-1])}" if len(known) else "none"
             raise DefinitionError(
-                f"No day {name} {calendar.day(at)} counts: none is there, complete and received whole.",
+                f"No day {_said(name, days, calendar, at)} counts: none is there, complete and received whole.",
                 hint=f"The days that count are of {own}. `tide measure` shows the status of each.",
             )
     ended = np.flatnonzero(window & calendar.known)
     return Spans(at, int(ended[-1]), baseline & calendar.known, window & calendar.known)
 
 
+def _said(name: str, days: Bools, calendar: Calendar, at: int) -> str:
+    held = np.flatnonzero(days)
+    if not len(held):
+        return f"{name} {calendar.day(at)} that was asked for"
+    return f"{name} {calendar.day(at)} ({calendar.day(held[0])} to {calendar.day(held[-1])})"
+
+
 def _check_inside(calendar: Calendar, at: int, day: date) -> None:
     if not 0 < at < len(calendar):
         first, last = calendar.day(0), calendar.day(len(calendar) - 1)
+        hint = f"Name a day from {calendar.day(1)} to {last}, or none: then it is looked for."
         raise DefinitionError(
             f"{day} cannot be explained: the data are of {first} to {last}, and days before it are needed.",
-            hint=f"Name a day from {calendar.day(1)} to {last}, or none: then it is looked for.",
+            hint=hint if len(calendar) > 1 else "One day alone cannot be compared with anything.",
         )

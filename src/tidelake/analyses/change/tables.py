@@ -12,7 +12,6 @@ from tidelake.analyses.change.explain import Explained
 from tidelake.analyses.change.faults import Fault
 from tidelake.analyses.change.hypotheses import Judged
 from tidelake.analyses.change.known_events import Coincidence
-from tidelake.analyses.change.located import Part
 from tidelake.analyses.change.one_dimension import Story
 from tidelake.analyses.change.tree import Moved
 from tidelake.analyses.change.words import amount, percent, where_text
@@ -62,7 +61,8 @@ def factors_table(moved: Sequence[Moved], found: Explained) -> Result:
         for one in moved
     ]
     names = ("factor", "expected", "seen", "effect", "contribution", "share_of_change", "where")
-    return _rows(rows, names, f"Which factor of {found.subject.name} moved")
+    notes = () if found.days.is_ratio else ("Amounts are those of a mean day.",)
+    return _rows(rows, names, f"Which factor of {found.subject.name} moved", notes)
 
 
 def factor_words(moved: Sequence[Moved], found: Explained) -> list[str]:
@@ -77,7 +77,9 @@ def factor_words(moved: Sequence[Moved], found: Explained) -> list[str]:
 
 
 def _called(name: str) -> str:
-    return name.replace("_", " ")
+    """`plays_per_opens` as `plays per open`."""
+    above, per, below = name.replace("_", " ").partition(" per ")
+    return f"{above}{per}{below.removesuffix('s')}" if per else above
 
 
 def _known(value: float) -> float | None:
@@ -114,16 +116,17 @@ def events_table(events: Sequence[Coincidence]) -> Result:
     return _rows(rows, ("event", "coincidence"), "Known events (a coincidence is no cause)")
 
 
-def beside_table(seen: Sequence[Beside], *, has_cells: bool, notes: Sequence[str] = ()) -> Result:
+def beside_table(seen: Sequence[Beside], *, notes: Sequence[str] = ()) -> Result:
     """Other metrics before and after, as one row a metric and part of it."""
     rows: list[dict[str, Any]] = []
     for one in seen:
         unit = one.subject.unit
         parts = [("all", one.whole)]
-        if has_cells:
-            parts += [("the segments", one.inside or Part(None, None)), ("all others", one.outside or Part(None, None))]
-        for name, part in parts:
-            lost = one.lost if name == ("the segments" if has_cells else "all") else None
+        if one.inside is not None and one.outside is not None:
+            within = "; ".join(where_text(cell) for cell in one.cells)
+            parts += [(within, one.inside), ("all others", one.outside)]
+        for at, (name, part) in enumerate(parts):
+            lost = one.lost if at == min(1, len(parts) - 1) else None
             rows.append(
                 {
                     "metric": one.subject.name,

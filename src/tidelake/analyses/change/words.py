@@ -11,7 +11,7 @@ def amount(value: float | None, unit: str | None = None) -> str:
     if value is None or value != value:
         return "unknown"
     if unit == "share":
-        return f"{value:.1%}"
+        return percent(value, signed=False)
     if unit == "s" and abs(value) >= 7_200:
         return f"{_number(value / 3_600)} h"
     return f"{_number(value)} s" if unit == "s" else _number(value)
@@ -19,16 +19,21 @@ def amount(value: float | None, unit: str | None = None) -> str:
 
 def _number(value: float) -> str:
     size = abs(value)
-    if size >= 1_000:
+    if size == 0:
+        return "0"
+    if size >= 999.5:
         return f"{value:,.0f}"
-    return f"{value:,.1f}" if size >= 100 else f"{value:.3g}" if size >= 1 else f"{value:.3f}"
+    if size < 0.001:
+        return f"{value:.1e}"
+    return f"{value:.1f}" if size >= 9.995 else f"{value:.2f}" if size >= 1 else f"{value:.3f}"
 
 
-def percent(share: float | None, *, signed: bool = True) -> str:
+def percent(share: float | None, *, signed: bool = True, digits: int = 1) -> str:
     """A share in per cent: `-16.7 %`."""
     if share is None or share != share:
         return "unknown"
-    return f"{100 * share:{'+' if signed else ''}.1f} %"
+    rounded = round(100 * share, digits) + 0.0  # never -0.0
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f} %"
 
 
 def day_text(day: date) -> str:
