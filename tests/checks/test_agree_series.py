@@ -26,14 +26,16 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 
 
 def daily(log: Log, by: str | None) -> dict[str, dict[date, tuple[str, float | None]]]:
-    """(status, number of events) of every day, by value of a dimension."""
+    """(status, number of events) of every day, by value of a dimension: from its first event on."""
     values = sorted({text(item.props[by]) for item in log.human}) if by else [""]
     found: dict[str, dict[date, tuple[str, float | None]]] = {value: {} for value in values}
     for value in values:
+        own = [item.local_date for item in log.human if not by or text(item.props[by]) == value]
         for day in log.coverage.days():
+            if by and day < min(own):
+                continue
             status = log.coverage.day_status(day)
-            own = [item for item in log.human if item.local_date == day and (not by or text(item.props[by]) == value)]
-            found[value][day] = (status, None if status == "missing" else len(own))
+            found[value][day] = (status, None if status == "missing" else own.count(day))
     return found
 
 
@@ -56,6 +58,8 @@ def test_streaks_spikes_and_weekdays(log: Log, by: str | None) -> None:
         want = {}
         for value, days in days_of.items():
             told_of = {day: known_streak(*pair, threshold) for day, pair in days.items()}
+            unsure = [day for day in log.coverage.days() if log.coverage.day_status(day) != "complete"]
+            told_of |= {day: ("missing", None) for day in unsure if day < min(days)}  # it may have been there
             runs = streaks(told_of, first=log.coverage.first, last=max(days), threshold=threshold)
             told = [
                 type(run)(run.first, run.length, run.is_censored or run.is_cut_at_start, run.is_cut_at_start)

@@ -48,6 +48,31 @@ def test_the_first_opened_is_the_first_closed(tiny: Tiny) -> None:
     assert shown(tiny) == [("10:00-10:20", "closed", 0), ("10:10-10:30", "closed", 0)]
 
 
+APART = [("10:00-10:20", "closed", 1), ("11:00-11:10", "closed", 1), ("23:00-23:10", "closed", 0)]
+AT_ONCE = [("10:00-10:20", "closed", 0), ("10:00-11:10", "closed", 1)]
+AT_ONCE += [("11:00-23:10", "closed", 0), ("23:00-23:10", "open", 0)]  # each takes the end after the one before it
+
+
+@pytest.mark.parametrize("event_id", ["same", None])
+@pytest.mark.parametrize(("second", "wanted"), [("10:05 play", APART), ("10:00 open", AT_ONCE)])
+def test_starts_whose_ids_are_equal_are_sessions_of_their_own(
+    tmp_path: Path, event_id: str | None, second: str, wanted: list[tuple[str, str, int]]
+) -> None:
+    """Where nothing is deduplicated a client may give one id to all that it sends, or none: each start still opens a
+    session (METRICS section 7), with an id of its own, also in a build of a day that comes later."""
+    with Tiny(tmp_path, RULE, dedup="none") as tiny:
+        tiny.add(story(f"10:00 open, {second}, 10:20 close, 11:00 open, 11:05 play, 11:10 close", event_id=event_id))
+        tiny.build()
+        tiny.add(story("23:00 open, 23:10 close", event_id=event_id))
+        tiny.build()
+        assert shown(tiny) == wanted
+        ids = [row["session_id"] for row in tiny.sessions()]
+        assert len(set(ids)) == len(ids)
+        stepped = tiny.everything()
+        tiny.build(full_refresh=True)
+        assert tiny.everything() == stepped
+
+
 def test_no_timeout_ends_a_session(tiny: Tiny) -> None:
     tiny.add(story("10:00 open, 15:00 play, 20:00 close"))
     tiny.build()

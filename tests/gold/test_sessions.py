@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tests.gold.tiny import Tiny, at
@@ -83,9 +84,24 @@ def test_the_cap_is_greedy_from_each_new_start(tiny: Tiny) -> None:
     assert [row["event_count"] for row in tiny.sessions()] == [58, 58, 58, 26]
 
 
-def test_split_by_makes_sessions_per_device(tmp_path: Path) -> None:
-    import pyarrow as pa
+@pytest.mark.parametrize("event_id", ["same", None])
+@pytest.mark.parametrize("rule", [{"mode": "trust"}, {"mode": "verify"}, {"split_by": ["device"]}], ids=str)
+def test_sessions_that_begin_at_once_with_one_id_have_ids_of_their_own(
+    tmp_path: Path, rule: dict[str, Any], event_id: str | None
+) -> None:
+    """Where nothing is deduplicated two devices of one actor can send events of one id at one instant."""
+    settings = {"session": rule}
+    with Tiny(tmp_path, settings, columns={"device": pa.string()}, dedup="none") as tiny:
+        tiny.add(
+            {"event_time": "2025-03-01 10:00", "event_id": event_id, "session_id": name, "device": name}
+            for name in ("tv", "phone")
+        )
+        tiny.build()
+        assert len({row["session_id"] for row in tiny.sessions()}) == 2
+        assert [row["event_count"] for row in tiny.sessions()] == [1, 1]
 
+
+def test_split_by_makes_sessions_per_device(tmp_path: Path) -> None:
     with Tiny(tmp_path, {"session": {"split_by": ["device"]}}, columns={"device": pa.string()}) as tiny:
         minutes = [(0, "phone"), (5, "tv"), (10, "phone"), (20, "tv"), (35, None), (38, "phone")]
         tiny.add([{"event_time": f"2025-03-01 10:{minute:02d}", "device": device} for minute, device in minutes])

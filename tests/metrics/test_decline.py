@@ -92,3 +92,15 @@ def test_a_day_that_was_not_received_leaves_no_label(tmp_path: Path) -> None:
         }
         assert found[4][:3] == found[11][:3] == found[7][:3] == (0, 0, 1)
         assert found[9][:3] == (None, None, None)
+
+
+def test_a_share_is_of_all_values_however_many(tmp_path: Path) -> None:
+    """60 sites with 9, 9 and 9 rows that the condition takes, of which one has 9, 9 and 1: of 60 one falls. The smaller
+    ones put together would be no site."""
+    with Sites(tmp_path) as made:
+        made.count((f"{site:02d}", day(at), 9) for site in range(60) for at in range(1, 5) if (site, at) != (7, 3))
+        made.count([("07", day(3), 1)])
+        made.build()
+        asked = Decline(metric="views", before=1, after=1)
+        rows = made.ask(decline, asked, by=["entity"], where="views > 0", start=day(2), end=day(2)).to_dicts()
+        assert [(row["numerator"], row["denominator"]) for row in rows] == [(1, 60)]

@@ -102,6 +102,10 @@ SPOILT = {
         "gold.sessions",
         changed("gold.sessions", "ended_at", "TIMESTAMPTZ '2024-03-03 23:59:00+00'", OF_ONE),
     ),
+    "sessions_dates": (
+        "gold.sessions",
+        changed("gold.sessions", "ended_date", "DATE '2024-03-03'", OF_ONE),
+    ),
     "sessions_of_days": ("gold.user_day", changed("gold.user_day", "session_count", "session_count + 1", ONE)),
     "sessions_once": ("gold.sessions", doubled("gold.sessions", OF_ONE)),
     "sessions_times": ("gold.sessions", changed("gold.sessions", "duration_seconds", "12.5e0", OF_ONE)),
@@ -140,6 +144,29 @@ def test_a_spoilt_table_breaks_it(session: tl.Session, name: str) -> None:
         assert not broken(session)
 
 
+WITHOUT_ROWS = "WHERE NOT (dimension = 'country' AND activity_date = DATE '2024-03-02')"
+ALSO_SPOILT = {
+    "event_day_values": ("gold.event_day", f"SELECT * FROM gold.event_day {WITHOUT_ROWS}"),
+    "user_day_values": ("gold.user_day_value", f"SELECT * FROM gold.user_day_value {WITHOUT_ROWS}"),
+    "sessions_dates": (
+        "gold.sessions",
+        changed("gold.sessions", "session_date", "DATE '2024-03-01'", OF_ONE),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALSO_SPOILT)
+def test_rows_that_are_not_there_break_it_too(session: tl.Session, name: str) -> None:
+    """Of a dimension on a date no row is left; or the other one of a session's two dates is wrong."""
+    table, select = ALSO_SPOILT[name]
+    whole = session.engine.query(f"SELECT * FROM {table}")
+    spoil(session, table, select)
+    assert session.engine.query(f"SELECT * FROM {table}") != whole
+    assert name in broken(session)
+    spoil(session, table, whole)
+    assert not broken(session)
+
+
 def test_the_build_ends_with_3_until_the_table_is_made_anew(built: Path, tmp_path: Path) -> None:
     """The table was changed by somebody: all dates are looked at, by the next build and by the one after it."""
     root = shutil.copytree(built, tmp_path / "project")
@@ -156,6 +183,11 @@ def test_the_build_ends_with_3_until_the_table_is_made_anew(built: Path, tmp_pat
         kept = session.engine.query("SELECT invariant FROM ops.invariants WHERE status = 'fail'").to_pylist()
         assert [row["invariant"] for row in kept] == ["sessions_of_days", "sessions_of_days"]
         assert session.build(full_refresh=True).invariants == len(invariants())
+        for name, spoilt in ALSO_SPOILT.items():
+            spoil(session, *spoilt)
+            with pytest.raises(LedgerError, match=name) as refused:
+                session.build()
+            assert refused.value.exit_code == 3
 
 
 def test_a_mistake_in_a_tables_sql_is_found_by_the_build_that_makes_it(

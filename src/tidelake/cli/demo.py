@@ -34,6 +34,7 @@ EXAMPLES = examples(
     "tide demo collapse --scenario mix_shift",
     "tide demo collapse --from my-logs/",
     "tide demo shop --from postgresql://user:password@host/shop",
+    "tide demo collapse --postgres postgresql://user:password@host/case",
 )
 DEFAULT = "collapse"
 DATABASE = ("postgresql://", "postgres://")
@@ -59,6 +60,12 @@ def demo(
         str | None,
         typer.Option("--scenario", metavar="NAME", help="What happens in the simulated data, in a folder of its own."),
     ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            "--postgres", metavar="DATABASE", help="Load the logs there too, and compare each number with the lake's."
+        ),
+    ] = None,
     list_all: Annotated[bool, flag("--list", help="List the examples and stop.")] = False,
     engine: EngineOption = None,
 ) -> None:
@@ -74,11 +81,13 @@ def demo(
         return
     example, what = shelf.load_demo(name)
     what, own = shelf.with_scenario(name, what, scenario, data)
+    if postgres is not None:
+        _check_database(name, what, postgres)
     place = folder or Path("tidelake-demo") / own
     again = shelf.copy_example(example, place)
     say(f"{place} is there already: only what is new is taken" if again else f"The project is in {place}")
     _bring_data(place, what, data)
-    _build(place, name, what, engine)
+    _build(place, name, what, engine, postgres)
 
 
 def _bring_data(place: Path, what: Demo, data: str | None) -> None:
@@ -176,7 +185,7 @@ def _own_path(own: str, rest: str) -> str:
     return f'path: "{own}/{rest}"' if rest else f'path: "{own}"'
 
 
-def _build(place: Path, name: str, what: Demo, engine: EngineName | None) -> None:
+def _build(place: Path, name: str, what: Demo, engine: EngineName | None, postgres: str | None) -> None:
     from tidelake.cli import built
     from tidelake.reports.summary import row_lines
 
@@ -195,9 +204,31 @@ def _build(place: Path, name: str, what: Demo, engine: EngineName | None) -> Non
         _first_numbers(session, what)
         if what.case:
             show_case(session)
+        is_equal = postgres is None or _is_equal_in_postgres(session, place / str(what.postgres), postgres)
     _next(place, what)
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
+    if result.exit_code or not is_equal:
+        raise typer.Exit(result.exit_code or 3)
+
+
+def _check_database(name: str, what: Demo, url: str) -> None:
+    """Raise before anything is built where there is nothing to compare, or nobody answers."""
+    from tidelake.postgres.server import Server
+
+    if what.postgres is None:
+        raise ProjectError(f"The example {name} has no numbers of PostgreSQL to compare.", hint="collapse has.")
+    with Server(url, what="--postgres").connect():
+        pass
+
+
+def _is_equal_in_postgres(session: Session, folder: Path, url: str) -> bool:
+    """Load and ask there too, and show every number beside the lake's."""
+    from tidelake.cli.demo_postgres import beside_postgres
+    from tidelake.cli.output import emit
+
+    compared, is_equal = beside_postgres(session, folder, url)
+    put("")
+    emit(compared, limit=0)
+    return is_equal
 
 
 def near(address: str) -> str:

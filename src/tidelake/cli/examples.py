@@ -41,6 +41,9 @@ class Demo(Settings):
     scenarios: tuple[str, ...] = Field((), description="others that --scenario takes in its place")
     options: dict[str, int | float | str] = Field(default_factory=dict, description="options of the scenario")
     data: str = Field("data", description="folder of the input inside of the project; --from replaces it")
+    postgres: str | None = Field(
+        None, description="folder of schema.sql, load.sql and sql_queries.sql; null = no --postgres"
+    )
     first: tuple[FirstNumbers, ...] = ()
     case: bool = Field(False, description="whether the tables of the engagement case study follow")
     next: tuple[str, ...] = Field((), description="commands to try")

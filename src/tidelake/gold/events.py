@@ -102,6 +102,11 @@ class Events:
         """The tables of the sources whose rows carry an anonymous id."""
         return [source.table for source in self.sources if source.has_anonymous]
 
+    @property
+    def has_unique_ids(self) -> bool:
+        """Whether every event has an id that no other has: one source, which keeps one row an id."""
+        return len(self.sources) == 1 and self.sources[0].is_ordered
+
     def anonymous(self, column: str) -> str:
         """SQL of an anonymous id; null where it stands for no device."""
         ignored = one_of(column, self.project.identity.ignore)

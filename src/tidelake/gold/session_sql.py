@@ -153,7 +153,10 @@ class SessionSql:
 
     def bracket_sessions(self) -> str:
         """SELECT of `temp.bracket_sessions`: every start with its end."""
-        return render("bracket_sessions", never=str(_NEVER))
+        start_id = "coalesce(chained.event_id, '')"
+        if not self.events.has_unique_ids:
+            start_id = f"concat({start_id}, '@', CAST({instant_micros('chained.started_at')} AS VARCHAR))"
+        return render("bracket_sessions", never=str(_NEVER), start_id=start_id)
 
     def bracket_candidates(self) -> str:
         """SELECT of the events that several sessions may hold."""
@@ -397,6 +400,10 @@ class SessionSql:
             joins += "\n AND watch.started_at = sessions.started_at" if self.cuts else ""
         started = instant_micros("sessions.started_at")
         first = "sessions.unit" if self.mode == "bracket" else "coalesce(firsts.event_id, sessions.unit)"
+        is_beside = self.is_by_source or bool(self.mode == "ignore" and self.events.project.session.split_by)
+        if is_beside and not self.events.has_unique_ids:  # two units may begin at once, with one id
+            both = "concat(firsts.event_id, '|', sessions.unit)"
+            first = f"CASE WHEN firsts.event_id IS NULL THEN sessions.unit ELSE {both} END"
         return render(
             "sessions",
             session_id=f"md5(concat(sessions.actor_id, '|', CAST({started} AS VARCHAR), '|', {first}))",

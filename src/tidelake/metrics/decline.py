@@ -20,6 +20,8 @@ from tidelake.metrics.periods import dates_between
 from tidelake.metrics.series import OfSeries, Series, daily_series
 from tidelake.metrics.status import Status, worst
 
+_EVERY = 1_000_000  # a share is of all values, and the sum of the smaller ones is none of them
+
 
 class Decline(OfSeries):
     """A decline at t: the lowest of the days after it is at most `share` of the mean of the days before it.
@@ -68,7 +70,7 @@ def decline(
         DefinitionError: The metric has no daily values.
     """
     asked = definition if isinstance(definition, Decline) else Decline(metric=definition)
-    series = daily_series(engine, lake, project, sources, asked.metric, by=by, where=where)
+    series = daily_series(engine, lake, project, sources, asked.metric, segment_limit=_EVERY, by=by, where=where)
     statuses = {
         day: _status(series, asked, day)
         for day in series.days

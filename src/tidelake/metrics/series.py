@@ -18,10 +18,11 @@ from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables, dates_behind
 from tidelake.gold.sqltext import date_literal
 from tidelake.metrics.answer import answer, version_of
+from tidelake.metrics.appearances import FIRST, VALUES, write_appearances
 from tidelake.metrics.catalogue import Metric, catalogue, metric_named
 from tidelake.metrics.dimensions import check_dimensions
 from tidelake.metrics.knowing import leaves_of
-from tidelake.metrics.measure import measure
+from tidelake.metrics.measure import SEGMENT_LIMIT, measure
 from tidelake.metrics.narrowing import Narrowed
 from tidelake.metrics.periods import dates_between, in_order
 from tidelake.metrics.status import Observed, Status, observe, worst
@@ -124,9 +125,14 @@ def daily_series(
     project: Project,
     sources: Mapping[str, Source],
     metric: str,
+    *,
+    segment_limit: int = SEGMENT_LIMIT,
     **narrowed: Unpack[Narrowed],
 ) -> Series:
     """A metric's daily values: of entities from gold.entity_day, of anything else as `measure` gives them.
+
+    Args:
+        segment_limit: Values of a dimension that have rows of their own; entities from gold.entity_day all have.
 
     Raises:
         UnknownNameError: Unknown metric or dimension.
@@ -138,23 +144,40 @@ def daily_series(
     definition = metric_named(metric, known)
     given = narrowed.get("by", ())
     by = narrowed["by"] = (given,) if isinstance(given, str) else tuple(given)
-    check_dimensions(gold, definition, leaves_of(definition, known), by)
+    leaves = leaves_of(definition, known)
+    check_dimensions(gold, definition, leaves, by)
     if definition.fact == "count" and by == ("entity",) and narrowed.get("where") is None:
         return _of_entities(gold, definition, narrowed.get("start"), narrowed.get("end"))
-    found = measure(engine, lake, project, sources, metric, **narrowed)
+    found = measure(engine, lake, project, sources, metric, segment_limit=segment_limit, **narrowed)
     table = found.table
     days: dict[date, Status] = dict(
         zip(table.column("period_start").to_pylist(), table.column("status").to_pylist(), strict=True)
     )
     observed = observe(gold, _source_names(gold, definition))
-    columns = [table.column("period_start"), *(table.column(name) for name in by), table.column("value")]
-    names = ["day", *(f"s{index}" for index in range(len(by))), "value"]
-    gold.temp("series_values", pa.table(columns, names=names))
+    write_appearances(gold, leaves, by, table, end=narrowed.get("end"))
     notes = tuple(note for note in found.notes if "overlap" not in note)
     read = tuple(source.table for source in found.sources)
     series = Series(gold, definition, by, "", days, observed, read, notes)
-    rows = f"SELECT day, {series.listed}value, FALSE AS is_closed FROM temp.series_values"
-    return _with_days(replace(series, rows=rows))
+    whole = f"SELECT day, value, FALSE AS is_closed FROM {VALUES}"
+    return _with_days(replace(series, rows=_since_first(series) if by else whole))
+
+
+def _since_first(series: Series) -> str:
+    """SELECT of the values of segments from their first appearance on."""
+    kept = "".join(f"held.{name}, " for name in series.segments)
+    same = " AND ".join(f"seen.{name} = held.{name}" for name in series.segments)
+    value, closed, joined = "held.value", "FALSE", ""
+    if series.metric.fact == "count" and series.by == ("entity",):
+        value, closed = "CASE WHEN closed.entity IS NULL THEN held.value END", "closed.entity IS NOT NULL"
+        joined = (
+            f" LEFT JOIN (SELECT entity, activity_date FROM {ENTITY_DAY} WHERE source = "
+            f"{literal(series.metric.source or '')} AND status = 'closed') AS closed "
+            "ON closed.entity = held.s0 AND closed.activity_date = held.day"
+        )
+    return (
+        f"SELECT held.day, {kept}{value} AS value, {closed} AS is_closed FROM {VALUES} AS held "
+        f"JOIN {FIRST} AS seen ON {same}{joined} WHERE held.day >= seen.first_day"
+    )
 
 
 def _of_entities(gold: Gold, metric: Metric, start: date | None, end: date | None) -> Series:

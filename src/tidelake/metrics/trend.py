@@ -14,13 +14,15 @@ from tidelake.config import Project, Settings
 from tidelake.contracts.source import Source
 from tidelake.engine.base import Engine
 from tidelake.engine.result import Result
-from tidelake.gold.context import open_gold
+from tidelake.gold.context import Gold, open_gold
 from tidelake.gold.dates import Tables
 from tidelake.metrics.actor_days import SEGMENT_LIMIT, Segment, definition_of, last_complete, of_segment
 from tidelake.metrics.answer import Answer, answer, number_fields, version_of
-from tidelake.metrics.catalogue import find_metric
+from tidelake.metrics.appearances import FIRST, write_appearances
+from tidelake.metrics.catalogue import Metric, catalogue, metric_named
 from tidelake.metrics.intervals import benjamini_hochberg
 from tidelake.metrics.kinds.slopes import LEAST_DAYS, Slope, weekly_slope
+from tidelake.metrics.knowing import leaves_of
 from tidelake.metrics.measure import measure
 from tidelake.metrics.status import observe
 
@@ -80,11 +82,11 @@ def trend(
 
     Returns:
         One row a segment. `value` = relative change a week without the weekly rhythm (0.02 = 2 % more each week),
-        with its 95 % interval; `n` = complete days behind it, others are left out; `level` = the metric in the middle
-        of the days without the rhythm; `change` = what `value` makes of it a week. Null for fewer than 14 complete
-        days. `q_value` = the p-value of no slope, adjusted for the segments (Benjamini-Hochberg). `verdict` is rising
-        or falling where it is at most 0.05 and the change at least `min_change`, no trend where the whole 90 % interval
-        lies within ± `min_change`, else cannot be told.
+        with its 95 % interval; `n` = complete days behind it since the segment first appeared, others are left out;
+        `level` = the metric in the middle of the days without the rhythm; `change` = what `value` makes of it a week.
+        Null for fewer than 14 complete days. `q_value` = the p-value of no slope, adjusted for the segments
+        (Benjamini-Hochberg). `verdict` is rising or falling where it is at most 0.05 and the change at least
+        `min_change`, no trend where the whole 90 % interval lies within ± `min_change`, else cannot be told.
 
     Raises:
         UnknownNameError: Unknown metric or dimension.
@@ -92,7 +94,8 @@ def trend(
     """
     definition = definition_of(Trend, metric=metric, days=days, min_change=min_change, by=by, where=where)
     gold = open_gold(engine, lake, project, sources)
-    found = find_metric(metric, project, sources)
+    known = catalogue(project, sources)
+    found = metric_named(metric, known)
     events = [source.name for source in gold.events.sources]
     named = [found.source] if found.source else events
     observed = observe(gold, named)
@@ -114,7 +117,8 @@ def trend(
         where=where,
         segment_limit=segment_limit,
     )
-    series = _series(daily, definition.by, first, last)
+    firsts = _first_days(gold, found, known, daily, definition.by, last)
+    series = _series(daily, definition.by, (first, last), firsts)
     most = max((len(values) for values in series.values()), default=0)
     slopes = [weekly_slope(list(values), list(values.values())) for values in series.values()]
     q_values = benjamini_hochberg([None if slope is None else slope.p_value for slope in slopes])
@@ -171,12 +175,27 @@ def verdict_of(slope: Slope | None, q_value: float | None, min_change: float) ->
     return "no trend" if -min_change <= low and high <= min_change else "cannot be told"
 
 
-def _series(daily: Result, by: Sequence[str], first: date, last: date) -> dict[Segment, dict[date, float]]:
-    """The values of complete days by segment."""
+def _first_days(
+    gold: Gold, metric: Metric, known: Mapping[str, Metric], daily: Result, by: Sequence[str], last: date
+) -> dict[Segment, date]:
+    """When each segment first appeared; none without dimensions."""
+    if not by or not daily.table.num_rows:
+        return {}
+    write_appearances(gold, leaves_of(metric, known), by, daily.table, end=last)
+    names = [f"s{index}" for index in range(len(by))]
+    return {of_segment(row, names): row["first_day"] for row in gold.query(f"SELECT * FROM {FIRST}")}
+
+
+def _series(
+    daily: Result, by: Sequence[str], span: tuple[date, date], firsts: Mapping[Segment, date]
+) -> dict[Segment, dict[date, float]]:
+    """The values of complete days by segment, from its first appearance on."""
     found: dict[Segment, dict[date, float]] = {}
     for row in daily.to_dicts():
-        values = found.setdefault(of_segment(row, by), {})
-        if row["status"] == "complete" and row["value"] is not None and first <= row["period_start"] <= last:
+        segment = of_segment(row, by)
+        values = found.setdefault(segment, {})
+        first = max(span[0], firsts.get(segment, span[0]))
+        if row["status"] == "complete" and row["value"] is not None and first <= row["period_start"] <= span[1]:
             values[row["period_start"]] = row["value"]
     return found
 

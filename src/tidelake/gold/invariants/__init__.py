@@ -138,6 +138,9 @@ def _fragments(gold: Gold, days: Mapping[str, Days]) -> dict[str, str]:
         "entity_days_date": dates_condition("entity_days.activity_date", entities),
         "started_micros": instant_micros("started_at"),
         "ended_micros": instant_micros("ended_at"),
+        "first_micros": instant_micros("first"),
+        "last_micros": instant_micros("last"),
+        "dimensions": _dimensions(gold),
         "every_event": "TRUE" if rule.mode == "ignore" else "FALSE",
         "is_from_states": "TRUE" if gold.events.has_states else "FALSE",
         "longest_stretch": real(longest.total_seconds()),
@@ -146,6 +149,15 @@ def _fragments(gold: Gold, days: Mapping[str, Days]) -> dict[str, str]:
         found["one_day"] = date_literal(day)
         found["events_of_one_day"] = gold.events.select(days=[day], columns=[])
     return found
+
+
+def _dimensions(gold: Gold) -> str:
+    """SELECT of `dimension`: those that gold's tables were made with, so that their rows must be there."""
+    schema = gold.lake.schema("gold.user_day")
+    made = [name for name in gold.project.dimensions if schema is not None and f"first_{name}" in schema.names]
+    return " UNION ALL ".join(f"SELECT {literal(name)} AS dimension" for name in made) or (
+        "SELECT CAST(NULL AS VARCHAR) AS dimension WHERE FALSE"
+    )
 
 
 def _overlapping(days: Days, cap: timedelta) -> str:

@@ -1,10 +1,14 @@
 -- values of a dimension add up
 -- table: gold.event_day
-SELECT parts.day, parts.source || ', ' || parts.dimension AS what, parts.found, whole.row_count AS expected
+-- A dimension of which a date has no rows at all adds up to none.
+SELECT whole.day, whole.source || ', ' || named.dimension AS what, coalesce(parts.found, 0) AS found, whole.expected
 FROM (
+    SELECT source, activity_date AS day, row_count AS expected
+    FROM gold.event_day WHERE dimension = '(all)' AND {activity_date}
+) AS whole
+CROSS JOIN ({dimensions}) AS named
+LEFT JOIN (
     SELECT source, activity_date AS day, dimension, sum(row_count) AS found
     FROM gold.event_day WHERE {activity_date} GROUP BY source, activity_date, dimension
-) AS parts
-JOIN gold.event_day AS whole
-ON whole.dimension = '(all)' AND whole.activity_date = parts.day AND whole.source = parts.source
-WHERE parts.found <> whole.row_count
+) AS parts ON parts.source = whole.source AND parts.day = whole.day AND parts.dimension = named.dimension
+WHERE coalesce(parts.found, 0) <> whole.expected

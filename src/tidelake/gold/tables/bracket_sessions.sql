@@ -41,8 +41,8 @@ chained AS (
     FROM marked
 )
 SELECT chained.actor_id, chained.start_number, chained.start_place, chained.end_place, chained.is_closed, chained.chain,
-       CASE WHEN chained.copy_number = 1 THEN coalesce(chained.event_id, '')
-            ELSE concat(coalesce(chained.event_id, ''), '#', CAST(chained.copy_number AS VARCHAR)) END AS unit,
+       CASE WHEN chained.copy_number = 1 THEN {start_id}
+            ELSE concat({start_id}, '#', CAST(chained.copy_number AS VARCHAR)) END AS unit,
        chained.started_at,
        count(*) OVER (PARTITION BY chained.actor_id, chained.chain) AS chain_size,
        min(chained.started_at) OVER (PARTITION BY chained.actor_id, chained.chain) AS chain_started_at,
