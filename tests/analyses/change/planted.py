@@ -66,6 +66,10 @@ def planted(root: Path, scenario: str, *, seed: int, users: int = USERS, with_mo
             _NAMED.sub(lambda found: f'"{found[1]}": "{names[found[1]].get(found[2], found[2])}"', text),
             encoding="utf-8",
         )
+    if with_model:  # sessions know of it only where it is a dimension
+        config = root / "tide.yml"
+        text = config.read_text(encoding="utf-8")
+        config.write_text(text.replace("app_version]", "app_version, model_version]"), encoding="utf-8")
     with tl.open(root) as session:
         assert session.build().exit_code == 0
     cells = [
