@@ -145,7 +145,8 @@ class TableDays:
         counted = {start + timedelta(days=at) for at in range(last - first + 1)} if known is None else set(known)
         held = np.array([start + timedelta(days=at) in counted for at in range(last - first + 1)])
         self.calendar = Calendar(start, held)
-        values, codes = encoded(table, dims)
+        weight = np.abs(column(table, "denominator" if self.is_ratio else "value"))
+        values, codes = encoded(table, dims, weight=weight)
         self._values = values
         self._leaves, leaf = np.unique(codes, axis=0, return_inverse=True) if dims else (codes[:1], 0 * days)
         size = len(self._leaves) * len(self.calendar)
@@ -225,7 +226,7 @@ class LakeDays:
         only = f"WHERE {' AND '.join(where)} " if where else ""
         rows = f"FROM ({self._daily.rows}) AS leaves {only}"
         found = self._asked(f"SELECT day{listed}, {sums} {rows}GROUP BY day{listed}")
-        values, codes = encoded(found, names)
+        values, codes = encoded(found, names, weight=np.zeros(found.num_rows), most=found.num_rows + 1)
         own, place = np.unique(codes, axis=0, return_inverse=True) if by else (codes[:1], np.zeros(len(codes), int))
         listed_names = tuple(tuple(values[at][code] for at, code in enumerate(row)) for row in own) if by else ((),)
         offsets = np.array([self.calendar.at(day) for day in found["day"].to_pylist()], dtype=int)

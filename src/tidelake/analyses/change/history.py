@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from tidelake.analyses.change.days import Bools, Days, Lines
 from tidelake.analyses.change.leaves import Floats
+from tidelake.analyses.change.noise import Chance
 
 MOST_LEAVES = 50_000
 _LEAST_DAYS = 5
@@ -15,20 +14,6 @@ _LEAST_WEEKS = 3
 _USUAL_ERROR = 0.03  # of a leaf's level from one week to the next, where there are too few weeks to see it
 _LEAST_ERROR = 0.01
 _TRIMMED = 0.02  # share of leaf days that are left out as outliers
-
-
-@dataclass(frozen=True)
-class Chance:
-    """How far a leaf strays from what is expected where nothing changed.
-
-    Attributes:
-        dispersion: Variance over mean of a leaf's sum over the days compared, the error of what is expected of it
-            included. Of a ratio: that of one observation over the square of its mean.
-        error: Relative error of a large leaf's level.
-    """
-
-    dispersion: float
-    error: float
 
 
 def chance_of(days: Days, baseline: Bools, before: Floats, after: Floats) -> Chance | None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from tidelake.analyses.change.days import Bools, Days, Lines, weights
+from tidelake.analyses.change.history import chance_of
 from tidelake.analyses.change.leaves import Floats
 from tidelake.analyses.change.localise import Cause, localise_sum
+from tidelake.analyses.change.newcomers import is_much, newcomers, predecessor, rates_of_predecessors
 from tidelake.analyses.change.ratio import localise_ratio
 
 Place = Literal["segments", "mix", "everywhere", "nowhere"]
-_NEWCOMERS = 0.05  # of what is seen, under values that were not there before
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Part:
 
     before: float | None
     after: float | None
+
+    @property
+    def difference(self) -> float | None:
+        """After less before."""
+        return None if self.before is None or self.after is None else self.after - self.before
 
     @property
     def effect(self) -> float | None:
@@ -60,7 +66,7 @@ class Located:
     Attributes:
         whole: All segments together.
         place: Some segments carry it, the mix of them does, it is everywhere, or there is none.
-        segments: Those that carry it, the largest first.
+        segments: Those that carry it, the largest first; where it is everywhere those in which it is larger still.
         rest: All that lies outside of the segments.
         explained: Part of the change that the segments carry, each leaf once; null where the whole did not move.
         rate: Ratios: part of the change that comes from rates.
@@ -87,6 +93,8 @@ class Located:
 @dataclass(frozen=True)
 class _Causes:
     causes: Sequence[Cause] = ()
+    graded: Sequence[Cause] = ()
+    is_global: bool = False
     rate: float | None = None
     mix: float | None = None
     left_out: tuple[str, ...] = ()
@@ -112,37 +120,51 @@ def located(
             over all days alone single out none.
     """
     before, after = weights(days.calendar, baseline, window)
-    whole = part_of(days.lines(), before, after)
-    found = _causes(days, before, after, depth)
-    causes, rate, mix = found.causes, found.rate, found.mix
+    fresh = newcomers(days, before, after)
+    found = _causes(days, baseline & days.calendar.known, before, after, fresh, depth)
+    every = days.lines()
+    whole = part_of(every, before, after)
+    causes = found.causes
     if not causes and seen_in:
         causes = [_seen(days, seen_in, whole, before, after)]
-    if not causes:
-        place: Place = "everywhere" if is_sure else "nowhere"
-        return Located(whole, place, (), None, None, rate, mix, found.left_out)
-    cells = [cause.values for cause in causes]
-    moved, every = whole.effect, days.lines()
-    segments = tuple(_segment(days, cause, every, before, after) for cause in causes)
-    outside = days.lines(outside=cells)
-    rest = part_of(outside, before, after)
-    is_mix = all(cause.kind == "mix" for cause in causes)
+    is_global = found.is_global and is_sure and not seen_in
+    asked = [*causes, *found.graded] if is_global else causes
+    told = found.rate, found.mix, found.left_out
+    if not asked:
+        return Located(whole, "everywhere" if is_sure else "nowhere", (), None, None, *told)
+    segments = tuple(_segment(days, cause, every, before, after, fresh) for cause in asked)
+    cells = [cause.values for cause in asked]
+    rest = part_of(days.lines(outside=cells), before, after)
+    is_mix = all(cause.kind == "mix" for cause in asked)
     explained = None if is_mix else _explained(days.lines(within=cells), every, before, after)
-    if is_mix and moved and mix is not None and whole.before:
-        explained = mix / (moved * whole.before)
-    return Located(whole, "mix" if is_mix else "segments", segments, rest, explained, rate, mix, found.left_out)
+    shares = [segment.share for segment in segments]
+    if explained is None and not is_mix and None not in shares:  # of values that came with the change
+        explained = sum(share for share in shares if share is not None)
+    if is_mix and found.mix is not None and whole.difference:
+        explained = found.mix / whole.difference
+    place: Place = "everywhere" if is_global else "mix" if is_mix else "segments"
+    return Located(whole, place, segments, rest, explained, *told)
 
 
 def _seen(days: Days, values: Mapping[str, str], whole: Part, before: Floats, after: Floats) -> Cause:
     own = part_of(days.lines(within=[values]), before, after)
-    moved = (own.after or 0.0) - (own.before or 0.0)
-    share = moved / whole.before if whole.before and not days.is_ratio else 0.0
+    share = (own.difference or 0.0) / whole.before if whole.before and not days.is_ratio else 0.0
     return Cause(dict(values), "rate" if days.is_ratio else "volume", own.effect or 0.0, share, 0.0)
 
 
-def _segment(days: Days, cause: Cause, every: Lines, before: Floats, after: Floats) -> Segment:
+def _segment(
+    days: Days, cause: Cause, every: Lines, before: Floats, after: Floats, fresh: Mapping[str, frozenset[str]]
+) -> Segment:
     own = days.lines(within=[cause.values])
-    share = (_mixed if cause.kind == "mix" else _explained)(own, every, before, after)
-    return Segment(cause, part_of(own, before, after), share)
+    part = part_of(own, before, after)
+    if cause.kind == "mix":
+        return Segment(cause, part, _mixed(own, every, before, after))
+    rate = None
+    older = predecessor(cause.values, fresh)
+    if days.is_ratio and older != cause.values:
+        rate = part_of(days.lines(within=[older]) if older else every, before, after).before
+        part = replace(part, before=rate)
+    return Segment(cause, part, _explained(own, every, before, after, rate))
 
 
 def _mixed(inside: Lines, every: Lines, before: Floats, after: Floats) -> float | None:
@@ -168,30 +190,29 @@ def _mixed(inside: Lines, every: Lines, before: Floats, after: Floats) -> float 
     return (share_after - share) * away / (whole_after - whole) if whole_after != whole else None
 
 
-def _causes(days: Days, before: Floats, after: Floats, depth: int | None) -> _Causes:
+def _causes(
+    days: Days, baseline: Bools, before: Floats, after: Floats, fresh: Mapping[str, frozenset[str]], depth: int | None
+) -> _Causes:
     if not days.dims:
         return _Causes()
     leaves = days.leaves(before, after)
     if not leaves.num_rows:
         return _Causes()
+    chance = chance_of(days, baseline, before, after)
     if days.is_ratio:
-        change = localise_ratio(leaves, days.dims, depth=depth)
-        return _Causes(change.causes, change.rate, change.mix)
-    dims = [dim for dim in days.dims if not _has_newcomers(days, dim, before, after)]
-    left_out = tuple(dim for dim in days.dims if dim not in dims)
+        rates = rates_of_predecessors(leaves, days, fresh)
+        change = localise_ratio(leaves, days.dims, depth=depth, rates=rates, chance=chance)
+        graded = change.located.graded if change.located is not None else ()
+        return _Causes(change.causes, graded, change.is_global, change.rate, change.mix)
+    left_out = tuple(dim for dim, values in fresh.items() if is_much(days, dim, values, after))
+    dims = [dim for dim in days.dims if dim not in left_out]
     if not dims:
         return _Causes(left_out=left_out)
     if left_out:
         summed = leaves.group_by(dims, use_threads=False).aggregate([("real", "sum"), ("predict", "sum")])
         leaves = summed.rename_columns([*dims, "real", "predict"])
-    return _Causes(localise_sum(leaves, dims, depth=depth), left_out=left_out)
-
-
-def _has_newcomers(days: Days, dim: str, before: Floats, after: Floats) -> bool:
-    """Whether much stands under values that were not there before: it came from the other values, which fell by it."""
-    lines = days.lines([dim])
-    old, new = lines.numerator @ before, lines.numerator @ after
-    return float(new[old <= 0].sum()) > _NEWCOMERS * float(new.sum())
+    found = localise_sum(leaves, dims, depth=depth, chance=chance)
+    return _Causes(found.causes, found.graded, found.is_global, left_out=left_out)
 
 
 def part_of(lines: Lines, before: Floats, after: Floats) -> Part:
@@ -208,17 +229,24 @@ def part_of(lines: Lines, before: Floats, after: Floats) -> Part:
     )
 
 
-def _explained(inside: Lines, every: Lines, before: Floats, after: Floats) -> float | None:
-    """The part of the whole change that is gone once the segments stay as they were."""
+def _explained(inside: Lines, every: Lines, before: Floats, after: Floats, rate: float | None = None) -> float | None:
+    """The part of the whole change that is gone once the segments stay as they were.
+
+    Args:
+        rate: Of a ratio what the segments' rate was, where their own past does not tell.
+    """
     own, whole = inside.numerator.sum(axis=0), every.numerator.sum(axis=0)
     if every.denominator is None or inside.denominator is None:
         change = float(whole @ after - whole @ before)
         return float(own @ after - own @ before) / change if change else None
     below_own, below = inside.denominator.sum(axis=0), every.denominator.sum(axis=0)
-    if min(below @ before, below @ after, below_own @ before) <= 0:
+    past = float(below_own @ before)
+    if min(below @ before, below @ after) <= 0 or (rate is None and past <= 0):
         return None
+    if rate is None:
+        rate = float(own @ before) / past
     seen, expected = float(whole @ after) / float(below @ after), float(whole @ before) / float(below @ before)
-    kept = float(below_own @ after) * float(own @ before) / float(below_own @ before)
+    kept = float(below_own @ after) * rate
     without = (float(whole @ after) - float(own @ after) + kept) / float(below @ after)
     return (seen - without) / (seen - expected) if seen != expected else None
 

@@ -13,8 +13,23 @@ from tidelake.analyses.change.leaves import Floats, Leaves
 _NORMAL_QUARTILE = 0.6744897501960817  # of |z|: a standard deviation is the median deviation over this
 _ANSCOMBE = 0.375
 _TAILS = (3.0, 4.0, 6.0, 10.0, 20.0, 60.0, 500.0)
+_KNOWN_TAILS = 20.0
 _CUT = 4.0  # residuals beyond are the change that is looked for, not the noise
 _LEAST_ERROR = 0.004  # no forecast is known to be better
+
+
+@dataclass(frozen=True)
+class Chance:
+    """How far a leaf strays from what is expected where nothing changed, as the time before the change shows it.
+
+    Attributes:
+        dispersion: Variance over mean of what a leaf counts, the error of what is expected of it included. Of a ratio:
+            that of one observation over the square of its mean.
+        error: Relative error of a large leaf's level.
+    """
+
+    dispersion: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -70,8 +85,16 @@ class Noise:
         return found
 
 
+def known_noise(leaves: Leaves, chance: Chance, *, unevenness: float) -> Noise:
+    """The noise of leaves that were watched before the change; shares differ as their sizes say."""
+    if leaves.dispersion is None:
+        return Noise(chance.dispersion, chance.error, _KNOWN_TAILS, unevenness)
+    usual = float(np.average(leaves.dispersion, weights=np.maximum(leaves.counts, 1e-12)))
+    return Noise(leaves.dispersion * (chance.dispersion / usual), chance.error, _KNOWN_TAILS, unevenness)
+
+
 def central_ratio(leaves: Leaves) -> float:
-    """Median over the leaves of actual over expected, by what each leaf tells; 1 where it is no mere drift."""
+    """Median over the leaves of actual over expected, by what each leaf tells."""
     held = leaves.expected > 0
     ratio = leaves.actual[held] / leaves.expected[held]
     counts = leaves.counts[held]
@@ -79,7 +102,7 @@ def central_ratio(leaves: Leaves) -> float:
     order = np.argsort(ratio, kind="stable")
     summed = np.cumsum(weight[order])
     found = float(ratio[order][np.searchsorted(summed, summed[-1] / 2)])
-    return found if 0.8 < found < 1.25 else 1.0
+    return found if found > 0 else 1.0
 
 
 def noise_of(leaves: Leaves, *, unevenness: float) -> Noise:
