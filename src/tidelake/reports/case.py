@@ -40,7 +40,7 @@ _MOVED = ("segments", "mix", "everywhere")
 
 
 def leading(told: Mapping[str, Explanation]) -> str:
-    """The metric whose explanation the case follows: the first one that says that the data are not whole, else that moved.
+    """The metric whose explanation the case follows: the first that says that the data are not whole, else that moved.
 
     Plays per user comes first: a fall in it is one of behaviour, not of the number of people. Where nothing moved it is
     that one, too.
@@ -197,7 +197,7 @@ def recommended(lead: Explanation) -> Result:
             "Priority": one.priority,
             "Stakeholder": one.stakeholder,
             "Recommendation": one.text,
-            "Monitoring KPI": one.kpi_text,
+            "Monitoring KPI": one.kpi_text or "none: nothing to compare with from before",
         }
         for one in lead.recommendations
     ]
@@ -208,7 +208,7 @@ def recommended(lead: Explanation) -> Result:
 
 
 def quantified(told: Mapping[str, Explanation], name: str) -> Result:
-    """`Metric | Value`: plays per user before and after in the affected segments, plays and hours lost, how it is known."""
+    """`Metric | Value`: plays per user of the affected segments, plays and hours lost, and how that is known."""
     lead = told[name]
     found = _found(lead)
     if found.verdict not in _MOVED:
@@ -219,6 +219,19 @@ def quantified(told: Mapping[str, Explanation], name: str) -> Result:
     rows = [("Affected", affected)]
     inside = [row for row in _part(lead, "metric") if row["metric"] == "plays_per_user"]
     inside = [row for row in inside if row["of"] == ("the segments" if found.verdict == "segments" else "all")]
+    if any(
+        row["expected"] == "unknown" for row in inside
+    ):  # they came with the change: against what they took over from
+        inside = [
+            {
+                "of": where_text(segment.cause.values),
+                "expected": amount(segment.part.before),
+                "seen": amount(segment.part.after),
+                "effect": segment.part.effect,
+            }
+            for segment in found.located.segments
+            if found.subject.name == "plays_per_user"
+        ]
     for row in inside:
         rows.append((f"Baseline average plays per user ({row['of']})", str(row["expected"])))
         rows.append((f"Post-drop average plays per user ({row['of']})", f"{row['seen']} ({percent(row['effect'])})"))
@@ -271,7 +284,7 @@ def _events(lead: Explanation) -> list[Result]:
 
 
 def other_numbers(lead: Explanation, measured: Mapping[str, Result]) -> Result:
-    """Bounce under its two names, watch time net and wall: before and after; averages of all days where nothing moved."""
+    """Bounce by its two names, watch time net and wall: before and after; averages where nothing moved."""
     title = "Bounce under its two names, watch time net and wall"
     rows = _part(lead, "metric")
     if _found(lead).verdict == "data_fault":

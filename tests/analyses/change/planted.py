@@ -1,4 +1,4 @@
-"""Scenarios with a planted cause, from their logs to an explanation, and the judgement of it against what was planted."""
+"""Scenarios with a planted cause, from their logs to an explanation, and its judgement against what was planted."""
 
 from __future__ import annotations
 
@@ -34,11 +34,13 @@ class Planted:
         cause: As in the truth file.
         cells: The segments that carry the change.
         onset: First day.
+        spread: Days until all of it has come: a release reaches its users over four days.
     """
 
     cause: str
     cells: tuple[Cell, ...]
     onset: date
+    spread: int = 0
 
 
 def permutation(seed: int) -> Names:
@@ -53,10 +55,12 @@ def permutation(seed: int) -> Names:
     return names
 
 
-def planted(root: Path, scenario: str, *, seed: int, users: int = USERS, with_model: bool = False) -> Planted:
+def planted(
+    root: Path, scenario: str, *, seed: int, users: int = USERS, with_model: bool = False, **options: Any
+) -> Planted:
     """A project with the logs of a scenario under permuted names, built; its truth file is read and deleted."""
     shutil.copytree(EXAMPLE, root, ignore=shutil.ignore_patterns("data", "lake", "target"))
-    made = simulate(scenario, root / "data", seed=seed, users=users, model_version=with_model)
+    made = simulate(scenario, root / "data", seed=seed, users=users, model_version=with_model, **options)
     told = json.loads(made.truth.read_text())["planted"]
     made.truth.unlink()
     names = permutation(seed)
@@ -76,7 +80,8 @@ def planted(root: Path, scenario: str, *, seed: int, users: int = USERS, with_mo
         {dim: names[dim][value] for dim, value in cell.items() if with_model or dim != "model_version"}
         for cell in told["root_causes"]
     ]
-    return Planted(told["cause"], tuple(cells), date.fromisoformat(told["onset"]))
+    spread = 3 if told["new_version_share"] else 0
+    return Planted(told["cause"], tuple(cells), date.fromisoformat(told["onset"]), spread)
 
 
 def explained(root: Path, metrics: Sequence[str] = METRICS) -> dict[str, Explanation]:
@@ -91,10 +96,9 @@ def faults_of(metric: str, truth: Planted, why: Explanation) -> list[str]:
     verdict, cells = said["verdict"], [segment["where"] for segment in said["segments"]]
     answer = f"{verdict} {cells}"
     if verdict not in ("no_change", "data_fault") and said["onset"]:
-        off = abs(said["onset"]["day"] - truth.onset)
-        if off > timedelta(days=1):
-            answer += f" on {said['onset']['day']}"
-            return [answer]
+        off = said["onset"]["day"] - truth.onset
+        if not timedelta(days=-1) <= off <= timedelta(days=1 + truth.spread):
+            return [f"{answer} on {said['onset']['day']}"]
     return [] if _is_right(metric, truth, verdict, cells, said["change"]) else [answer]
 
 
