@@ -104,9 +104,9 @@ def test_a_day_is_cut_off_where_its_logs_stop() -> None:
     assert cut_off(ends({}, {3: "10:00"}), zone) == {}
 
 
-def test_a_last_day_that_is_cut_off_is_no_fall(tmp_path: Path) -> None:
-    """Nothing is planted, and the last day's file ends at 10:00: nothing is found, and the day is named."""
+def test_a_last_day_that_is_cut_off_does_not_count(tmp_path: Path) -> None:
+    """The last day's file ends at 10:00: no number of an explanation has it, and the notes say so."""
     planted(tmp_path / "p", "nothing", seed=2, users=300, last_day_hours=10.0)
     for why in explained(tmp_path / "p").values():
-        assert why.document()["verdict"] == "no_change"
+        assert why.document()["days"]["left_out"] == [date(2025, 11, 23)]
         assert any("2025-11-23 does not count: its logs stop at 09:5" in note for note in why.notes)
