@@ -13,9 +13,12 @@ import pytest
 from pyarrow import parquet
 
 from tidelake.cli import main
+from tidelake.cli.case import case_tables
 from tidelake.cli.demo import point_sources, tide_in
 from tidelake.cli.examples import copy_example, example_names, load_demo
 from tidelake.errors import ProjectError
+from tidelake.reports.case import markdown
+from tidelake.session import open as open_session
 
 NUMBER = re.compile(r"[\d,]+")
 
@@ -59,6 +62,12 @@ def test_collapse_accounts_for_every_simulated_line(tmp_path: Path, capsys: pyte
     assert "truth" not in captured.out
     for title in ("Daily active users", "Sessions by week", "Watch time by week and region", "Next"):
         assert f"\n{title}" in captured.out
+    with open_session(folder) as session:
+        case = case_tables(session)
+    assert markdown(case) in (load_demo("collapse")[0] / "README.md").read_text(encoding="utf-8")
+    for table in case:
+        assert f"\n{table.title}\n" in captured.out
+        assert all(str(cell).strip() in captured.out for row in table.to_dicts() for cell in row.values())
 
     assert main(["demo", "collapse", "--dir", str(folder)]) == 0
     again = capsys.readouterr()

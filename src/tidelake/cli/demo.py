@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tidelake.cli.case import show_case
 from tidelake.cli.meter import meter
 from tidelake.cli.opening import opened
 from tidelake.cli.options import EngineName, EngineOption, examples, flag
@@ -30,6 +31,7 @@ EXAMPLES = examples(
     "tide demo",
     "tide demo wikimedia",
     "tide demo collapse --dir /tmp/collapse",
+    "tide demo collapse --scenario mix_shift",
     "tide demo collapse --from my-logs/",
     "tide demo shop --from postgresql://user:password@host/shop",
     "tide demo collapse --postgres postgresql://user:password@host/case",
@@ -54,6 +56,10 @@ def demo(
             "--from", metavar="DIR|URL|DATABASE", help="Your own data in the example's format, instead of its own."
         ),
     ] = None,
+    scenario: Annotated[
+        str | None,
+        typer.Option("--scenario", metavar="NAME", help="What happens in the simulated data, in a folder of its own."),
+    ] = None,
     postgres: Annotated[
         str | None,
         typer.Option(
@@ -74,9 +80,10 @@ def demo(
             put(f"{known:12} {shelf.load_demo(known)[1].about}")
         return
     example, what = shelf.load_demo(name)
+    what, own = shelf.with_scenario(name, what, scenario, data)
     if postgres is not None:
         _check_database(name, what, postgres)
-    place = folder or Path("tidelake-demo") / (name if data is None else f"{name}-own")
+    place = folder or Path("tidelake-demo") / own
     again = shelf.copy_example(example, place)
     say(f"{place} is there already: only what is new is taken" if again else f"The project is in {place}")
     _bring_data(place, what, data)
@@ -195,6 +202,8 @@ def _build(place: Path, name: str, what: Demo, engine: EngineName | None, postgr
         put(what.about)
         built.panel(f"tide demo {name}", lines, good=not result.exit_code)
         _first_numbers(session, what)
+        if what.case:
+            show_case(session)
         is_equal = postgres is None or _is_equal_in_postgres(session, place / str(what.postgres), postgres)
     _next(place, what)
     if result.exit_code or not is_equal:

@@ -38,12 +38,14 @@ class Demo(Settings):
 
     about: str
     scenario: str | None = Field(None, description="what `tide simulate` makes first; null = the data ship")
+    scenarios: tuple[str, ...] = Field((), description="others that --scenario takes in its place")
     options: dict[str, int | float | str] = Field(default_factory=dict, description="options of the scenario")
     data: str = Field("data", description="folder of the input inside of the project; --from replaces it")
     postgres: str | None = Field(
         None, description="folder of schema.sql, load.sql and sql_queries.sql; null = no --postgres"
     )
     first: tuple[FirstNumbers, ...] = ()
+    case: bool = Field(False, description="whether the tables of the engagement case study follow")
     next: tuple[str, ...] = Field((), description="commands to try")
 
 
@@ -78,6 +80,25 @@ def load_demo(name: str) -> tuple[Path, Demo]:
         raise UnknownNameError("example", name, names)
     folder = examples_folder() / name
     return folder, load_yaml(folder / DEMO_FILE, Demo)
+
+
+def with_scenario(name: str, what: Demo, scenario: str | None, data: str | None) -> tuple[Demo, str]:
+    """What the demo does in another scenario, and the folder's name: every scenario, and one's own data, has its own.
+
+    Raises:
+        ProjectError: The example has no scenarios, or takes the user's own data.
+        UnknownNameError: It has no such scenario.
+    """
+    if scenario is None:
+        return what, name if data is None else f"{name}-own"
+    if data is not None:
+        raise ProjectError("--scenario simulates data, and --from names your own.", hint="Leave one of the two out.")
+    known = [one for one in (what.scenario, *what.scenarios) if one is not None]
+    if not what.scenarios:
+        raise ProjectError(f"The example {name} has no scenarios to choose from.", hint="collapse has.")
+    if scenario not in known:
+        raise UnknownNameError("scenario", scenario, known)
+    return what.model_copy(update={"scenario": scenario}), name if scenario == what.scenario else f"{name}-{scenario}"
 
 
 def copy_example(example: Path, folder: Path) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tidelake.analyses.change.beside import beside
+from tidelake.analyses.change.cut_off import without_cut_off_days
 from tidelake.analyses.change.days import Days, LakeDays, TableDays
 from tidelake.analyses.change.explain import Explained, Subject, explained
 from tidelake.analyses.change.explanation import Explanation, headline, segments_table
@@ -90,6 +91,7 @@ def explain(
     reach = {} if baseline is not None else {"start": start, "end": end}
     suspected = [name for one in project.hypotheses for name in columns_of(one.where)]
     told = daily(engine, lake, project, sources, metric, by=by, also=suspected, where=where, **reach)
+    told = without_cut_off_days(told)
     days = LakeDays(told)
     found = explained(days, _subject(told), asked.of_days_held, depth=depth)
     parts: list[Result] = []
