@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,6 +88,7 @@ def demo(
     again = shelf.copy_example(example, place)
     say(f"{place} is there already: only what is new is taken" if again else f"The project is in {place}")
     _bring_data(place, what, data)
+    _leave_out(place, what.optional)
     _build(place, name, what, engine, postgres)
 
 
@@ -110,6 +112,16 @@ def _bring_data(place: Path, what: Demo, data: str | None) -> None:
         made = simulate(what.scenario, target, progress=progress, **options)
     say(f"{made.rows:,} events simulated (seed {made.seed})")
     say(f"What was planted stands in {made.truth.name}, which no command reads")
+
+
+def _leave_out(place: Path, optional: Sequence[str]) -> None:
+    """Take sources out of the copy for which there are no files."""
+    import yaml
+
+    for path in (place / "sources" / f"{name}.yml" for name in optional):
+        asked = str(yaml.safe_load(path.read_text(encoding="utf-8")).get("path", "")) if path.is_file() else "://"
+        if "://" not in asked and not glob.glob(str(place / asked)):
+            path.unlink()
 
 
 def _fetched(url: str, place: Path) -> str:

@@ -41,6 +41,7 @@ class Demo(Settings):
     scenarios: tuple[str, ...] = Field((), description="others that --scenario takes in its place")
     options: dict[str, int | float | str] = Field(default_factory=dict, description="options of the scenario")
     data: str = Field("data", description="folder of the input inside of the project; --from replaces it")
+    optional: tuple[str, ...] = Field((), description="sources that are left out where there are no files for them")
     postgres: str | None = Field(
         None, description="folder of schema.sql, load.sql and sql_queries.sql; null = no --postgres"
     )

@@ -167,8 +167,8 @@ def test_days_and_depths_that_make_no_sense(options: dict[str, Any], words: str)
 @pytest.mark.parametrize(
     ("column", "values", "words"),
     [
-        ("value", float("nan"), "6 of 6 rows have a value that is infinite or no number"),
-        ("value", float("inf"), "6 of 6 rows"),
+        ("value", float("nan"), "6 values that are infinite or not a number"),
+        ("value", float("inf"), "6 values that are infinite"),
         ("value", "many", "value holds no numbers"),
         ("day", "monday", "day holds no dates"),
         ("day", None, "6 of 6 rows have no day"),

@@ -30,4 +30,4 @@ def test_the_block_of_may_2015_is_found_without_a_date() -> None:
     assert date(2015, 5, 18) <= said["onset"]["day"] <= date(2015, 5, 20)
     assert said["loss"]["lost"] > 0
     assert said["loss"]["is_calibrated"] is False
-    assert "known days before" in " ".join(said["notes"])
+    assert "not calibrated: 18 days before the change" in " ".join(said["notes"])

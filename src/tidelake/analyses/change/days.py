@@ -219,6 +219,7 @@ class LakeDays:
     """
 
     def __init__(self, daily: Daily, *, is_held: bool = True) -> None:
+        self._given = daily
         self._daily = daily.held() if is_held else daily
         is_kept = self._daily is not daily
         self.dims = daily.by
@@ -231,6 +232,10 @@ class LakeDays:
             )
         self.calendar = Calendar(days[0], np.array([daily.statuses[day] in KNOWN for day in days]))
         self.asked: list[str] = [f"-- temp.daily_leaves, which the others read\n{daily.rows}"] if is_kept else []
+
+    def release(self) -> None:
+        """Give the `temp` table back: questions that come later read the lake's tables again."""
+        self._daily = self._given
 
     def lines(self, by: Sequence[str] = (), *, within: Cells | None = None, outside: Cells = ()) -> Lines:
         """Daily numbers by some dimensions."""
@@ -330,16 +335,9 @@ def _day_numbers(table: pa.Table) -> NDArray[np.int32]:
 def _numbers(table: pa.Table, name: str) -> Floats:
     """A column of finite numbers; null is 0."""
     try:
-        found = column(table, name)
+        return column(table, name)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DefinitionError(f"The column {name} holds no numbers: {error}.", hint="Give it as float64.") from error
-    strange = int((~np.isfinite(found)).sum())
-    if strange:
-        raise DefinitionError(
-            f"{strange} of {len(found)} rows have a {name} that is infinite or no number (NaN).",
-            hint="Leave out what is not known: null is 0, and a day without any row does not count.",
-        )
-    return found
 
 
 def weights(calendar: Calendar, baseline: Bools, window: Bools) -> tuple[Floats, Floats]:

@@ -107,7 +107,9 @@ def explain(
         around, more, missing = _around(found, told, project, lake_of, others, depth)
         parts += around
     sql = ";\n\n".join(dict.fromkeys(days.asked))
-    return _explanation(found, told.notes, sql=sql, sources=told.tables, parts=parts, moved=more, missing=missing)
+    why = _explanation(found, told.notes, sql=sql, sources=told.tables, parts=parts, moved=more, missing=missing)
+    days.release()
+    return why
 
 
 def _faults(told: Daily, found: Explained) -> list[Fault]:
@@ -242,9 +244,6 @@ def _subject(told: Daily) -> Subject:
         counted = (parts[0].unit or parts[0].name) if parts and parts[0] is not None else ""
     unit = None if metric.unit == counted and not told.is_ratio and metric.unit != "s" else metric.unit
     return Subject(metric.name, metric.title or metric.name, unit, "" if counted == "s" else counted, told.version)
-
-
-_ROWS = {"session": "sessions", "actor_day": "users' days", "event": "events"}
 
 
 def _explanation(

@@ -19,9 +19,7 @@ def amount(value: float | None, unit: str | None = None) -> str:
 
 def _number(value: float) -> str:
     size = abs(value)
-    if size == 0:
-        return "0"
-    if size >= 999.5:
+    if size >= 999.5 or value == round(value):
         return f"{value:,.0f}"
     if size < 0.001:
         return f"{value:.1e}"
