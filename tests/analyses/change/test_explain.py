@@ -212,3 +212,32 @@ def test_releases_that_take_turns_move_nothing() -> None:
             rows.append({"day": FIRST + timedelta(days=day), "version": name, "value": int(chance.poisson(mean))})
     said = explain_table(pa.Table.from_pylist(rows), ["version"]).document()
     assert said["verdict"] == "no_change"
+
+
+def test_a_market_that_opens_is_where_it_rose() -> None:
+    """What comes with a new value is added where no other loses it."""
+    rows = [
+        {"day": FIRST + timedelta(days=day), "region": name, "value": mean + 7 * (day % 3)}
+        for day in range(DAYS)
+        for name, mean in (("north", 4_000), ("south", 3_000), *([("west", 2_000)] if day >= AT else []))
+    ]
+    said = explain_table(pa.Table.from_pylist(rows), ["region"]).document()
+    assert said["verdict"] == "segments"
+    assert where(said) == [{"region": "west"}]
+
+
+def test_many_tiny_segments_hide_no_large_one() -> None:
+    """Nine that have 60,000 a day, of which one falls to a third, beside 491 that are seen once in four weeks."""
+    rows = [
+        {
+            "day": FIRST + timedelta(days=day),
+            "entity": f"s{number}",
+            "value": 20_000 if number == 0 and day >= 21 else 60_000,
+        }
+        for day in range(28)
+        for number in range(9)
+    ]
+    rows += [{"day": FIRST + timedelta(days=at % 28), "entity": f"t{at}", "value": 1} for at in range(491)]
+    said = explain_table(pa.Table.from_pylist(rows), ["entity"]).document()
+    assert where(said) == [{"entity": "s0"}]
+    assert said["explained"] == pytest.approx(1, abs=0.01)

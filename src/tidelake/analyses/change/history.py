@@ -13,6 +13,7 @@ _LEAST_DAYS = 5
 _LEAST_WEEKS = 3
 _USUAL_ERROR = 0.03  # of a leaf's level from one week to the next, where there are too few weeks to see it
 _LEAST_ERROR = 0.01
+_WEIGHT = 0.8  # of all, that the leaves have which tell the error of a large one
 _TRIMMED = 0.02  # share of leaf days that are left out as outliers
 
 
@@ -90,9 +91,18 @@ def _error(lines: Lines, baseline: Bools, dispersion: float) -> float:
         below = np.stack([lines.denominator[:, known[weeks == week]].sum(axis=1) for week in numbers], axis=1)
     counted, fitted = _fitted(Lines(lines.names, summed, below), np.ones(len(numbers), dtype=bool))
     size = fitted if below is None else below
-    told = (fitted > 0) & (size >= np.quantile(size, 0.75))
+    told = (fitted > 0) & (size > 0) & _heavy(size.sum(axis=1))[:, None]
     if not told.any():
         return _USUAL_ERROR
     strayed = ((counted[told] - fitted[told]) / fitted[told]) ** 2 * len(numbers) / (len(numbers) - 1)
     beyond = float(np.median(strayed) / 0.4549364 - np.median(dispersion / size[told]))  # median of chi squared, 1 df
     return float(np.sqrt(max(beyond, _LEAST_ERROR**2)))
+
+
+def _heavy(sizes: Floats) -> Bools:
+    """The largest leaves, that together hold most of the weight."""
+    order = np.argsort(-sizes, kind="stable")
+    before = np.concatenate([[0.0], np.cumsum(sizes[order])[:-1]])
+    found = np.zeros(len(sizes), dtype=bool)
+    found[order[before < _WEIGHT * sizes.sum()]] = True
+    return found

@@ -12,7 +12,7 @@ from tidelake.analyses.change.days import Bools, Days, Lines, weights
 from tidelake.analyses.change.history import chance_of
 from tidelake.analyses.change.leaves import Floats
 from tidelake.analyses.change.localise import Cause, localise_sum
-from tidelake.analyses.change.newcomers import is_much, newcomers, predecessor, rates_of_predecessors
+from tidelake.analyses.change.newcomers import newcomers, predecessor, rates_of_predecessors, take_from_others
 from tidelake.analyses.change.ratio import localise_ratio
 
 Place = Literal["segments", "mix", "everywhere", "nowhere"]
@@ -206,7 +206,7 @@ def _causes(
         change = localise_ratio(leaves, days.dims, depth=depth, rates=rates, chance=chance)
         graded = change.located.graded if change.located is not None else ()
         return _Causes(change.causes, graded, change.is_global, change.rate, change.mix)
-    left_out = tuple(dim for dim, values in fresh.items() if is_much(days, dim, values, after))
+    left_out = tuple(dim for dim, values in fresh.items() if take_from_others(days, dim, values, before, after))
     dims = [dim for dim in days.dims if dim not in left_out]
     if not dims:
         return _Causes(left_out=left_out)

@@ -11,6 +11,7 @@ from tidelake.analyses.change.days import Days
 from tidelake.analyses.change.leaves import Floats, column, encoded
 
 _MUCH = 0.05  # of what is seen
+_TAKEN = 0.4  # of what newcomers hold, that others lost
 
 
 def newcomers(days: Days, before: Floats, after: Floats) -> dict[str, frozenset[str]]:
@@ -33,12 +34,13 @@ def newcomers(days: Days, before: Floats, after: Floats) -> dict[str, frozenset[
     return found
 
 
-def is_much(days: Days, dim: str, values: frozenset[str], after: Floats) -> bool:
-    """Whether newcomers hold so much that the other values fell by it."""
+def take_from_others(days: Days, dim: str, values: frozenset[str], before: Floats, after: Floats) -> bool:
+    """Whether newcomers hold much that the other values lost, as a release does, and is not added to them."""
     lines = days.lines([dim])
-    seen = lines.numerator @ after
+    old, new = lines.numerator @ before, lines.numerator @ after
     own = np.array([name[0] in values for name in lines.names])
-    return float(seen[own].sum()) > _MUCH * float(seen.sum())
+    came, lost = float(new[own].sum()), float(old[~own].sum() - new[~own].sum())
+    return came > _MUCH * float(new.sum()) and lost > _TAKEN * came
 
 
 def predecessor(cell: Mapping[str, str], fresh: Mapping[str, frozenset[str]]) -> dict[str, str]:

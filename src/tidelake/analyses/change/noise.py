@@ -88,7 +88,8 @@ class Noise:
 def known_noise(leaves: Leaves, chance: Chance, *, unevenness: float) -> Noise:
     """The noise of leaves that were watched before the change; shares differ as their sizes say."""
     if leaves.dispersion is None:
-        return Noise(chance.dispersion, chance.error, _KNOWN_TAILS, unevenness)
+        least = 1.0 if leaves.is_of_counts else 0.0  # things that are counted one by one stray as Poisson at least
+        return Noise(max(chance.dispersion, least), chance.error, _KNOWN_TAILS, unevenness)
     usual = float(np.average(leaves.dispersion, weights=np.maximum(leaves.counts, 1e-12)))
     return Noise(leaves.dispersion * (chance.dispersion / usual), chance.error, _KNOWN_TAILS, unevenness)
 
