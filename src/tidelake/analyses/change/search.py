@@ -21,6 +21,7 @@ _MANY = 200_000
 _LEVELS = 2
 _DRIFT = 0.25
 _MOVED = 0.004
+_SURE = 3.0  # a level of its own must be worth as much more where chance is known
 _SURER = 12.0  # log likelihood that a higher level must add: growth is no fall of the rest
 _LEVEL_ERROR = 0.05  # by which a forecast of the whole is usually off
 
@@ -56,13 +57,22 @@ def explanation(leaves: Leaves, *, depth: int, unevenness: float, chance: Chance
     else:
         noise = known_noise(leaves, chance, unevenness=unevenness)
     lattice = Lattice(leaves, noise, depth=depth, price=_PRICE)
+    if chance is not None:  # then nothing moved but what must: the median is no guide where most leaves are hit
+        return _surest(lattice, [0.0, level])
     best = _at_level(lattice, level)
-    others = _other_levels(best) if leaves.dispersion is None else []  # shares do not drift
-    if chance is not None:  # the median is no guide where most leaves are hit
-        others.append(0.0)
-    for other in others:
+    for other in _other_levels(best) if leaves.dispersion is None else []:  # shares do not drift
         tried = _at_level(lattice, other)
         if tried.worth > best.worth + (_SURER if tried.level > best.level else 0.0):
+            best = tried
+    return best
+
+
+def _surest(lattice: Lattice, levels: list[float]) -> Explanation:
+    """The explanation that is worth most; a level must beat those before it."""
+    best = _at_level(lattice, levels[0])
+    for other in [*levels[1:], *_other_levels(best)]:
+        tried = _at_level(lattice, other)
+        if tried.worth > best.worth + _SURE:
             best = tried
     return best
 
