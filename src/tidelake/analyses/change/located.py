@@ -16,6 +16,7 @@ from tidelake.analyses.change.newcomers import newcomers, predecessor, rates_of_
 from tidelake.analyses.change.ratio import localise_ratio
 
 Place = Literal["segments", "mix", "everywhere", "nowhere"]
+_LEAST_ALONG = 0.7  # of the whole's relative change, for a segment to carry it
 _LEAST_CHANGE = 0.003  # of the whole, for a segment to have a share in it
 
 
@@ -134,6 +135,11 @@ def located(
     if not asked:
         return Located(whole, "everywhere" if is_sure else "nowhere", (), None, None, *told)
     segments = tuple(_segment(days, cause, every, before, after, fresh) for cause in asked)
+    if not is_global:
+        segments = tuple(segment for segment in segments if _moved_along(segment, whole))
+    if not segments:
+        return Located(whole, "everywhere" if is_sure else "nowhere", (), None, None, *told)
+    asked = [segment.cause for segment in segments]
     cells = [cause.values for cause in asked]
     rest = part_of(days.lines(outside=cells), before, after)
     is_mix = all(cause.kind == "mix" for cause in asked)
@@ -145,6 +151,17 @@ def located(
         explained = found.mix / whole.difference
     place: Place = "everywhere" if is_global else "mix" if is_mix else "segments"
     return Located(whole, place, segments, rest, explained, *told)
+
+
+def _moved_along(segment: Segment, whole: Part) -> bool:
+    """Whether a segment itself moved as the whole did, and not much less: else it cannot carry the change.
+
+    Of a mix, and of a segment without a past, its own number says nothing of that.
+    """
+    effect, moved = segment.part.effect, whole.effect
+    if segment.cause.kind == "mix" or effect is None or not moved:
+        return True
+    return effect * moved > 0 and abs(effect) > _LEAST_ALONG * abs(moved)
 
 
 def _seen(days: Days, values: Mapping[str, str], whole: Part, before: Floats, after: Floats) -> Cause:
